@@ -1,0 +1,91 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+    name: "edge-aggregator",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "edge-aggregator", targets: ["EdgeAggregator"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.0.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+    ],
+    targets: [
+        // The C libraries, one folder each.
+        .systemLibrary(
+            name: "CSoundFile", path: "Sources/System/CSoundFile", pkgConfig: "sndfile",
+            providers: [.apt(["libsndfile1-dev"])]),
+        .systemLibrary(
+            name: "CSoxr", path: "Sources/System/CSoxr", pkgConfig: "soxr",
+            providers: [.apt(["libsoxr-dev"])]),
+        .target(
+            name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
+            linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+        .target(name: "CEdgeSystem", path: "Sources/System/CEdgeSystem"),
+
+        // The leaves: they know no network, no database and not each other.
+        .target(name: "AudioDSP", dependencies: ["CSoundFile", "CSoxr", "CTensorFlowLite"]),
+        .target(name: "Sensors", dependencies: ["CEdgeSystem"]),
+
+        .target(name: "Store", dependencies: [.product(name: "GRDB", package: "GRDB.swift")]),
+
+        .executableTarget(
+            name: "EdgeAggregator",
+            dependencies: [
+                "AudioDSP", "CEdgeSystem", "Sensors", "Store",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+
+        // What tests share, and the tests, one folder a target.
+        .target(name: "EdgeTesting", dependencies: ["AudioDSP"], path: "Tests/EdgeTesting"),
+        .executableTarget(
+            name: "birdnet-reference", path: "Tests/Reference",
+            linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux])), .linkedLibrary("m")]),
+        .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
+        .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
+        .testTarget(
+            name: "StoreTests", dependencies: ["Store", .product(name: "GRDB", package: "GRDB.swift")]),
+        .testTarget(
+            name: "EdgeAggregatorTests",
+            dependencies: ["EdgeAggregator", "EdgeTesting", .product(name: "Yams", package: "Yams")]),
+        .testTarget(name: "IntegrationTests", dependencies: ["EdgeAggregator", "EdgeTesting", "Store"]),
+
+        .executableTarget(
+            name: "edge-bench", dependencies: ["AudioDSP", "CEdgeSystem", "CTensorFlowLite"], path: "Benchmarks/EdgeBench"),
+    ],
+    cLanguageStandard: .gnu11
+)
+
+// One place for the language settings of every Swift target.
+for target in package.targets where target.type == .regular || target.type == .executable || target.type == .test {
+    var settings: [SwiftSetting] = [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ]
+    // Continuous integration turns warnings into errors; a newer compiler's new warnings must not stop a user's build.
+    if Context.environment["EDGE_STRICT"] == "1" {
+        settings.append(.unsafeFlags(["-warnings-as-errors"]))
+    }
+    target.swiftSettings = (target.swiftSettings ?? []) + settings
+}
