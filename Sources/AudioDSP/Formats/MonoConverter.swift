@@ -1,0 +1,86 @@
+/// Turns interleaved sound of any supported encoding into one channel of floating point.
+///
+/// Full scale is ±1: 16-bit samples are divided by 32,768, as the models' own tools do.
+public struct MonoConverter: Sendable {
+    public enum Channel: Sendable, Hashable {
+        /// The mean of all channels.
+        case mix
+        /// One channel, from 0; the last one if there are fewer.
+        case index(Int)
+    }
+
+    private let format: PCMFormat
+    private let first: Int
+    private let count: Int
+
+    public init(format: PCMFormat, channel: Channel) {
+        self.format = format
+        switch channel {
+        case .mix:
+            first = 0
+            count = format.channels
+        case .index(let index):
+            first = min(max(index, 0), format.channels - 1)
+            count = 1
+        }
+    }
+
+    /// Converts whole sample frames; as many as there are and fit.
+    ///
+    /// - Returns: how many were written.
+    public func convert(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableBufferPointer<Float>) -> Int {
+        let frames = min(bytes.count / format.bytesPerFrame, output.count)
+        guard frames > 0, let base = bytes.baseAddress else { return 0 }
+        let stride = format.bytesPerFrame
+        switch format.encoding {
+        case .signed16:
+            if format.channels == 1 {
+                for index in 0..<frames {
+                    output[index] = Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: Int16.self)))
+                        * (1 / 32_768)
+                }
+            } else {
+                reduce(base, frames, stride, output) { offset in
+                    Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int16.self))) * (1 / 32_768)
+                }
+            }
+        case .unsigned8:
+            reduce(base, frames, stride, output) { offset in
+                (Float(base.load(fromByteOffset: offset, as: UInt8.self)) - 128) * (1 / 128)
+            }
+        case .signed24:
+            reduce(base, frames, stride, output) { offset in
+                let low = UInt32(base.load(fromByteOffset: offset, as: UInt8.self))
+                let middle = UInt32(base.load(fromByteOffset: offset &+ 1, as: UInt8.self))
+                let high = UInt32(base.load(fromByteOffset: offset &+ 2, as: UInt8.self))
+                let value = Int32(bitPattern: high << 24 | middle << 16 | low << 8) >> 8
+                return Float(value) * (1 / 8_388_608)
+            }
+        case .signed32:
+            reduce(base, frames, stride, output) { offset in
+                Float(Int32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int32.self))) * (1 / 2_147_483_648)
+            }
+        case .float32:
+            reduce(base, frames, stride, output) { offset in
+                let bits = UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+                let value = Float(bitPattern: bits)
+                return value.isFinite ? value : 0
+            }
+        }
+        return frames
+    }
+
+    @inline(__always)
+    private func reduce(
+        _ base: UnsafeRawPointer, _ frames: Int, _ stride: Int, _ output: UnsafeMutableBufferPointer<Float>,
+        _ sample: (Int) -> Float
+    ) {
+        let width = format.bytesPerSample
+        let scale = 1 / Float(count)
+        for frame in 0..<frames {
+            var sum: Float = 0
+            for channel in first..<(first &+ count) { sum += sample(frame &* stride &+ channel &* width) }
+            output[frame] = sum * scale
+        }
+    }
+}

@@ -1,0 +1,303 @@
+/// One connection of one listener: turns wire frames into recordings, gaps and ledger notes.
+///
+/// A value type without input or output: feed it the events of a ``FrameDecoder`` and do the actions that it returns.
+/// Times are nanoseconds of one steady clock. What it keeps in memory is bounded by ``headerLimitBytes``.
+///
+/// The rules, in the order in which they are applied to a frame:
+/// 1. sequence 0xFFFFFF is metadata and is counted only;
+/// 2. a payload that begins with a WAV header starts a new recording in that header's format;
+/// 3. sequence 0 starts a new recording, in the last format seen on the connection, else in the default one;
+/// 4. the first frame of a connection is taken whatever its number is;
+/// 5. a frame whose number lies behind is a duplicate or old: dropped and counted, the stream goes on;
+/// 6. up to `maximumGapFillFrames` missing frames are filled with silence of the last frame's length, more start a
+///    new recording;
+/// 7. a recording that has reached its longest duration at the end of a frame ends there; the next one continues it.
+public struct ListenerSession: Sendable {
+    /// A WAV header is looked for in so many bytes of a frame.
+    public static let headerLimitBytes = 8192
+    /// A larger jump of the sequence than this much sound is not believed to be a gap of that length.
+    public static let longestBelievedGapNanoseconds: Int64 = 3_600_000_000_000
+
+    public struct Configuration: Sendable {
+        /// The format of streams without a header.
+        public var defaultFormat: PCMFormat
+        /// 0...1000.
+        public var maximumGapFillFrames: Int
+        /// A recording ends at the first frame end beyond this.
+        public var maximumRecordingNanoseconds: Int64
+
+        public init(defaultFormat: PCMFormat, maximumGapFillFrames: Int = 9, maximumRecordingNanoseconds: Int64) {
+            self.defaultFormat = defaultFormat
+            self.maximumGapFillFrames = maximumGapFillFrames
+            self.maximumRecordingNanoseconds = maximumRecordingNanoseconds
+        }
+    }
+
+    public private(set) var counters = SessionCounters()
+    /// The format of the audio now coming in; nil while an unusable header is in force.
+    public private(set) var format: PCMFormat?
+
+    private let configuration: Configuration
+    private var tracker = SequenceTracker()
+    private var recorder: RunRecorder
+    private var frame = FrameState()
+    private var head: [UInt8] = []
+    private var unusableReason: String?
+
+    /// What is known of the frame being received.
+    private struct FrameState: Sendable {
+        enum Mode: Sendable {
+            /// Its payload is dropped.
+            case dropping
+            /// Its first bytes are collected until it is clear what they are.
+            case inspecting
+            /// Its payload is audio and goes through.
+            case passing
+        }
+        var mode = Mode.dropping
+        var sequence: UInt32 = 0
+        var payloadBytes = 0
+        var missingBefore = 0
+        /// Bytes of a WAV header at its start.
+        var headerBytes = 0
+        var startsRecording = false
+        var isReset = false
+        /// Why its payload is dropped, if that is a loss.
+        var lossReason: String?
+        /// The length of the last frame that carried audio only.
+        var lastAudioBytes = 0
+        var pagesAreUniform = true
+    }
+
+    public init(configuration: Configuration) {
+        self.configuration = configuration
+        self.format = configuration.defaultFormat
+        self.recorder = RunRecorder(maximumRecordingNanoseconds: configuration.maximumRecordingNanoseconds)
+    }
+
+    /// Takes one decoder event.
+    ///
+    /// - Parameters:
+    ///   - arrivalNanoseconds: steady-clock time at which these bytes were read.
+    ///   - perform: does one action; what it throws is passed on, and the session must then only be finished.
+    public mutating func receive<Failure: Error>(
+        _ event: FrameDecoder.Event, arrivalNanoseconds: Int64,
+        _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        switch event {
+        case .frameBegin(let sequence, let payloadBytes):
+            try begin(sequence: sequence, payloadBytes: payloadBytes, arrivalNanoseconds, perform)
+        case .payload(let bytes):
+            counters.bytesReceived += Int64(bytes.count)
+            switch frame.mode {
+            case .dropping: noteDropped(bytes: bytes.count, arrivalNanoseconds)
+            case .passing: try recorder.append(bytes, perform)
+            case .inspecting: try inspect(bytes, arrivalNanoseconds, perform)
+            }
+        case .frameEnd:
+            try end(arrivalNanoseconds, perform)
+        }
+    }
+
+    /// Ends the session: closes the open recording and settles the times. The bytes of a frame that was cut off are kept.
+    public mutating func finish<Failure: Error>(
+        arrivalNanoseconds: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        if frame.mode == .inspecting {
+            try decide(isWhole: true, arrivalNanoseconds, perform)
+        }
+        frame.mode = .dropping
+        recorder.observe(arrivalNanoseconds: arrivalNanoseconds)
+        try recorder.close(.end, runGoesOn: false, perform)
+        try recorder.settle(perform)
+    }
+
+    // MARK: - Frames
+
+    private mutating func begin<Failure: Error>(
+        sequence: UInt32, payloadBytes: Int, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        counters.framesReceived += 1
+        frame.sequence = sequence
+        frame.payloadBytes = payloadBytes
+        frame.missingBefore = 0
+        frame.headerBytes = 0
+        frame.startsRecording = false
+        frame.isReset = false
+        frame.lossReason = nil
+        head.removeAll(keepingCapacity: true)
+
+        if sequence == SequenceTracker.metadata {
+            counters.metadataFrames += 1
+            frame.mode = .dropping
+            return
+        }
+        if sequence == 0 {
+            tracker.accept(0)
+            frame.startsRecording = true
+        } else {
+            switch tracker.judge(sequence) {
+            case .inOrder: break
+            case .missing(let count):
+                frame.missingBefore = count
+                counters.framesMissing += Int64(count)
+            case .reset: frame.isReset = true
+            case .duplicate:
+                counters.framesDuplicate += 1
+                recorder.noteDuplicate(reason: "duplicate frame", bytes: payloadBytes)
+                frame.mode = .dropping
+                return
+            case .old:
+                counters.framesOld += 1
+                recorder.noteDuplicate(reason: "old frame", bytes: payloadBytes)
+                frame.mode = .dropping
+                return
+            }
+        }
+        frame.mode = .inspecting
+        if payloadBytes == 0 {
+            try decide(isWhole: true, arrival, perform)
+        }
+    }
+
+    private mutating func end<Failure: Error>(
+        _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        if frame.mode == .inspecting {
+            try decide(isWhole: true, arrival, perform)
+        }
+        guard frame.mode == .passing else { return }
+        recorder.observe(arrivalNanoseconds: arrival)
+        try recorder.rollOverIfDue(perform)
+    }
+
+    // MARK: - What a payload is
+
+    private mutating func inspect<Failure: Error>(
+        _ bytes: UnsafeRawBufferPointer, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        if head.isEmpty, recorder.phaseBytes == 0, frame.missingBefore == 0,
+            let first = bytes.first, first != UInt8(ascii: "R"), first != UInt8(ascii: "B")
+        {
+            try startAudio(bytes, arrival, perform)
+            return
+        }
+        // Collect no more than is needed to decide; the rest of the slice follows the decision.
+        let wanted = min(Self.headerLimitBytes - head.count, bytes.count)
+        head.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<wanted]))
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[wanted...])
+        try decide(isWhole: false, arrival, perform)
+        guard !rest.isEmpty else { return }
+        switch frame.mode {
+        case .passing: try recorder.append(rest, perform)
+        case .dropping: noteDropped(bytes: rest.count, arrival)
+        case .inspecting:
+            // The limit is reached, so the decision cannot wait any longer.
+            try decide(isWhole: true, arrival, perform)
+            if frame.mode == .passing { try recorder.append(rest, perform) }
+        }
+    }
+
+    /// Decides what the collected bytes are, if they tell yet; `isWhole` says that no more will come.
+    private mutating func decide<Failure: Error>(
+        isWhole: Bool, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        let collected = head
+        let parse = collected.withUnsafeBytes { WAVHeader.parse($0, limit: Self.headerLimitBytes) }
+        switch parse {
+        case .found(let description):
+            format = description.format
+            unusableReason = nil
+            frame.startsRecording = true
+            frame.headerBytes = description.headerBytes
+            try takeAudio(collected[description.headerBytes...], arrival, perform)
+        case .unsupported(let reason):
+            format = nil
+            unusableReason = reason
+            frame.startsRecording = true
+            try takeAudio(collected[...], arrival, perform)
+        case .needMoreBytes where !isWhole && collected.count < Self.headerLimitBytes:
+            return
+        case .needMoreBytes where collected.count >= 12:
+            // It says RIFF and WAVE and ends before its sound: no sound, and no format to be trusted.
+            drop(reason: "unreadable WAV header", bytes: collected.count, arrival)
+        case .needMoreBytes, .notWAV:
+            let aligning = recorder.phaseBytes != 0 || frame.missingBefore != 0
+            if aligning, !isWhole, collected.count < min(SampleAligner.inspectedBytes, frame.payloadBytes) { return }
+            try takeAudio(collected[...], arrival, perform)
+        }
+    }
+
+    private mutating func takeAudio<Failure: Error>(
+        _ audio: ArraySlice<UInt8>, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        // The bytes are copied out of `head` before, so that it may be emptied while they are used.
+        head.removeAll(keepingCapacity: false)
+        let storage = Array(audio)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: storage.count, alignment: 8)
+        defer { buffer.deallocate() }
+        buffer.copyBytes(from: storage)
+        try startAudio(UnsafeRawBufferPointer(buffer), arrival, perform)
+    }
+
+    /// Begins the audio of a frame: opens, continues or fills as its number asks, then passes on `audio`.
+    private mutating func startAudio<Failure: Error>(
+        _ audio: UnsafeRawBufferPointer, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        if frame.startsRecording || frame.isReset {
+            try recorder.close(frame.isReset ? .sequenceReset : .restart, runGoesOn: true, perform)
+            recorder.forgetPhase()
+        }
+        guard let format else {
+            try recorder.close(.restart, runGoesOn: false, perform)
+            drop(reason: "unsupported format: \(unusableReason ?? "unknown")", bytes: audio.count, arrival)
+            return
+        }
+        frame.mode = .passing
+        let audioBytes = max(0, frame.payloadBytes - frame.headerBytes)
+        let frameNanoseconds = format.durationNanoseconds(frames: Int64(audioBytes / format.bytesPerFrame))
+        recorder.prepare(format: format, arrivalNanoseconds: arrival, frameNanoseconds: frameNanoseconds)
+        if frame.missingBefore > 0 {
+            try takeMissing(arrival, perform)
+        } else {
+            frame.pagesAreUniform = frame.lastAudioBytes == frame.payloadBytes || frame.lastAudioBytes == 0
+        }
+        if recorder.phaseBytes != 0 {
+            let skip = format.bytesPerFrame - recorder.phaseBytes
+            let goesOn = SampleAligner.continues(
+                audio, skip: skip, format: format, pagesAreUniform: recorder.cutFrameWasUniform)
+            if !goesOn {
+                recorder.forgetPhase()
+                counters.framesRealigned += 1
+            }
+        }
+        recorder.cutFrameWasUniform = frame.pagesAreUniform
+        if frame.headerBytes == 0, frame.payloadBytes > 0 { frame.lastAudioBytes = frame.payloadBytes }
+        try recorder.append(audio, perform)
+    }
+
+    private mutating func takeMissing<Failure: Error>(
+        _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        let frameBytes = frame.lastAudioBytes > 0 ? frame.lastAudioBytes : frame.payloadBytes
+        if frame.missingBefore <= configuration.maximumGapFillFrames {
+            try recorder.fill(missingFrames: frame.missingBefore, frameBytes: frameBytes, perform)
+        } else {
+            try recorder.leaveGap(
+                missingFrames: frame.missingBefore, frameBytes: frameBytes, arrivalNanoseconds: arrival, perform)
+        }
+    }
+
+    // MARK: - What is dropped
+
+    private mutating func drop(reason: String, bytes: Int, _ arrival: Int64) {
+        frame.mode = .dropping
+        frame.lossReason = reason
+        recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 1, arrivalNanoseconds: arrival)
+    }
+
+    private mutating func noteDropped(bytes: Int, _ arrival: Int64) {
+        guard let reason = frame.lossReason else { return }
+        recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 0, arrivalNanoseconds: arrival)
+    }
+}

@@ -1,0 +1,107 @@
+/// Tells when each sample of one listener was heard, from two clocks: the listener's own (how many samples came)
+/// and the box's (when they arrived).
+///
+/// Nothing on the wire carries a time. Audio can arrive late (a stalled link) and too fast (a listener that sends what
+/// it buffered on its card), never before it was heard. So the position of a sample is counted from an anchor, and
+/// the anchor is held against the arrivals:
+///
+/// - within ``liveToleranceNanoseconds`` it follows them slowly, by at most ``slewPerMille`` of the audio's length,
+///   which takes up the drift between two crystals without a jump;
+/// - audio far *ahead* of the arrivals is being pushed faster than real time. It keeps counting, so that successive
+///   recordings get successive times, and the lead is remembered: since no sound arrives before it was made, the run
+///   really began earlier by the greatest lead seen. ``settlement`` says by how much;
+/// - audio far *behind* means that the source did not send for a while: the next recording starts a new run.
+///
+/// All times are nanoseconds of one steady clock (it never steps). Positions are sample frames since the run's start.
+public struct SampleClock: Sendable, Equatable {
+    /// How far position and arrival may differ before the audio no longer counts as live.
+    public static let liveToleranceNanoseconds: Int64 = 2_000_000_000
+    /// A pause of the source longer than this starts a new run.
+    public static let pauseToleranceNanoseconds: Int64 = 1_000_000_000
+    /// The greatest correction at a recording's end, in thousandths of its length.
+    public static let slewPerMille: Int64 = 10
+
+    /// Sample frames since the start of the run.
+    public private(set) var runFrames: Int64 = 0
+
+    private let format: PCMFormat
+    private var anchorNanoseconds: Int64
+    /// Sample frames at which `anchorNanoseconds` holds; moved on at each correction so that products stay small.
+    private var anchorFrames: Int64 = 0
+    /// The greatest time by which the audio was ahead of its arrival.
+    public private(set) var greatestLeadNanoseconds: Int64 = 0
+    private var recording = RecordingMarks()
+
+    /// What was seen since the last recording began.
+    private struct RecordingMarks: Sendable, Equatable {
+        var startFrames: Int64 = 0
+        var leastLagNanoseconds: Int64?
+        var firstLeadNanoseconds: Int64?
+        var firstArrivalNanoseconds: Int64 = 0
+        var lastLeadNanoseconds: Int64 = 0
+        var lastArrivalNanoseconds: Int64 = 0
+    }
+
+    /// Starts a run whose first sample was heard at `startNanoseconds`.
+    ///
+    /// - Parameter leadNanoseconds: the lead of the run before, when this one continues its backlog after a gap.
+    public init(format: PCMFormat, startNanoseconds: Int64, leadNanoseconds: Int64 = 0) {
+        self.format = format
+        self.anchorNanoseconds = startNanoseconds
+        self.greatestLeadNanoseconds = leadNanoseconds
+    }
+
+    /// When the next sample frame to come is heard, by the count of samples.
+    public var positionNanoseconds: Int64 {
+        anchorNanoseconds &+ format.durationNanoseconds(frames: runFrames - anchorFrames)
+    }
+
+    /// Whether the run has got further ahead of its arrivals than a live source can.
+    public var isAhead: Bool { greatestLeadNanoseconds > Self.liveToleranceNanoseconds }
+
+    /// By how much the whole run must be moved so that none of it lies after its arrival; 0 for a live run.
+    public var settlementNanoseconds: Int64 { isAhead ? -greatestLeadNanoseconds : 0 }
+
+    /// The least time by which audio of the current recording was behind its arrival.
+    public var leastLagNanoseconds: Int64 { recording.leastLagNanoseconds ?? 0 }
+
+    /// Counts sample frames that arrived, or silence that stands for them.
+    public mutating func advance(frames: Int64) {
+        runFrames += frames
+    }
+
+    /// Holds the position against the time at which the last counted sample arrived.
+    public mutating func observe(arrivalNanoseconds: Int64) {
+        let lead = positionNanoseconds - arrivalNanoseconds
+        greatestLeadNanoseconds = max(greatestLeadNanoseconds, lead)
+        recording.leastLagNanoseconds = min(recording.leastLagNanoseconds ?? Int64.max, -lead)
+        if recording.firstLeadNanoseconds == nil {
+            recording.firstLeadNanoseconds = lead
+            recording.firstArrivalNanoseconds = arrivalNanoseconds
+        }
+        recording.lastLeadNanoseconds = lead
+        recording.lastArrivalNanoseconds = arrivalNanoseconds
+    }
+
+    /// Whether the last recording came at the pace of its own sound, although the run is ahead: the backlog is
+    /// through, and what comes now is being heard now.
+    public var isBackAtLivePace: Bool {
+        guard isAhead, let firstLead = recording.firstLeadNanoseconds else { return false }
+        let elapsed = recording.lastArrivalNanoseconds - recording.firstArrivalNanoseconds
+        let heard = format.durationNanoseconds(frames: runFrames - recording.startFrames)
+        let gained = recording.lastLeadNanoseconds - firstLead
+        return elapsed >= 5_000_000_000 && elapsed >= heard / 10 * 8 && abs(gained) < 500_000_000
+    }
+
+    /// Ends a recording and begins the next of the same run: corrects a small drift.
+    public mutating func beginNextRecording() {
+        if !isAhead, let lag = recording.leastLagNanoseconds {
+            let heard = format.durationNanoseconds(frames: runFrames - recording.startFrames)
+            let most = heard / 1000 * Self.slewPerMille
+            let position = positionNanoseconds
+            anchorNanoseconds = position + min(max(lag, -most), most)
+            anchorFrames = runFrames
+        }
+        recording = RecordingMarks(startFrames: runFrames)
+    }
+}
