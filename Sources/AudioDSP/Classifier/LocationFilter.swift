@@ -1,0 +1,59 @@
+import CTensorFlowLite
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Which species can be expected at a place in a week, by BirdNET's location model.
+///
+/// Run it once for a place and a week and keep the answer.
+public final class LocationFilter {
+    /// The value for "all year".
+    public static let allYear = -1
+    private let library: TensorFlowLiteLibrary
+    private let path: String
+    private let outputs: Int
+
+    /// - Parameter outputs: how many labels the sound model has; the location model must have as many.
+    public init(library: TensorFlowLiteLibrary, path: String, outputs: Int) {
+        self.library = library
+        self.path = path
+        self.outputs = outputs
+    }
+
+    /// The week of BirdNET's year of 48 weeks, 1...48, in which a day (1...366) lies.
+    public static func week(dayOfYear: Int, daysInYear: Int) -> Int {
+        min(max(Int((Double(dayOfYear) / Double(daysInYear) * 48).rounded(.up)), 1), 48)
+    }
+
+    /// The probability of each label, 0...1.
+    ///
+    /// - Parameters:
+    ///   - latitude: degrees, -90...90.
+    ///   - longitude: degrees, -180...180.
+    ///   - week: 1...48, or ``allYear``.
+    public func probabilities(latitude: Double, longitude: Double, week: Int) throws(ClassifierError) -> [Float] {
+        guard let model = library.functions.model_create_from_file(path) else {
+            throw ClassifierError(.modelUnreadable, path: path, reason: "it is missing or no TensorFlow Lite model")
+        }
+        defer { library.functions.model_delete(model) }
+        let interpreter = try Interpreter(library: library, model: model, path: path, weights: nil)
+        let input = try interpreter.input(values: 3)
+        input[0] = Float(latitude)
+        input[1] = Float(longitude)
+        input[2] = Float(week)
+        let count = try interpreter.outputCount()
+        guard count == outputs else {
+            throw ClassifierError(.modelUnfit, path: path, reason: "it has \(count) species, the sound model \(outputs)")
+        }
+        let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+        defer { buffer.deallocate() }
+        buffer.initialize(repeating: 0)
+        try interpreter.invoke(into: buffer)
+        return Array(buffer)
+    }
+}

@@ -1,0 +1,112 @@
+import CSoundFile
+
+/// A sound file could not be read or written.
+public struct SoundFileError: Error, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        case open = "the file is not one that can be read"
+        case tooManyChannels = "it has more channels than are supported"
+        case sampleRate = "its sample rate is not supported"
+        case read = "it could not be read on"
+        case write = "it could not be written"
+    }
+
+    public let code: Code
+    public let path: String
+    public let reason: String
+
+    public var description: String { "\(code.rawValue): \(reason)" }
+}
+
+/// Reads WAV, FLAC and MP3 files (libsndfile). Used on one thread at a time.
+public final class SoundFileReader {
+    public let path: String
+    /// Hertz.
+    public let sampleRate: Int
+    public let channels: Int
+    /// Sample frames, -1 if the file does not tell.
+    public let frames: Int64
+    /// `wav`, `flac`, `mp3`, or libsndfile's number for another container.
+    public let container: String
+    /// Like ``PCMFormat/Encoding``'s names, or `compressed`.
+    public let encoding: String
+
+    private let file: OpaquePointer
+    private var block: [Float] = []
+
+    public init(path: String) throws(SoundFileError) {
+        var info = SF_INFO()
+        guard let file = sf_open(path, Int32(SFM_READ), &info) else {
+            throw SoundFileError(code: .open, path: path, reason: String(cString: sf_strerror(nil)))
+        }
+        guard PCMFormat.channelRange.contains(Int(info.channels)) else {
+            sf_close(file)
+            throw SoundFileError(code: .tooManyChannels, path: path, reason: "\(info.channels) channels; 1 to 8 are")
+        }
+        guard PCMFormat.sampleRateRange.contains(Int(info.samplerate)) else {
+            sf_close(file)
+            throw SoundFileError(code: .sampleRate, path: path, reason: "\(info.samplerate) Hz; 8000 to 384000 are")
+        }
+        self.file = file
+        self.path = path
+        sampleRate = Int(info.samplerate)
+        channels = Int(info.channels)
+        frames = info.frames > 0 && info.frames < Int64.max / 2 ? Int64(info.frames) : -1
+        container = Self.container(Int(info.format) & Int(SF_FORMAT_TYPEMASK))
+        encoding = Self.encoding(Int(info.format) & Int(SF_FORMAT_SUBMASK))
+    }
+
+    deinit {
+        sf_close(file)
+    }
+
+    private static func container(_ type: Int) -> String {
+        switch type {
+        case Int(SF_FORMAT_WAV), Int(SF_FORMAT_WAVEX), Int(SF_FORMAT_RF64): "wav"
+        case Int(SF_FORMAT_FLAC): "flac"
+        // SF_FORMAT_MPEG, since libsndfile 1.1.
+        case 0x230000: "mp3"
+        default: "format \(type >> 16)"
+        }
+    }
+
+    private static func encoding(_ subtype: Int) -> String {
+        switch subtype {
+        case Int(SF_FORMAT_PCM_U8), Int(SF_FORMAT_PCM_S8): "unsigned8"
+        case Int(SF_FORMAT_PCM_16): "signed16"
+        case Int(SF_FORMAT_PCM_24): "signed24"
+        case Int(SF_FORMAT_PCM_32): "signed32"
+        case Int(SF_FORMAT_FLOAT), Int(SF_FORMAT_DOUBLE): "float32"
+        default: "compressed"
+        }
+    }
+
+    /// Reads on, as one channel with full scale ±1.
+    ///
+    /// - Returns: how many sample frames were handed to `body`; 0 at the end.
+    public func readMono(
+        channel: MonoConverter.Channel, maxFrames: Int, _ body: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(SoundFileError) -> Int {
+        if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
+        let channels = channels
+        let count = block.withUnsafeMutableBufferPointer { block -> Int in
+            let count = Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
+            guard count > 0 else { return count }
+            for frame in 0..<count {
+                var sample: Float = 0
+                switch channel {
+                case .mix:
+                    for index in 0..<channels { sample += block[frame * channels + index] }
+                    sample /= Float(channels)
+                case .index(let index): sample = block[frame * channels + min(max(index, 0), channels - 1)]
+                }
+                block[frame] = sample.isFinite ? sample : 0
+            }
+            body(UnsafeBufferPointer(rebasing: block[..<count]))
+            return count
+        }
+        guard count >= 0, sf_error(file) == 0 || count > 0 else {
+            throw SoundFileError(code: .read, path: path, reason: String(cString: sf_strerror(file)))
+        }
+        return count
+    }
+}

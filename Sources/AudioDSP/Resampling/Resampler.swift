@@ -1,0 +1,103 @@
+import CSoxr
+
+/// Sound of one rate cannot be turned into another.
+public struct ResamplerError: Error, CustomStringConvertible {
+    public let reason: String
+    public let sampleRate: Int
+
+    public var description: String { "sound of \(sampleRate) Hz could not be resampled: \(reason)" }
+}
+
+/// Resamples one channel with soxr, in one thread. Not to be used on two threads at a time.
+///
+/// The first sample out belongs to the first one in: soxr takes its filter's delay off by itself.
+public final class Resampler {
+    public enum Quality: Sendable {
+        /// 20 bit: what the classifier needs.
+        case high
+        /// 28 bit.
+        case veryHigh
+    }
+
+    private let rateIn: Int
+    private let state: soxr_t?
+    private var output: [Float]
+    private let blockIn: Int
+
+    /// Equal rates pass through untouched.
+    ///
+    /// - Parameters:
+    ///   - from: hertz, 8,000...384,000.
+    ///   - to: hertz.
+    public init(from: Int, to: Int = BirdNET.sampleRate, quality: Quality = .high) throws(ResamplerError) {
+        rateIn = from
+        blockIn = 4096
+        guard from != to else {
+            state = nil
+            output = []
+            return
+        }
+        guard PCMFormat.sampleRateRange.contains(from) else {
+            throw ResamplerError(reason: "8000 to 384000 Hz are supported", sampleRate: from)
+        }
+        var error: soxr_error_t?
+        var specification = soxr_quality_spec(UInt(quality == .high ? SOXR_HQ : SOXR_VHQ), 0)
+        var format = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I)
+        var runtime = soxr_runtime_spec(1)
+        guard let made = soxr_create(Double(from), Double(to), 1, &error, &format, &specification, &runtime) else {
+            throw ResamplerError(reason: error.map { String(cString: $0) } ?? "out of memory", sampleRate: from)
+        }
+        state = made
+        output = [Float](repeating: 0, count: blockIn * to / from + 1024)
+    }
+
+    deinit {
+        if let state { soxr_delete(state) }
+    }
+
+    /// Takes samples and hands on what is ready, in one or more pieces.
+    public func process(
+        _ input: UnsafeBufferPointer<Float>, _ body: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(ResamplerError) {
+        guard state != nil else {
+            body(input)
+            return
+        }
+        var offset = 0
+        while offset < input.count {
+            let count = min(blockIn, input.count - offset)
+            let used = try step(UnsafeBufferPointer(rebasing: input[offset..<(offset + count)]), body)
+            offset += used
+        }
+    }
+
+    /// Hands on what the filter still holds. Nothing may be processed after.
+    public func flush(_ body: (UnsafeBufferPointer<Float>) -> Void) throws(ResamplerError) {
+        guard let state else { return }
+        while true {
+            var made = 0
+            let error = output.withUnsafeMutableBufferPointer { output -> soxr_error_t? in
+                let error = soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
+                body(UnsafeBufferPointer(rebasing: output[..<made]))
+                return error
+            }
+            if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
+            if made == 0 { return }
+        }
+    }
+
+    private func step(
+        _ input: UnsafeBufferPointer<Float>, _ body: (UnsafeBufferPointer<Float>) -> Void
+    ) throws(ResamplerError) -> Int {
+        var used = 0
+        var made = 0
+        let error = output.withUnsafeMutableBufferPointer { output -> soxr_error_t? in
+            let error = soxr_process(state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
+            if error == nil, made > 0 { body(UnsafeBufferPointer(rebasing: output[..<made])) }
+            return error
+        }
+        if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
+        if used == 0, made == 0 { throw ResamplerError(reason: "the resampler takes nothing", sampleRate: rateIn) }
+        return used
+    }
+}

@@ -1,0 +1,79 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The power spectrum of real samples: radix 2, tables made once, no allocation in use.
+public final class RealFFT {
+    /// A power of two, at least 4.
+    public let size: Int
+    private let cosines: [Float]
+    private let sines: [Float]
+    private let reversed: [Int]
+    private var real: [Float]
+    private var imaginary: [Float]
+
+    /// - Parameter size: rounded up to a power of two.
+    public init(size: Int) {
+        var rounded = 4
+        while rounded < size { rounded *= 2 }
+        self.size = rounded
+        let bits = rounded.trailingZeroBitCount
+        cosines = (0..<rounded / 2).map { Float(cos(2 * Double.pi * Double($0) / Double(rounded))) }
+        sines = (0..<rounded / 2).map { Float(sin(2 * Double.pi * Double($0) / Double(rounded))) }
+        reversed = (0..<rounded).map { index in
+            var value = 0
+            for bit in 0..<bits where index & (1 << bit) != 0 { value |= 1 << (bits - 1 - bit) }
+            return value
+        }
+        real = [Float](repeating: 0, count: rounded)
+        imaginary = [Float](repeating: 0, count: rounded)
+    }
+
+    /// Adds |X(k)|² for k in 0...size/2 to `power`, which must have room for size/2 + 1 values.
+    ///
+    /// - Parameters:
+    ///   - samples: `size` values.
+    ///   - window: `size` factors.
+    public func addPower(
+        of samples: UnsafeBufferPointer<Float>, window: UnsafeBufferPointer<Float>,
+        to power: UnsafeMutableBufferPointer<Float>
+    ) {
+        guard samples.count >= size, window.count >= size, power.count > size / 2 else { return }
+        let size = size
+        real.withUnsafeMutableBufferPointer { re in
+            imaginary.withUnsafeMutableBufferPointer { im in
+                for index in 0..<size {
+                    re[reversed[index]] = samples[index] * window[index]
+                    im[index] = 0
+                }
+                var length = 2
+                while length <= size {
+                    let half = length / 2
+                    let stride = size / length
+                    var start = 0
+                    while start < size {
+                        for offset in 0..<half {
+                            let c = cosines[offset &* stride]
+                            let s = sines[offset &* stride]
+                            let upper = start &+ offset
+                            let lower = upper &+ half
+                            let r = re[lower] * c + im[lower] * s
+                            let i = im[lower] * c - re[lower] * s
+                            re[lower] = re[upper] - r
+                            im[lower] = im[upper] - i
+                            re[upper] += r
+                            im[upper] += i
+                        }
+                        start &+= length
+                    }
+                    length *= 2
+                }
+                for index in 0...(size / 2) { power[index] += re[index] * re[index] + im[index] * im[index] }
+            }
+        }
+    }
+}
