@@ -1,0 +1,115 @@
+import GRDB
+
+/// What became of a listener's time: every second that its sessions span was heard, or has a reason.
+public struct Coverage: Sendable, Hashable {
+    public let listenerID: String
+    /// In its recordings, without the silence that fills gaps.
+    public var heardNanoseconds: Int64 = 0
+    /// Silence in the place of frames that never came.
+    public var filledNanoseconds: Int64 = 0
+    /// Never arrived, by reason.
+    public var gaps: [String: Int64] = [:]
+    /// Arrived and was not kept, by reason.
+    public var losses: [String: Int64] = [:]
+    public var recordings = 0
+    public var firstNanoseconds: Int64?
+    public var lastNanoseconds: Int64?
+
+    public init(listenerID: String) {
+        self.listenerID = listenerID
+    }
+
+    /// Everything that is accounted for.
+    public var accountedNanoseconds: Int64 {
+        heardNanoseconds + filledNanoseconds + gaps.values.reduce(0, +) + losses.values.reduce(0, +)
+    }
+}
+
+extension Store {
+    /// - Parameters:
+    ///   - fromNanoseconds: UTC, inclusive; what reaches over an edge counts with its part inside.
+    ///   - toNanoseconds: UTC, exclusive.
+    public func coverage(
+        fromNanoseconds from: Int64, toNanoseconds to: Int64, listener: String? = nil
+    ) async throws(StoreError) -> [Coverage] {
+        try await read { database in
+            var all: [String: Coverage] = [:]
+            try addRecordings(database, from, to, listener, &all)
+            try addLedger(database, from, to, listener, &all)
+            return all.values.sorted { $0.listenerID < $1.listenerID }
+        }
+    }
+
+    private func addRecordings(
+        _ database: Database, _ from: Int64, _ to: Int64, _ listener: String?, _ all: inout [String: Coverage]
+    ) throws {
+        // A recording that was deleted later was heard: its loss has a line of its own only if it never counted.
+        let rows = try Row.fetchCursor(
+            database,
+            sql: """
+                SELECT listener_id, start_ns, duration_ns, filled_ns, privacy_ns FROM recordings
+                WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND state <> 'unkept'
+                    AND ifnull(delete_reason, '') <> 'too short' AND (? IS NULL OR listener_id = ?)
+                """, arguments: [to, from, listener, listener])
+        while let row = try rows.next() {
+            let id: String = row["listener_id"]
+            let start: Int64 = row["start_ns"]
+            let duration: Int64 = row["duration_ns"]
+            let filled: Int64 = row["filled_ns"]
+            let silenced: Int64 = row["privacy_ns"]
+            let inside = min(to, start + duration) - max(from, start)
+            // Where in the recording its silence lies is not kept, so a clipped recording has its share.
+            let share = { (part: Int64) in duration == inside ? part : Int64(Double(part) / Double(duration) * Double(inside)) }
+            var coverage = all[id] ?? Coverage(listenerID: id)
+            coverage.heardNanoseconds += inside - share(filled) - share(min(silenced, duration - filled))
+            coverage.recordings += 1
+            coverage.firstNanoseconds = min(coverage.firstNanoseconds ?? .max, start)
+            coverage.lastNanoseconds = max(coverage.lastNanoseconds ?? .min, start + duration)
+            all[id] = coverage
+        }
+    }
+
+    private func addLedger(
+        _ database: Database, _ from: Int64, _ to: Int64, _ listener: String?, _ all: inout [String: Coverage]
+    ) throws {
+        let rows = try Row.fetchCursor(
+            database,
+            sql: """
+                SELECT listener_id, kind, reason, start_ns, duration_ns FROM ledger
+                WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND kind <> 'duplicate'
+                    AND (? IS NULL OR listener_id = ?)
+                """, arguments: [to, from, listener, listener])
+        while let row = try rows.next() {
+            let id: String = row["listener_id"]
+            let kind: String = row["kind"]
+            let reason: String = row["reason"]
+            let start: Int64 = row["start_ns"]
+            let duration: Int64 = row["duration_ns"]
+            let inside = min(to, start + duration) - max(from, start)
+            var coverage = all[id] ?? Coverage(listenerID: id)
+            switch kind {
+            case "gap": coverage.gaps[reason, default: 0] += inside
+            case "filled": coverage.filledNanoseconds += inside
+            default: coverage.losses[reason, default: 0] += inside
+            }
+            coverage.firstNanoseconds = min(coverage.firstNanoseconds ?? .max, start)
+            coverage.lastNanoseconds = max(coverage.lastNanoseconds ?? .min, start + duration)
+            all[id] = coverage
+        }
+    }
+
+    /// Lines of the ledger, newest first.
+    public func ledger(
+        listener: String?, kind: String?, beforeID: Int64?, limit: Int
+    ) async throws(StoreError) -> [LedgerEntry] {
+        try await read { database in
+            var clauses = Clauses()
+            clauses.add("listener_id = ?", listener)
+            clauses.add("kind = ?", kind)
+            clauses.add("id < ?", beforeID)
+            return try LedgerEntry.fetchAll(
+                database, sql: "SELECT * FROM ledger\(clauses.sql) ORDER BY id DESC LIMIT ?",
+                arguments: clauses.arguments + [limit])
+        }
+    }
+}

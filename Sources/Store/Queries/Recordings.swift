@@ -1,0 +1,149 @@
+import GRDB
+
+/// Which recordings are asked for. Nil means any.
+public struct RecordingFilter: Sendable {
+    public var listener: String?
+    /// UTC, inclusive.
+    public var fromNanoseconds: Int64?
+    /// UTC, exclusive.
+    public var toNanoseconds: Int64?
+    public var state: String?
+    public var analysis: String?
+    /// Rows with a smaller id than this.
+    public var beforeID: Int64?
+    /// 1...1000.
+    public var limit = 100
+
+    public init() {}
+}
+
+extension Store {
+    /// Newest first.
+    public func recordings(_ filter: RecordingFilter) async throws(StoreError) -> [RecordingRecord] {
+        try await read { database in
+            var clauses = Clauses()
+            clauses.add("listener_id = ?", filter.listener)
+            clauses.add("start_ns >= ?", filter.fromNanoseconds)
+            clauses.add("start_ns < ?", filter.toNanoseconds)
+            clauses.add("state = ?", filter.state)
+            clauses.add("analysis = ?", filter.analysis)
+            clauses.add("id < ?", filter.beforeID)
+            return try RecordingRecord.fetchAll(
+                database, sql: "SELECT * FROM recordings\(clauses.sql) ORDER BY id DESC LIMIT ?",
+                arguments: clauses.arguments + [filter.limit])
+        }
+    }
+
+    public func recording(name: String) async throws(StoreError) -> RecordingRecord? {
+        try await read { database in
+            try RecordingRecord.fetchOne(database, sql: "SELECT * FROM recordings WHERE name = ?", arguments: [name])
+        }
+    }
+
+    public func recordingBlocking(name: String) throws(StoreError) -> RecordingRecord? {
+        try readBlocking { database in
+            try RecordingRecord.fetchOne(database, sql: "SELECT * FROM recordings WHERE name = ?", arguments: [name])
+        }
+    }
+
+    /// The recording of a run that begins at a sample frame.
+    public func recordingBlocking(
+        inSession session: String, run: Int, atOffsetFrames offset: Int64
+    ) throws(StoreError) -> RecordingRecord? {
+        try readBlocking { database in
+            try RecordingRecord.fetchOne(
+                database,
+                sql: "SELECT * FROM recordings WHERE session_id = ? AND run = ? AND run_offset_frames = ? LIMIT 1",
+                arguments: [session, run, offset])
+        }
+    }
+
+    /// Closed recordings that wait for analysis, oldest first, and so that all listeners have their turn: those whose
+    /// next recording in the run is still being written wait on, since their last window runs into it.
+    public func pendingAnalysisBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
+        try readBlocking { database in
+            try RecordingRecord.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM (
+                        SELECT r.*, row_number() OVER (PARTITION BY listener_id ORDER BY start_ns) AS turn
+                        FROM recordings r
+                        WHERE analysis = 'pending' AND state = 'closed' AND NOT EXISTS (
+                            SELECT 1 FROM recordings n WHERE n.session_id = r.session_id AND n.run = r.run
+                                AND n.run_offset_frames = r.run_offset_frames + r.frames AND n.state = 'open')
+                    ) ORDER BY turn, start_ns LIMIT ?
+                    """, arguments: [limit])
+        }
+    }
+
+    /// How many recordings wait for analysis.
+    public func pendingAnalysisCount() async throws(StoreError) -> Int {
+        try await read { database in
+            try Int.fetchOne(
+                database, sql: "SELECT count(*) FROM recordings WHERE analysis = 'pending' AND state = 'closed'") ?? 0
+        }
+    }
+
+    /// Recordings that were open when the daemon last ended.
+    public func openRecordingsBlocking() throws(StoreError) -> [RecordingRecord] {
+        try readBlocking { database in
+            try RecordingRecord.fetchAll(
+                database, sql: "SELECT * FROM recordings WHERE state = 'open' ORDER BY session_id, run, run_offset_frames")
+        }
+    }
+
+    /// Recordings whose sound may go, oldest first: closed, and not waiting for analysis.
+    public func deletableRecordingsBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
+        try readBlocking { database in
+            try RecordingRecord.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM recordings WHERE state = 'closed' AND analysis <> 'pending' ORDER BY start_ns LIMIT ?
+                    """, arguments: [limit])
+        }
+    }
+
+    /// Analysed recordings, oldest first, that hold no detection (`withoutDetections`), or any.
+    public func unwantedRecordingsBlocking(withoutDetections: Bool, limit: Int) throws(StoreError) -> [RecordingRecord] {
+        try readBlocking { database in
+            let condition = withoutDetections
+                ? "AND NOT EXISTS (SELECT 1 FROM detections d WHERE d.recording_name = r.name)" : ""
+            return try RecordingRecord.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM recordings r WHERE state = 'closed' AND analysis IN ('done', 'skipped') \(condition)
+                    ORDER BY start_ns LIMIT ?
+                    """, arguments: [limit])
+        }
+    }
+
+    /// How many recordings are on disk, and their bytes.
+    public func recordingTotals() async throws(StoreError) -> (count: Int, bytes: Int64) {
+        try await read { database in
+            let row = try Row.fetchOne(
+                database, sql: "SELECT count(*) AS n, ifnull(sum(bytes), 0) AS b FROM recordings WHERE state = 'closed'")
+            return (row?["n"] ?? 0, row?["b"] ?? 0)
+        }
+    }
+
+    public func recordingBytesBlocking() throws(StoreError) -> Int64 {
+        try readBlocking { database in
+            try Int64.fetchOne(database, sql: "SELECT ifnull(sum(bytes), 0) FROM recordings WHERE state = 'closed'") ?? 0
+        }
+    }
+}
+
+/// The conditions of a query.
+struct Clauses {
+    private var conditions: [String] = []
+    private(set) var arguments = StatementArguments()
+
+    var sql: String { conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ") }
+
+    mutating func add(_ condition: String, _ value: (any DatabaseValueConvertible)?) {
+        guard let value else { return }
+        conditions.append(condition)
+        // One value for every place at which it is asked for.
+        for _ in 0..<condition.count(where: { $0 == "?" }) { arguments += [value] }
+    }
+}

@@ -1,0 +1,65 @@
+public import GRDB
+
+/// What is known of a listener, connected or not.
+public struct ListenerSummary: Sendable, Hashable, Codable, FetchableRecord {
+    public let id: String
+    public let firstSeenNanoseconds: Int64
+    public let lastSeenNanoseconds: Int64
+    public let remoteAddress: String
+    public let recordings: Int
+    public let detections: Int
+
+    enum CodingKeys: String, CodingKey {
+        case id, recordings, detections
+        case firstSeenNanoseconds = "first_seen_ns"
+        case lastSeenNanoseconds = "last_seen_ns"
+        case remoteAddress = "remote_address"
+    }
+}
+
+extension Store {
+    /// By id, at most `limit`.
+    public func listeners(limit: Int = 1000) async throws(StoreError) -> [ListenerSummary] {
+        try await read { database in
+            try ListenerSummary.fetchAll(
+                database,
+                sql: """
+                    SELECT l.*,
+                        (SELECT count(*) FROM recordings r WHERE r.listener_id = l.id AND r.state <> 'deleted') AS recordings,
+                        (SELECT count(*) FROM detections d WHERE d.listener_id = l.id) AS detections
+                    FROM listeners l ORDER BY id LIMIT ?
+                    """, arguments: [limit])
+        }
+    }
+
+    /// Sessions that were open when the daemon last ended.
+    public func openSessionsBlocking() throws(StoreError) -> [(id: String, listenerID: String, openedNanoseconds: Int64)] {
+        try readBlocking { database in
+            try Row.fetchAll(database, sql: "SELECT id, listener_id, opened_ns FROM sessions WHERE closed_ns IS NULL")
+                .map { ($0["id"], $0["listener_id"], $0["opened_ns"]) }
+        }
+    }
+
+    /// When the last recording of a session ended, if it has one, and by how much its run was ahead of its arrival.
+    public func endOfSessionBlocking(
+        _ session: String
+    ) throws(StoreError) -> (endNanoseconds: Int64, recordings: [RecordingRecord])? {
+        try readBlocking { database in
+            let rows = try RecordingRecord.fetchAll(
+                database,
+                sql: """
+                    SELECT * FROM recordings WHERE session_id = ? AND state <> 'deleted' ORDER BY run, run_offset_frames
+                    """, arguments: [session])
+            guard let end = rows.map({ $0.startNanoseconds + $0.durationNanoseconds }).max() else { return nil }
+            return (end, rows)
+        }
+    }
+
+    /// The highest session number of a boot, 0 if it has none.
+    public func highestSessionCounterBlocking(bootID: String) throws(StoreError) -> Int {
+        try readBlocking { database in
+            try Int.fetchOne(
+                database, sql: "SELECT max(counter) FROM sessions WHERE boot_id = ?", arguments: [bootID]) ?? 0
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import GRDB
+
+/// The tables, and how older databases become newer ones. Steps are only ever added.
+enum Schema {
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 listeners, recordings, detections, ledger") { database in
+            try database.execute(sql: version1)
+        }
+        return migrator
+    }
+
+    /// Times are UTC nanoseconds. Names are for ever: rows of deleted recordings stay.
+    private static let version1 = """
+        CREATE TABLE listeners (
+            id TEXT PRIMARY KEY NOT NULL,
+            first_seen_ns INTEGER NOT NULL,
+            last_seen_ns INTEGER NOT NULL,
+            remote_address TEXT NOT NULL DEFAULT ''
+        ) WITHOUT ROWID;
+
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY NOT NULL,
+            listener_id TEXT NOT NULL,
+            boot_id TEXT NOT NULL,
+            counter INTEGER NOT NULL,
+            opened_ns INTEGER NOT NULL,
+            monotonic_ns INTEGER NOT NULL,
+            remote_address TEXT NOT NULL,
+            source TEXT NOT NULL,
+            closed_ns INTEGER,
+            close_reason TEXT,
+            frames_received INTEGER NOT NULL DEFAULT 0,
+            bytes_received INTEGER NOT NULL DEFAULT 0,
+            frames_duplicate INTEGER NOT NULL DEFAULT 0,
+            frames_old INTEGER NOT NULL DEFAULT 0,
+            frames_missing INTEGER NOT NULL DEFAULT 0,
+            frames_realigned INTEGER NOT NULL DEFAULT 0,
+            metadata_frames INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID;
+        CREATE INDEX sessions_by_listener ON sessions (listener_id, opened_ns);
+        CREATE INDEX sessions_open ON sessions (id) WHERE closed_ns IS NULL;
+        CREATE INDEX sessions_by_boot ON sessions (boot_id, counter);
+
+        CREATE TABLE recordings (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE,
+            listener_id TEXT NOT NULL,
+            session_id TEXT,
+            run INTEGER NOT NULL,
+            run_offset_frames INTEGER NOT NULL,
+            relative_path TEXT NOT NULL,
+            state TEXT NOT NULL,
+            start_ns INTEGER NOT NULL,
+            time_quality TEXT NOT NULL,
+            boot_id TEXT NOT NULL,
+            monotonic_ns INTEGER NOT NULL,
+            source TEXT NOT NULL,
+            container TEXT NOT NULL,
+            encoding TEXT NOT NULL,
+            channels INTEGER NOT NULL,
+            sample_rate INTEGER NOT NULL,
+            frames INTEGER NOT NULL DEFAULT 0,
+            duration_ns INTEGER NOT NULL DEFAULT 0,
+            filled_ns INTEGER NOT NULL DEFAULT 0,
+            bytes INTEGER NOT NULL DEFAULT 0,
+            closed_ns INTEGER,
+            analysis TEXT NOT NULL,
+            analysis_error TEXT,
+            windows INTEGER NOT NULL DEFAULT 0,
+            privacy_ns INTEGER NOT NULL DEFAULT 0,
+            deleted_ns INTEGER,
+            delete_reason TEXT
+        );
+        CREATE INDEX recordings_by_listener ON recordings (listener_id, start_ns);
+        CREATE INDEX recordings_by_start ON recordings (start_ns);
+        CREATE INDEX recordings_by_run ON recordings (session_id, run, run_offset_frames);
+        CREATE INDEX recordings_open ON recordings (name) WHERE state = 'open';
+        CREATE INDEX recordings_waiting ON recordings (listener_id, start_ns)
+            WHERE analysis = 'pending' AND state = 'closed';
+
+        CREATE TABLE models (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            model_sha256 TEXT NOT NULL,
+            library_version TEXT NOT NULL,
+            library_sha256 TEXT NOT NULL,
+            UNIQUE (name, model_sha256, library_version, library_sha256)
+        );
+
+        CREATE TABLE detections (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            listener_id TEXT NOT NULL,
+            recording_name TEXT NOT NULL,
+            session_id TEXT,
+            run INTEGER NOT NULL,
+            start_ns INTEGER NOT NULL,
+            end_ns INTEGER NOT NULL,
+            offset_seconds REAL NOT NULL,
+            scientific_name TEXT NOT NULL,
+            common_name TEXT NOT NULL,
+            label TEXT NOT NULL,
+            confidence REAL NOT NULL,
+            model_id INTEGER NOT NULL REFERENCES models (id),
+            time_quality TEXT NOT NULL,
+            UNIQUE (listener_id, start_ns, scientific_name, model_id)
+        );
+        CREATE INDEX detections_by_start ON detections (start_ns);
+        CREATE INDEX detections_by_recording ON detections (recording_name);
+        CREATE INDEX detections_by_run ON detections (session_id, run);
+
+        CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            listener_id TEXT NOT NULL,
+            session_id TEXT,
+            run INTEGER,
+            recording_name TEXT,
+            kind TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            start_ns INTEGER NOT NULL,
+            duration_ns INTEGER NOT NULL,
+            frames INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            noted_ns INTEGER NOT NULL
+        );
+        CREATE UNIQUE INDEX ledger_identity
+            ON ledger (listener_id, ifnull(session_id, ''), kind, reason, start_ns, ifnull(recording_name, ''));
+        CREATE INDEX ledger_by_start ON ledger (listener_id, start_ns);
+        CREATE INDEX ledger_by_run ON ledger (session_id, run);
+        """
+}

@@ -1,0 +1,158 @@
+import Foundation
+import GRDB
+
+/// What the box knows: sessions, recordings, detections and the loss ledger, in one SQLite file.
+///
+/// Every change goes through one writer that commits in groups; whoever acknowledges something awaits ``commit(_:)``,
+/// which returns once the change is synced. Readers see snapshots and never wait for the writer.
+public final class Store: Sendable {
+    public struct Options: Sendable {
+        /// How long changes may gather.
+        public var commitIntervalMilliseconds = 20
+        /// Beyond so many waiting changes, callers are refused.
+        public var longestQueue = 20_000
+        /// Pages the file may have; 0 for no limit. (A page has 4,096 bytes.)
+        public var mostPages = 0
+
+        public init() {}
+    }
+
+    let pool: DatabasePool
+    private let writer: StoreWriter
+    public let path: String
+    /// Where a damaged database was put aside at the start; nil if there was none.
+    public let damagedCopy: String?
+
+    /// Opens the database, or makes it. A damaged file is put aside, never deleted, and a new one begun.
+    ///
+    /// - Throws: ``StoreError``; ``StoreError/Code/newerSchema`` for a database of a newer version.
+    public init(path: String, options: Options = Options()) throws(StoreError) {
+        self.path = path
+        do {
+            var aside: String?
+            let pool: DatabasePool
+            do {
+                pool = try Self.open(path, options)
+            } catch let error as DatabaseError
+                where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
+            {
+                aside = try Self.putAside(path)
+                pool = try Self.open(path, options)
+            }
+            self.pool = pool
+            damagedCopy = aside
+            writer = StoreWriter(
+                database: pool, commitIntervalMilliseconds: options.commitIntervalMilliseconds,
+                longestQueue: options.longestQueue)
+        } catch {
+            throw StoreError(error, code: .open)
+        }
+    }
+
+    private static func open(_ path: String, _ options: Options) throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.label = "edge.db"
+        configuration.maximumReaderCount = 4
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            try database.execute(sql: "PRAGMA journal_size_limit = 4194304")
+            try database.execute(sql: "PRAGMA cache_size = -2048")
+            if options.mostPages > 0 { try database.execute(sql: "PRAGMA max_page_count = \(options.mostPages)") }
+        }
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        try pool.read { database in
+            guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "quick_check found damage")
+            }
+        }
+        let migrator = Schema.migrator
+        if try pool.read(migrator.hasBeenSuperseded) {
+            throw StoreError(
+                .newerSchema, reason: "\(path): start the newer version again, or restore a backup made before it")
+        }
+        try migrator.migrate(pool)
+        return pool
+    }
+
+    private static func putAside(_ path: String) throws -> String {
+        var number = 1
+        while FileManager.default.fileExists(atPath: "\(path).damaged-\(number)") { number += 1 }
+        let aside = "\(path).damaged-\(number)"
+        for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
+            try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
+        }
+        return aside
+    }
+
+    // MARK: - Writing
+
+    /// Makes changes, all or none, and returns when they are synced to the disk.
+    public func commit(_ changes: [StoreChange]) async throws(StoreError) {
+        let result = await withCheckedContinuation { continuation in
+            writer.enqueue(changes) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+    }
+
+    /// Makes changes, all or none, soon; in the order of the calls. `completion` hears of it on the writer's thread.
+    public func enqueue(
+        _ changes: [StoreChange], completion: (@Sendable (Result<Void, StoreError>) -> Void)? = nil
+    ) {
+        writer.enqueue(changes, completion)
+    }
+
+    /// Like ``commit(_:)``, for threads that may wait. Never call it from a task.
+    public func commitBlocking(_ changes: [StoreChange]) throws(StoreError) {
+        let done = DispatchSemaphore(value: 0)
+        let box = ResultBox()
+        writer.enqueue(changes) { result in
+            box.set(result)
+            done.signal()
+        }
+        done.wait()
+        try box.result.get()
+    }
+
+    private final class ResultBox: @unchecked Sendable {
+        // Written before the semaphore is signalled, read after it was waited for.
+        private(set) var result: Result<Void, StoreError> = .success(())
+        func set(_ result: Result<Void, StoreError>) { self.result = result }
+    }
+
+    /// Writes what is queued, and ends. Nothing can be written after.
+    public func close() {
+        writer.close()
+        try? pool.close()
+    }
+
+    public var statistics: StoreStatistics {
+        var statistics = writer.statistics
+        statistics.databaseBytes = Self.size(path)
+        statistics.journalBytes = Self.size(path + "-wal")
+        return statistics
+    }
+
+    private static func size(_ path: String) -> Int64 {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.size] as? NSNumber)?.int64Value ?? 0
+    }
+
+    // MARK: - Reading
+
+    func read<Value: Sendable>(_ body: @Sendable (Database) throws -> Value) async throws(StoreError) -> Value {
+        do {
+            return try await pool.read(body)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    func readBlocking<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
+        do {
+            return try pool.read(body)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import GRDB
+import Synchronization
+
+/// The one writer: commits what many callers want in groups, and tells each when its own is on the disk.
+///
+/// One thread takes everything queued, runs each caller's changes in a savepoint of its own inside one transaction,
+/// commits it with `synchronous=FULL`, and only then tells the callers. While one group is being synced the next one
+/// gathers, so the groups grow with the load by themselves; at rest a change is written at once.
+final class StoreWriter: @unchecked Sendable {
+    typealias Completion = @Sendable (Result<Void, StoreError>) -> Void
+
+    private struct Job {
+        let changes: [StoreChange]
+        let completion: Completion?
+    }
+
+    private struct State {
+        var queue: [Job] = []
+        var isClosing = false
+        var isClosed = false
+        var statistics = StoreStatistics()
+        var lastCommit: ContinuousClock.Instant?
+    }
+
+    static let largestGroup = 500
+
+    private let database: any DatabaseWriter
+    private let interval: Duration
+    private let longestQueue: Int
+    private let state = Mutex(State())
+    private let condition = NSCondition()
+
+    init(database: any DatabaseWriter, commitIntervalMilliseconds: Int, longestQueue: Int) {
+        self.database = database
+        interval = .milliseconds(commitIntervalMilliseconds)
+        self.longestQueue = longestQueue
+        let thread = Thread { [self] in work() }
+        thread.name = "store-writer"
+        thread.start()
+    }
+
+    var statistics: StoreStatistics {
+        state.withLock { state in
+            var statistics = state.statistics
+            statistics.queuedChanges = state.queue.count
+            return statistics
+        }
+    }
+
+    func enqueue(_ changes: [StoreChange], _ completion: Completion?) {
+        guard !changes.isEmpty else {
+            completion?(.success(()))
+            return
+        }
+        let refusal = state.withLock { state -> StoreError? in
+            if state.isClosing { return StoreError(.closed, reason: "the store is shutting down") }
+            if state.queue.count >= longestQueue {
+                state.statistics.refusedChanges += 1
+                return StoreError(.overloaded, reason: "\(longestQueue) changes wait: the disk is too slow or stalled")
+            }
+            state.queue.append(Job(changes: changes, completion: completion))
+            return nil
+        }
+        if let refusal {
+            completion?(.failure(refusal))
+            return
+        }
+        condition.lock()
+        condition.signal()
+        condition.unlock()
+    }
+
+    /// Writes what is queued, then ends the thread.
+    func close() {
+        condition.lock()
+        state.withLock { $0.isClosing = true }
+        condition.broadcast()
+        while !state.withLock({ $0.isClosed }) { condition.wait() }
+        condition.unlock()
+    }
+
+    // MARK: - The thread
+
+    private func work() {
+        while let group = nextGroup() {
+            commit(group)
+        }
+        condition.lock()
+        state.withLock { $0.isClosed = true }
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    private func nextGroup() -> [Job]? {
+        condition.lock()
+        defer { condition.unlock() }
+        while true {
+            let (count, isClosing, lastCommit) = state.withLock { ($0.queue.count, $0.isClosing, $0.lastCommit) }
+            if count == 0 {
+                if isClosing { return nil }
+                condition.wait()
+                continue
+            }
+            // Shortly after a commit, gather for the rest of the interval; after a rest, write at once.
+            if !isClosing, count < Self.largestGroup, let lastCommit {
+                let rest = interval - (ContinuousClock.now - lastCommit)
+                if rest > .zero {
+                    _ = condition.wait(until: Date(timeIntervalSinceNow: Double(rest.components.attoseconds) / 1e18))
+                    continue
+                }
+            }
+            return state.withLock { state in
+                let group = Array(state.queue.prefix(Self.largestGroup))
+                state.queue.removeFirst(group.count)
+                return group
+            }
+        }
+    }
+
+    private func commit(_ group: [Job]) {
+        let started = ContinuousClock.now
+        var results: [Result<Void, StoreError>] = []
+        do {
+            try database.writeWithoutTransaction { database in
+                try database.inTransaction(.immediate) {
+                    for job in group { results.append(run(job, database)) }
+                    return .commit
+                }
+            }
+        } catch {
+            let failure = StoreError(error)
+            results = group.map { _ in .failure(failure) }
+        }
+        let elapsed = ContinuousClock.now - started
+        let changes = group.reduce(0) { $0 + $1.changes.count }
+        state.withLock { state in
+            state.lastCommit = .now
+            state.statistics.note(seconds: elapsed, changes: changes)
+        }
+        for (job, result) in zip(group, results) { job.completion?(result) }
+    }
+
+    private func run(_ job: Job, _ database: Database) -> Result<Void, StoreError> {
+        do {
+            try database.inSavepoint {
+                for change in job.changes { try change.apply(database) }
+                return .commit
+            }
+            return .success(())
+        } catch {
+            return .failure(StoreError(error))
+        }
+    }
+}
+
+/// What the store has done.
+public struct StoreStatistics: Sendable {
+    public var queuedChanges = 0
+    public var commits = 0
+    public var changes = 0
+    public var refusedChanges = 0
+    public var lastCommitSeconds = 0.0
+    public var longestCommitSeconds = 0.0
+    public var databaseBytes: Int64 = 0
+    public var journalBytes: Int64 = 0
+
+    mutating func note(seconds duration: Duration, changes: Int) {
+        let (whole, attoseconds) = duration.components
+        lastCommitSeconds = Double(whole) + Double(attoseconds) / 1e18
+        longestCommitSeconds = max(longestCommitSeconds, lastCommitSeconds)
+        commits += 1
+        self.changes += changes
+    }
+}

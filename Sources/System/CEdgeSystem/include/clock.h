@@ -1,0 +1,13 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// Nanoseconds since the machine started, sleep included (CLOCK_BOOTTIME): the steady clock.
+int64_t edge_boottime_ns(void);
+
+/// Nanoseconds since 1970 by the machine's clock (CLOCK_REALTIME).
+int64_t edge_realtime_ns(void);
+
+/// Whether the kernel knows its clock to be synchronised (adjtimex(2): no STA_UNSYNC). False where it cannot be asked.
+bool edge_clock_is_synchronised(void);
