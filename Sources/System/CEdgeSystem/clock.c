@@ -36,3 +36,21 @@ bool edge_clock_is_synchronised(void) {
     return true;
 #endif
 }
+
+#include <sys/resource.h>
+
+int edge_parse_time(const char *text, const char *format, int64_t *seconds) {
+    struct tm parts;
+    memset(&parts, 0, sizeof parts);
+    const char *end = strptime(text, format, &parts);
+    if (end == NULL) return -1;
+    *seconds = (int64_t)timegm(&parts);
+    return (int)(end - text);
+}
+
+double edge_cpu_seconds(void) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+        + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}

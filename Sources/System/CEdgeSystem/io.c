@@ -10,3 +10,28 @@ void edge_start_writeback(int descriptor) {
     (void)descriptor;
 #endif
 }
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static int fill(int result, const struct stat *from, EdgeFileStatus *to) {
+    if (result != 0) return -1;
+    to->size_bytes = (int64_t)from->st_size;
+    to->modified_ns = (int64_t)from->st_mtim.tv_sec * 1000000000 + from->st_mtim.tv_nsec;
+    to->inode = (uint64_t)from->st_ino;
+    return 0;
+}
+
+int edge_stat(const char *path, EdgeFileStatus *status) {
+    struct stat found;
+    return fill(stat(path, &found), &found, status);
+}
+
+int edge_fstat(int descriptor, EdgeFileStatus *status) {
+    struct stat found;
+    return fill(fstat(descriptor, &found), &found, status);
+}
+
+int edge_make_temporary(char *path_template) {
+    return mkostemp(path_template, O_CLOEXEC);
+}

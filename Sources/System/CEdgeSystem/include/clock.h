@@ -11,3 +11,9 @@ int64_t edge_realtime_ns(void);
 
 /// Whether the kernel knows its clock to be synchronised (adjtimex(2): no STA_UNSYNC). False where it cannot be asked.
 bool edge_clock_is_synchronised(void);
+
+/// Reads a UTC time by a strptime(3) format. Returns how many bytes of `text` it took, -1 if it does not fit.
+int edge_parse_time(const char *text, const char *format, int64_t *seconds);
+
+/// CPU seconds of this process, user and system.
+double edge_cpu_seconds(void);

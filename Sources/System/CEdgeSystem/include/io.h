@@ -3,3 +3,19 @@
 /// Starts writing a file's dirty pages to the disk without waiting (sync_file_range(2)). Errors come with the next
 /// fdatasync(2), so none is returned here.
 void edge_start_writeback(int descriptor);
+
+#include <stdint.h>
+
+/// What stat(2) says of a file.
+typedef struct {
+    int64_t size_bytes;
+    int64_t modified_ns;
+    uint64_t inode;
+} EdgeFileStatus;
+
+/// 0, or -1 with errno.
+int edge_stat(const char *path, EdgeFileStatus *status);
+int edge_fstat(int descriptor, EdgeFileStatus *status);
+
+/// Makes a new file of `path_template`, which ends in XXXXXX and is changed to the name made. -1 with errno.
+int edge_make_temporary(char *path_template);

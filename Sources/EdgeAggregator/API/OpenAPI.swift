@@ -1,0 +1,32 @@
+/// The description of the API (OpenAPI 3.1).
+enum OpenAPI {
+    static let document = """
+        {"openapi":"3.1.0","info":{"title":"Edge Aggregator","version":"\(Version.text)","description":"Listeners, recordings, detections and what was lost. Times are RFC 3339 in UTC; questions also take seconds since 1970. Lists come newest first; pass `next` as `cursor` for the following page. Errors are RFC 9457 problem details."},"paths":{\(paths.joined(separator: ","))}}
+        """
+
+    private static let paths = [
+        operation("/api/v1/status", "The state of the whole box", []),
+        operation("/api/v1/listeners", "Listeners, connected or not", []),
+        operation("/api/v1/recordings", "Recordings", ["listener", "from", "to", "state", "analysis", "cursor", "limit"]),
+        operation("/api/v1/recordings/{name}", "One recording", [], path: "name"),
+        operation("/api/v1/recordings/{name}/audio", "Its sound; ranges are answered", [], path: "name"),
+        operation(
+            "/api/v1/detections", "Detections, as JSON or (format=csv) CSV",
+            ["listener", "species", "recording", "min_confidence", "from", "to", "cursor", "limit", "format"]),
+        operation("/api/v1/coverage", "What was heard and what was lost, by listener", ["listener", "from", "to"]),
+        operation("/api/v1/ledger", "The lines of the loss ledger", ["listener", "kind", "cursor", "limit"]),
+        operation("/events", "Detections and recordings as they come (server-sent events)", []),
+        operation("/healthz", "Alive", []),
+        operation("/readyz", "Able to receive, keep and analyse; else 503 with reasons", []),
+        operation("/metrics", "Metrics (Prometheus text format)", []),
+    ]
+
+    private static func operation(
+        _ path: String, _ summary: String, _ query: [String], path parameter: String? = nil
+    ) -> String {
+        let parameters =
+            query.map { #"{"name":"\#($0)","in":"query","schema":{"type":"string"}}"# }
+            + (parameter.map { [#"{"name":"\#($0)","in":"path","required":true,"schema":{"type":"string"}}"#] } ?? [])
+        return #""\#(path)":{"get":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
+    }
+}

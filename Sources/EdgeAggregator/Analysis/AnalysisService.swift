@@ -1,0 +1,335 @@
+import AudioDSP
+import Foundation
+import Logging
+import Sensors
+import Store
+import Synchronization
+
+/// Runs BirdNET over the windows of all listeners, on one thread an interpreter.
+///
+/// Windows come from the feeds of live sessions, or from recordings on disk: those whose windows found no room,
+/// uploads, and what a former run of the daemon left undone.
+final class AnalysisService: Sendable {
+    struct Configuration: Sendable {
+        var workers: Int
+        var windowsPerListener: Int
+        var channel: MonoConverter.Channel
+        var overlapSeconds: Double
+        /// 1 and above: the privacy rule is off.
+        var privacyThreshold: Float
+        var recordingsFolder: String
+    }
+
+    /// A window of live sound that waits for a worker.
+    struct LiveWindow: Sendable {
+        let window: AnalysisWindow
+        let progress: RecordingProgress
+        /// Steady clock.
+        let completeNanoseconds: Int64
+    }
+
+    private struct State: ~Copyable {
+        var scheduler: AnalysisScheduler<LiveWindow, BacklogReader>
+        /// Recordings that a live feed or the backlog is at work on, so that the store's list does not start them again.
+        var tracked: Set<String> = []
+        /// Windows that were left to the file, by recording; a recording that is not here is analysed whole.
+        var spilled: [String: [Int64]] = [:]
+        var isStopping = false
+        var readyWorkers = 0
+        var nextBacklogCheck: ContinuousClock.Instant = .now
+    }
+
+    let configuration: Configuration
+    let pool: WindowBufferPool
+    let engine: DetectionEngine
+    let metrics: AnalysisMetrics
+    private let store: Store
+    private let redactor: Redactor
+    private let events: EventHub
+    private let time: any TimeSource
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let condition = NSCondition()
+
+    /// How often the store is asked for recordings that wait.
+    private static let backlogCheckInterval = Duration.seconds(2)
+    private static let mostSpilledRecordings = 10_000
+
+    init(
+        configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
+        redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.engine = engine
+        self.pool = pool
+        self.store = store
+        self.redactor = redactor
+        self.events = events
+        self.time = time
+        self.metrics = metrics
+        self.logger = logger
+        state = Mutex(State(scheduler: AnalysisScheduler(windowsPerListener: configuration.windowsPerListener)))
+    }
+
+    /// Starts the workers; each makes its own interpreter.
+    func start() {
+        for number in 0..<configuration.workers {
+            let thread = Thread { [self] in work(number) }
+            thread.name = "analyzer-\(number)"
+            thread.stackSize = 4 << 20
+            thread.start()
+        }
+    }
+
+    /// Ends the workers after the window that each is at. What waits is analysed after the next start.
+    func stop() {
+        condition.lock()
+        state.withLock { $0.isStopping = true }
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    var isReady: Bool { state.withLock { $0.readyWorkers > 0 } }
+    var queueLengths: (live: Int, backlog: Int) {
+        state.withLock { ($0.scheduler.liveCount, $0.scheduler.backlogCount + $0.spilled.count) }
+    }
+
+    // MARK: - From the feeds
+
+    /// Nil when audio of this rate cannot be resampled; its recordings are then left to the backlog, which says why.
+    func makeFeed(run: Int, format: PCMFormat) -> AnalysisFeed? {
+        do {
+            return try AnalysisFeed(service: self, run: run, format: format)
+        } catch {
+            note(error)
+            return nil
+        }
+    }
+
+    func track(_ progress: RecordingProgress) {
+        state.withLock { _ = $0.tracked.insert(progress.recording.name) }
+    }
+
+    func offer(_ window: AnalysisWindow, _ progress: RecordingProgress) {
+        guard !progress.isDropped else {
+            pool.give(window.buffer)
+            return
+        }
+        progress.windowQueued()
+        let live = LiveWindow(
+            window: window, progress: progress, completeNanoseconds: time.now().monotonicNanoseconds)
+        let isTaken = state.withLock { $0.scheduler.offer(live: live, listener: progress.recording.listener) }
+        if isTaken {
+            wakeOne()
+        } else {
+            pool.give(window.buffer)
+            spill(window.startFrame48k, progress)
+            progress.windowWithdrawn()
+        }
+    }
+
+    func spill(_ startFrame48k: Int64, _ progress: RecordingProgress) {
+        metrics.windowsSpilled.add(1)
+        progress.windowSpilled(startFrame48k)
+    }
+
+    func completed(_ progress: RecordingProgress) {
+        take(progress.complete(), progress)
+    }
+
+    func note(_ error: any Error) {
+        metrics.failures.add(1)
+        logger.error("Analysis failed", metadata: ["error": "\(error)"])
+    }
+
+    // MARK: - Workers
+
+    private func work(_ number: Int) {
+        let worker: DetectionWorker
+        do {
+            worker = try engine.makeWorker()
+        } catch {
+            logger.critical("An analysis worker could not start", metadata: ["error": "\(error)"])
+            metrics.failures.add(1)
+            return
+        }
+        state.withLock { $0.readyWorkers += 1 }
+        while let work = nextWork() {
+            switch work {
+            case .live(let live):
+                analyse(live.window, of: live.progress, completeNanoseconds: live.completeNanoseconds, by: worker)
+                pool.give(live.window.buffer)
+            case .backlog(let reader):
+                analyseNext(of: reader, by: worker)
+            }
+        }
+    }
+
+    private func wakeOne() {
+        condition.lock()
+        condition.signal()
+        condition.unlock()
+    }
+
+    private func nextWork() -> AnalysisScheduler<LiveWindow, BacklogReader>.Work? {
+        while true {
+            let (work, isStopping, isCheckDue) = state.withLock {
+                state -> (AnalysisScheduler<LiveWindow, BacklogReader>.Work?, Bool, Bool) in
+                if state.isStopping { return (nil, true, false) }
+                let isCheckDue = state.scheduler.backlogCount == 0 && state.nextBacklogCheck <= .now
+                if isCheckDue { state.nextBacklogCheck = .now + Self.backlogCheckInterval }
+                return (state.scheduler.next(), false, isCheckDue)
+            }
+            if isStopping { return nil }
+            if isCheckDue { loadBacklog() }
+            if let work { return work }
+            if isCheckDue { continue }
+            condition.lock()
+            if state.withLock({ $0.scheduler.liveCount == 0 && $0.scheduler.backlogCount == 0 && !$0.isStopping }) {
+                _ = condition.wait(until: Date(timeIntervalSinceNow: 0.5))
+            }
+            condition.unlock()
+        }
+    }
+
+    private func loadBacklog() {
+        do {
+            let known = state.withLock { $0.tracked.count }
+            let rows = try store.pendingAnalysisBlocking(limit: known + 64)
+            for row in rows {
+                let spilled = state.withLock { state -> [Int64]?? in
+                    guard state.tracked.insert(row.name).inserted else { return nil }
+                    return .some(state.spilled.removeValue(forKey: row.name))
+                }
+                guard let windows = spilled else { continue }
+                let reader = BacklogReader(
+                    row: row, onlyWindows: windows, configuration: configuration, store: store)
+                state.withLock { $0.scheduler.add(backlog: reader, listener: row.listenerID) }
+            }
+            if !rows.isEmpty {
+                condition.lock()
+                condition.broadcast()
+                condition.unlock()
+            }
+        } catch {
+            logger.error("The recordings that wait could not be listed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func analyseNext(of reader: BacklogReader, by worker: DetectionWorker) {
+        do {
+            if let window = try reader.nextWindow() {
+                reader.progress.windowQueued()
+                analyse(window, of: reader.progress, completeNanoseconds: nil, by: worker)
+                reader.give(window)
+                state.withLock { $0.scheduler.add(backlog: reader, listener: reader.row.listenerID) }
+                wakeOne()
+            } else {
+                take(reader.progress.complete(), reader.progress)
+            }
+        } catch {
+            metrics.failures.add(1)
+            logger.error(
+                "A recording could not be analysed", metadata: ["recording": "\(reader.row.name)", "error": "\(error)"])
+            finish(reader.progress, state: "failed", windows: 0, error: "\(error)")
+        }
+    }
+
+    /// Analyses one window; its recording counts it as analysed only once the detections are in the store.
+    private func analyse(
+        _ window: AnalysisWindow, of progress: RecordingProgress, completeNanoseconds: Int64?,
+        by worker: DetectionWorker
+    ) {
+        let outcome: DetectionWorker.Outcome
+        do {
+            outcome = try worker.analyse(window, metrics: metrics)
+        } catch {
+            note(error)
+            // The recording stays pending, and is tried again from its file after the next start.
+            untrack(progress)
+            return
+        }
+        metrics.windows.add(1)
+        if outcome.humanScore >= configuration.privacyThreshold, configuration.privacyThreshold < 1 {
+            metrics.privacyWindows.add(1)
+            redactor.redact(window, of: progress, score: outcome.humanScore)
+        }
+        guard !outcome.found.isEmpty else {
+            noteLag(completeNanoseconds)
+            take(progress.windowAnalysed(), progress)
+            return
+        }
+        let records = engine.records(of: outcome.found, window: window, progress: progress)
+        store.enqueue([.detections(records)]) { [self] result in
+            switch result {
+            case .success:
+                metrics.detections.add(Int64(records.count))
+                noteLag(completeNanoseconds)
+                events.detections(records)
+                take(progress.windowAnalysed(), progress)
+            case .failure(let error):
+                note(error)
+                untrack(progress)
+            }
+        }
+    }
+
+    private func noteLag(_ completeNanoseconds: Int64?) {
+        guard let completeNanoseconds else { return }
+        metrics.lagSeconds.observe(Double(time.now().monotonicNanoseconds - completeNanoseconds) / 1e9)
+    }
+
+    // MARK: - Recordings
+
+    private func take(_ step: RecordingProgress.Step, _ progress: RecordingProgress) {
+        switch step {
+        case .waiting: return
+        case .dropped: untrack(progress)
+        case .done(let windows): finish(progress, state: "done", windows: windows, error: nil)
+        case .spilled(let windows):
+            if progress.recording.isOnDisk {
+                state.withLock { state in
+                    if state.spilled.count < Self.mostSpilledRecordings {
+                        state.spilled[progress.recording.name] = windows
+                    }
+                    state.tracked.remove(progress.recording.name)
+                }
+            } else {
+                loseWindows(windows, of: progress)
+                finish(progress, state: "done", windows: 0, error: "analysis lagged and the sound was not on disk")
+            }
+        }
+    }
+
+    private func finish(_ progress: RecordingProgress, state: String, windows: Int, error: String?) {
+        guard redactor.isSettled(progress) else {
+            // The file cannot be changed while it is being encoded: it is analysed, and silenced, once it is closed.
+            untrack(progress)
+            return
+        }
+        store.enqueue([.analysed(recording: progress.recording.name, state: state, windows: windows, error: error)]) {
+            [self] _ in
+            metrics.recordingsAnalysed.add(1)
+            untrack(progress)
+        }
+    }
+
+    private func loseWindows(_ windows: [Int64], of progress: RecordingProgress) {
+        let now = time.now()
+        let recording = progress.recording
+        let first = windows.first ?? progress.startFrame48k
+        store.enqueue([
+            .ledger(
+                LedgerEntry(
+                    listenerID: recording.listener, sessionID: recording.sessionID, run: recording.run,
+                    recordingName: recording.name, kind: "loss", reason: "not analysed",
+                    startNanoseconds: recording.startNanoseconds + (first - progress.startFrame48k) * 1_000_000_000 / 48_000,
+                    durationNanoseconds: 0, frames: Int64(windows.count), bytes: 0,
+                    notedNanoseconds: now.utcNanoseconds))
+        ])
+    }
+
+    private func untrack(_ progress: RecordingProgress) {
+        state.withLock { _ = $0.tracked.remove(progress.recording.name) }
+    }
+}

@@ -1,0 +1,127 @@
+import AudioDSP
+import Store
+
+/// Reads the windows of one recording from disk, one at a time.
+///
+/// The windows lie on the same grid as those of the live run, and the last ones run on into the recordings that
+/// follow, so that catching up finds what being live would have found. Used by one worker at a time.
+final class BacklogReader: @unchecked Sendable {
+    let row: RecordingRecord
+    let progress: RecordingProgress
+    private let onlyWindows: Set<Int64>?
+    private let configuration: AnalysisService.Configuration
+    private let store: Store
+    private let pool = WindowBufferPool(limit: 64)
+    private var chain: Chain?
+    private var ready: [AnalysisWindow] = []
+    private var isAtEnd = false
+    private var endFrame48k: Int64 = 0
+
+    /// The recording being read and what has been made of it so far.
+    private struct Chain {
+        var reader: SoundFileReader
+        var current: RecordingRecord
+        var resampler: Resampler
+        var assembler: WindowAssembler
+    }
+
+    static let framesPerRead = 4096
+
+    init(
+        row: RecordingRecord, onlyWindows: [Int64]?, configuration: AnalysisService.Configuration, store: Store
+    ) {
+        self.row = row
+        self.onlyWindows = onlyWindows.map(Set.init)
+        self.configuration = configuration
+        self.store = store
+        progress = RecordingProgress(
+            recording: AnalysedRecording(
+                name: row.name, listener: row.listenerID, sessionID: row.sessionID, run: row.run,
+                startNanoseconds: row.startNanoseconds,
+                timeQuality: TimeQuality(rawValue: row.timeQuality) ?? .inferred, isOnDisk: true),
+            startFrame48k: AnalysisFeed.frame48k(row.runOffsetFrames, sampleRate: row.sampleRate))
+    }
+
+    /// The next window, nil after the last. Give it back when it has been analysed.
+    func nextWindow() throws -> AnalysisWindow? {
+        if chain == nil, !isAtEnd { try begin() }
+        while true {
+            if !ready.isEmpty { return ready.removeFirst() }
+            guard !isAtEnd else { return nil }
+            try readOn()
+        }
+    }
+
+    func give(_ window: AnalysisWindow) {
+        pool.give(window.buffer)
+    }
+
+    private func begin() throws {
+        let reader = try open(row)
+        let rate = reader.sampleRate
+        let step = BirdNET.windowSamples - Int((configuration.overlapSeconds * 48_000).rounded())
+        let start = progress.startFrame48k
+        // The first window of the run's grid that starts in this recording.
+        let first = (start + Int64(step) - 1) / Int64(step) * Int64(step)
+        endFrame48k = AnalysisFeed.frame48k(row.runOffsetFrames + row.frames, sampleRate: row.sampleRate)
+        chain = Chain(
+            reader: reader, current: row, resampler: try Resampler(from: rate, quality: .high),
+            assembler: WindowAssembler(
+                overlapSeconds: configuration.overlapSeconds, pool: pool, firstWindowFrame48k: first,
+                streamFrame48k: start))
+    }
+
+    private func open(_ row: RecordingRecord) throws -> SoundFileReader {
+        try SoundFileReader(path: "\(configuration.recordingsFolder)/\(row.relativePath)")
+    }
+
+    private func readOn() throws {
+        guard var chain else {
+            isAtEnd = true
+            return
+        }
+        // Taken out while it is worked on, so that the assembler is not copied.
+        self.chain = nil
+        var failure: ResamplerError?
+        let count = try chain.reader.readMono(channel: configuration.channel, maxFrames: Self.framesPerRead) { mono in
+            do throws(ResamplerError) {
+                try chain.resampler.process(mono) { samples in
+                    chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        if chain.assembler.nextWindowFrame48k >= endFrame48k {
+            isAtEnd = true
+            return
+        }
+        if count == 0 { try goOn(&chain) }
+        if !isAtEnd { self.chain = chain }
+    }
+
+    /// At the end of a file: goes on with the recording that follows in the same run, or pads the last window.
+    private func goOn(_ chain: inout Chain) throws {
+        let current = chain.current
+        if let session = current.sessionID,
+            let next = try store.recordingBlocking(
+                inSession: session, run: current.run, atOffsetFrames: current.runOffsetFrames + current.frames),
+            next.state == "closed", next.sampleRate == current.sampleRate, let reader = try? open(next)
+        {
+            chain.reader = reader
+            chain.current = next
+            return
+        }
+        isAtEnd = true
+        try chain.resampler.flush { samples in
+            chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+        }
+        chain.assembler.finish(minimumSeconds: BirdNET.shortestTailSeconds) { take($0) }
+    }
+
+    private func take(_ window: AnalysisWindow) {
+        let isWanted = window.startFrame48k < endFrame48k && (onlyWindows?.contains(window.startFrame48k) ?? true)
+        if isWanted { ready.append(window) } else { pool.give(window.buffer) }
+    }
+}

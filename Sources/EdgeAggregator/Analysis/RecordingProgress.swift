@@ -1,0 +1,81 @@
+import Synchronization
+
+/// Follows which windows of one recording have been analysed.
+///
+/// A recording is done when all windows that start in it have been emitted and each of them was analysed; windows
+/// that found no room are then read from its file.
+final class RecordingProgress: Sendable {
+    enum Step: Equatable, Sendable {
+        /// More is to come.
+        case waiting
+        /// Every window is analysed.
+        case done(windows: Int)
+        /// These windows (start frames at 48 kHz in the run) must be read from the file.
+        case spilled([Int64])
+        /// The recording was not kept, and takes its windows with it.
+        case dropped
+    }
+
+    let recording: AnalysedRecording
+    /// Position of its first sample in the run, at 48 kHz.
+    let startFrame48k: Int64
+
+    private struct State {
+        var outstanding = 0
+        var analysed = 0
+        var spilled: [Int64] = []
+        var isComplete = false
+        var isDropped = false
+        var isReported = false
+    }
+
+    private let state = Mutex(State())
+
+    init(recording: AnalysedRecording, startFrame48k: Int64) {
+        self.recording = recording
+        self.startFrame48k = startFrame48k
+    }
+
+    var isDropped: Bool { state.withLock { $0.isDropped } }
+
+    /// Says that the recording will not be kept; windows that start in it are not analysed.
+    func drop() {
+        state.withLock { $0.isDropped = true }
+    }
+
+    func windowQueued() {
+        state.withLock { $0.outstanding += 1 }
+    }
+
+    /// Takes back ``windowQueued()``.
+    func windowWithdrawn() {
+        state.withLock { $0.outstanding -= 1 }
+    }
+
+    func windowSpilled(_ startFrame48k: Int64) {
+        state.withLock { $0.spilled.append(startFrame48k) }
+    }
+
+    func windowAnalysed() -> Step {
+        state.withLock { state in
+            state.outstanding -= 1
+            state.analysed += 1
+            return Self.step(&state)
+        }
+    }
+
+    /// Says that no further window starts in the recording.
+    func complete() -> Step {
+        state.withLock { state in
+            state.isComplete = true
+            return Self.step(&state)
+        }
+    }
+
+    private static func step(_ state: inout State) -> Step {
+        guard state.isComplete, state.outstanding == 0, !state.isReported else { return .waiting }
+        state.isReported = true
+        if state.isDropped { return .dropped }
+        return state.spilled.isEmpty ? .done(windows: state.analysed) : .spilled(state.spilled)
+    }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+
+/// What the program's exit codes mean; they are those of sysexits(3) where there is one.
+enum ExitCodes {
+    /// Something failed.
+    static let failure = ExitCode(1)
+    /// The daemon cannot be reached, or a file to be fetched is missing.
+    static let unavailable = ExitCode(69)
+    /// A file cannot be read or written.
+    static let inputOutput = ExitCode(74)
+    /// The settings are wrong.
+    static let settings = ExitCode(78)
+
+    static let help = """
+        EXIT CODES: 0 done; 1 failed; 64 wrong usage; 69 the daemon cannot be reached; 74 a file cannot be read or \
+        written; 78 the settings are wrong.
+        """
+}
+
+/// Standard error, a line at a time.
+func printError(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+}
+
+/// Where the settings stand.
+struct SettingsOptions: ParsableArguments {
+    @Option(name: .customLong("settings"), help: "The settings file (else $CONFIG_PATH, ./settings.yaml, /etc/edge-aggregator/settings.yaml).")
+    var path: String?
+
+    /// Loads the settings, or tells all that is wrong with them and ends with 78.
+    func load() throws -> Settings {
+        do {
+            let settings = try Settings(path: path)
+            for warning in settings.warnings { printError("warning: \(warning)") }
+            return settings
+        } catch let problems as SettingsProblems {
+            printError("The settings are wrong:\n\(problems)")
+            throw ExitCodes.settings
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import AudioDSP
+import Foundation
+import Logging
+import Store
+
+/// `edge-aggregator run`: the daemon.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run the daemon until it is told to end (SIGTERM, SIGINT).",
+        discussion: ExitCodes.help)
+
+    @OptionGroup var options: SettingsOptions
+
+    @Option(help: "A recording to name in the greeting.")
+    var sample: String?
+
+    func run() async throws {
+        let settings = try options.load()
+        LoggingSystem.bootstrap { [isJSON = settings.box.isLogJSON] label in LineLogHandler(label: label, isJSON: isJSON) }
+        var logger = Logger(label: "edge-aggregator")
+        logger.logLevel = Logger.Level(rawValue: settings.box.logLevel) ?? .info
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            let daemon = try Daemon(settings: settings, logger: logger)
+            let sample = sample
+            try await daemon.run { ports in greet(settings, port: ports.first ?? 0, sample: sample) }
+        } catch let error as ClassifierError {
+            printError("\(error)")
+            throw ExitCodes.failure
+        } catch let error as StoreError {
+            printError("\(error)")
+            throw ExitCodes.inputOutput
+        } catch let error as CocoaError {
+            printError("A folder could not be made; set base_dir to one that can be written: \(error.localizedDescription)")
+            throw ExitCodes.inputOutput
+        } catch let problems as SettingsProblems {
+            printError("\(problems)")
+            throw ExitCodes.settings
+        } catch {
+            printError("The daemon ended: \(error)")
+            throw ExitCodes.failure
+        }
+    }
+}
+
+private func greet(_ settings: Settings, port: Int, sample: String?) {
+    let host = settings.box.addresses.first?.host ?? "127.0.0.1"
+    let address = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
+    print("Edge Aggregator \(Version.text) is ready.")
+    print("  page      \(address)/")
+    print("  API       \(address)/api/v1/status   (described by \(address)/openapi.json)")
+    print("  listeners POST \(address)\(settings.reception.streamPath)?listener_id=<id>")
+    if let sample {
+        let program = CommandLine.arguments.first ?? "edge-aggregator"
+        print("Play a real bird recording at it, from another terminal:")
+        print("  \(program) stream \(sample) --listeners 5 --interval 2 --stagger 10 --url \(address)\(settings.reception.streamPath)")
+    }
+    // The greeting is waited for by whoever started the daemon, also through a pipe.
+    fflush(nil)
+}

@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+
+/// `edge-aggregator status`: what the running daemon is at.
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show listeners, queues, lag, disk and loss of the running daemon.",
+        discussion: ExitCodes.help)
+
+    @OptionGroup var options: SettingsOptions
+
+    @Option(help: "Address of the daemon (else the first of `listen` in the settings).")
+    var url: String?
+
+    @Flag(help: "Print the daemon's answer as it is.")
+    var json = false
+
+    func run() async throws {
+        let settings = try options.load()
+        let address = settings.box.addresses.first.map { "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)" }
+        let base = url ?? address ?? "http://127.0.0.1:8000"
+        let body: String
+        do {
+            body = try await SmallHTTPClient.get("\(base)/api/v1/status", bearer: settings.box.apiToken)
+        } catch {
+            printError("No daemon answers at \(base): \(error). Start one with `make run`, or name it with --url.")
+            throw ExitCodes.unavailable
+        }
+        if json {
+            print(body)
+            return
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        guard let status = try? decoder.decode(StatusSnapshot.Status.self, from: Data(body.utf8)) else {
+            printError("\(base) does not answer like this program's daemon: \(body.prefix(200))")
+            throw ExitCodes.unavailable
+        }
+        print(Self.text(status))
+    }
+
+    static func text(_ status: StatusSnapshot.Status) -> String {
+        let seconds = { (value: Double?) in value.map { String(format: "%.2f s", $0) } ?? "–" }
+        var lines = [
+            "\(status.box), version \(status.version), up \(Dashboard.span(status.uptimeSeconds)): "
+                + (status.isReady ? "ready" : "NOT READY: \(status.reasons.joined(separator: "; "))"),
+            "clock      \(status.isClockSynchronised ? "synchronised" : "not synchronised"), \(status.now)",
+            "listeners  \(status.listeners.connected) connected, \(Dashboard.bytes(status.listeners.bytesReceived)) received",
+            "queues     \(status.queues.windowsWaiting) windows, \(status.queues.backlogRecordings) recordings wait for analysis, "
+                + "\(status.queues.storeChanges) changes for the database",
+            "analysis   " + (status.analysis.isOn
+                ? "\(status.analysis.windows) windows, \(status.analysis.detections) detections, lag \(seconds(status.analysis.meanLagSeconds)), "
+                    + "\(seconds(status.analysis.meanInferenceSeconds)) a window, \(status.analysis.windowsSpilled) left to disk" : "off"),
+            "disk       \(Dashboard.bytes(status.disk.freeBytes)) free of \(Dashboard.bytes(status.disk.totalBytes)), "
+                + "\(status.disk.recordings) recordings of \(Dashboard.bytes(status.disk.recordingBytes))"
+                + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT"),
+            "loss, last 24 hours:",
+        ]
+        if status.loss.isEmpty { lines.append("  nothing has been heard yet") }
+        for loss in status.loss {
+            lines.append(
+                "  \(loss.listener.padding(toLength: max(16, loss.listener.count), withPad: " ", startingAt: 0)) "
+                    + "heard \(Dashboard.span(loss.heardSeconds)), filled \(Dashboard.span(loss.filledSeconds)), "
+                    + "gaps \(Dashboard.span(loss.gapSeconds)), lost \(Dashboard.span(loss.lossSeconds))")
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,45 @@
+import AudioDSP
+import Sensors
+
+extension ReceptionHouse.Configuration {
+    init(settings: Settings) throws {
+        guard let format = settings.reception.defaultFormat else {
+            throw SettingsProblems(problems: [
+                SettingsProblem(place: "settings", message: "audio_num_channels, audio_sample_rate and audio_bits_per_sample make no format")
+            ])
+        }
+        self.init(
+            session: ListenerSession.Configuration(
+                defaultFormat: format, maximumGapFillFrames: settings.reception.mostGapFillFrames,
+                maximumRecordingNanoseconds: Int64(settings.recordings.maximumSeconds) * 1_000_000_000),
+            container: settings.recordings.container, recordingsFolder: settings.recordings.folder,
+            minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9))
+    }
+}
+
+extension Routes {
+    init(
+        settings: Settings, house: ReceptionHouse, storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
+    ) {
+        let snapshot = StatusSnapshot(
+            boxName: settings.box.uuid, house: house, storage: storage, analysisMetrics: analysis, started: started)
+        let admission = ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens)
+        let refusals = RefusalHold(
+            seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
+        self.init(
+            stream: StreamRoute(
+                house: house, admission: admission, refusals: refusals,
+                quotaBytesPerSecond: settings.reception.quotaBytesPerSecond),
+            upload: UploadRoute(
+                house: house, admission: admission, spoolFolder: settings.recordings.spoolFolder,
+                mostBytes: Int64(settings.reception.mostUploadBytes)),
+            listeners: ListenerResources(house: house, snapshot: snapshot),
+            recordings: RecordingResources(
+                house: house, isPrivacyOn: settings.analysis.isOn && settings.analysis.privacyThreshold < 1),
+            detections: DetectionResources(store: house.store), events: EventResource(events: house.events),
+            dashboard: Dashboard(snapshot: snapshot),
+            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals), snapshot: snapshot,
+            streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
+            apiToken: settings.box.apiToken)
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+
+/// The program.
+@main
+struct EdgeAggregatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "edge-aggregator",
+        abstract: "Receives sound from many listeners and says what is heard in it.",
+        discussion: ExitCodes.help,
+        version: Version.text,
+        subcommands: [
+            RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, SettingsCommand.self,
+            DoctorCommand.self,
+        ])
+}

@@ -1,0 +1,120 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Every path that the daemon answers.
+struct Routes: Sendable {
+    let stream: StreamRoute
+    let upload: UploadRoute
+    let listeners: ListenerResources
+    let recordings: RecordingResources
+    let detections: DetectionResources
+    let events: EventResource
+    let dashboard: Dashboard
+    let metrics: MetricsCollector
+    let snapshot: StatusSnapshot
+    let streamPath: String
+    let uploadPath: String
+    let apiToken: String
+
+    func router() -> Router<EdgeContext> {
+        let router = Router(context: EdgeContext.self)
+        router.add(middleware: ErrorAnswers())
+        addStockPaths(router)
+        addHealth(router)
+        let guarded = router.group().add(middleware: TokenGuard(token: apiToken))
+        guarded.get("/", use: dashboard.answer)
+        guarded.get("/events", use: events.stream)
+        let api = guarded.group("/api/v1")
+        api.get("/status", use: listeners.status)
+        api.get("/listeners", use: listeners.listeners)
+        api.get("/coverage", use: listeners.coverage)
+        api.get("/ledger", use: listeners.ledger)
+        api.get("/detections", use: detections.list)
+        api.get("/recordings", use: recordings.list)
+        api.get("/recordings/:name", use: recordings.show)
+        api.get("/recordings/:name/audio", use: recordings.download)
+        api.delete("/recordings/:name", use: recordings.delete)
+        return router
+    }
+
+    /// What the second port answers.
+    func metricsRouter() -> Router<EdgeContext> {
+        let router = Router(context: EdgeContext.self)
+        router.add(middleware: ErrorAnswers())
+        router.get("/metrics", use: metrics.answer)
+        return router
+    }
+
+    private func addStockPaths(_ router: Router<EdgeContext>) {
+        for prefix in ["", "/t/:token"] {
+            router.post(RouterPath(prefix + streamPath), use: stream.receive)
+            router.post(RouterPath(prefix + uploadPath), use: upload.receive)
+            for path in [streamPath, uploadPath] {
+                for method in [HTTPRequest.Method.get, .head, .put, .delete, .patch] {
+                    router.on(RouterPath(prefix + path), method: method) { _, _ in StockAnswer.methodNotAllowed() }
+                }
+            }
+        }
+    }
+
+    private func addHealth(_ router: Router<EdgeContext>) {
+        router.get("/metrics", use: metrics.answer)
+        router.get("/healthz") { _, _ in Answer.text("{\"status\":\"alive\"}", type: "application/json") }
+        router.get("/readyz") { [snapshot] _, _ in
+            struct Readiness: Encodable {
+                let isReady: Bool
+                let reasons: [String]
+            }
+            let reasons = snapshot.unreadyReasons
+            return try Answer.json(
+                Readiness(isReady: reasons.isEmpty, reasons: reasons), status: reasons.isEmpty ? .ok : .serviceUnavailable)
+        }
+        router.get("/openapi.json") { _, _ in Answer.text(OpenAPI.document, type: "application/json") }
+    }
+}
+
+/// Turns what a route throws into an answer that says what was wrong.
+struct ErrorAnswers: RouterMiddleware {
+    func handle(
+        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        let isAPI = request.uri.path.hasPrefix("/api/")
+        do {
+            return try await next(request, context)
+        } catch let error as QueryError {
+            return try Answer.problem(.badRequest, "Bad query", detail: error.description)
+        } catch let error as HTTPError where error.status == .notFound {
+            guard isAPI else { return StockAnswer.notFound() }
+            return try Answer.problem(.notFound, "No such path", detail: "There is nothing at \(request.uri.path)")
+        } catch let error as HTTPError {
+            return try Answer.problem(error.status, error.status.reasonPhrase, detail: error.body ?? "")
+        } catch {
+            context.logger.error("A request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+            return try Answer.problem(
+                .internalServerError, "The box could not answer", detail: "See the daemon's log for the reason")
+        }
+    }
+}
+
+/// Asks for the API's token, if there is one.
+struct TokenGuard: RouterMiddleware {
+    let token: String
+
+    func handle(
+        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        guard !token.isEmpty else { return try await next(request, context) }
+        let client = StreamRequest(
+            query: nil, authorization: request.headers[.authorization], pathToken: nil)
+        let admission = ListenerAdmission(allowed: [], tokens: ["*": token])
+        guard let anyone = ListenerID("api"), admission.judge(anyone, token: client.token) == .admitted else {
+            var answer = try Answer.problem(
+                .unauthorized, "A token is needed", detail: "Send api_token as a Bearer token or as the password")
+            answer.headers[.wwwAuthenticate] = "Basic realm=\"edge-aggregator\", Bearer"
+            return answer
+        }
+        return try await next(request, context)
+    }
+}

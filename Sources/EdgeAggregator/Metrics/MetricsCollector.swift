@@ -1,0 +1,194 @@
+import AudioDSP
+import CEdgeSystem
+import Foundation
+import Hummingbird
+import Sensors
+import Store
+
+/// Makes the page of `/metrics`: the names of the former system with their meaning put right, and ours.
+struct MetricsCollector: Sendable {
+    let snapshot: StatusSnapshot
+    let refusals: RefusalHold
+
+    /// At most so many listeners have metrics of their own.
+    static let mostListeners = 1000
+
+    @Sendable
+    func answer(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        Answer.text(try await page(), type: "text/plain; version=0.0.4; charset=utf-8")
+    }
+
+    func page() async throws -> String {
+        let status = try await snapshot.take()
+        var page = MetricsPage()
+        addFormer(&page, status)
+        addReception(&page, status)
+        addAnalysis(&page, status)
+        addStorage(&page, status)
+        addListeners(&page)
+        addProcess(&page)
+        return page.text
+    }
+
+    /// The former exporter counted failures and dead letters as processed; here a job counts once it has succeeded.
+    private func addFormer(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
+        let waiting = Double(status.queues.backlogRecordings)
+        page.single("analyze_queue_length", "gauge", "Recordings that wait for analysis.", waiting)
+        page.single("upload_queue_length", "gauge", "Recordings that wait to be delivered.", 0)
+        page.single("publish_analysis_queue_length", "gauge", "Analyses that wait to be delivered.", 0)
+        page.single("publish_upload_queue_length", "gauge", "Reports of deliveries that wait to be delivered.", 0)
+        let analysed = Double(snapshot.analysisMetrics.recordingsAnalysed.total)
+        page.single("analyze_jobs_processed_total", "counter", "Recordings analysed.", analysed)
+        page.single("upload_jobs_processed_total", "counter", "Recordings delivered.", 0)
+        page.single("publish_analysis_jobs_processed_total", "counter", "Analyses delivered.", 0)
+        page.single("publish_upload_jobs_processed_total", "counter", "Reports of deliveries delivered.", 0)
+        // One daemon does what the former programs did: 1 RUNNING, 2 STARTING, 4 STOPPED.
+        page.family("supervisor_process_state", "gauge", "State of a part: 1 running, 2 starting, 4 stopped.")
+        let house = snapshot.house
+        let analyzer: Double = house.analysis == nil ? 4 : status.analysis.isReady ? 1 : 2
+        for (program, state) in [
+            ("analyzer_00", analyzer), ("receiver_http", house.registry.isShuttingDown ? 4 : 1), ("cleanup", 1.0),
+            ("metrics_publisher", 1.0), ("uploader", 4.0), ("publisher", 4.0),
+        ] {
+            page.sample("supervisor_process_state", [("program", program)], state)
+        }
+        page.family("supervisor_process_exitcode", "gauge", "Exit code of a part that has ended.")
+    }
+
+    private func addReception(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
+        let prefix = "edge_aggregator_"
+        let metrics = snapshot.house.metrics
+        page.family("\(prefix)info", "gauge", "What runs here.")
+        page.sample("\(prefix)info", [("version", status.version), ("aggregator_uuid", status.box)], 1)
+        page.single("\(prefix)ready", "gauge", "1 if sound can be received, kept and analysed.", status.isReady ? 1 : 0)
+        page.single("\(prefix)listeners", "gauge", "Connected listeners.", Double(status.listeners.connected))
+        page.single("\(prefix)connections", "gauge", "Connections of listeners.", Double(status.listeners.connections))
+        for (name, help, counter) in [
+            ("received_bytes_total", "Bytes received in streams.", metrics.bytes),
+            ("received_frames_total", "Wire frames received.", metrics.frames),
+            ("missing_frames_total", "Wire frames that never came.", metrics.framesMissing),
+            ("duplicate_frames_total", "Wire frames that came twice or too late, and were dropped.", metrics.framesDuplicate),
+            ("recordings_total", "Recordings begun.", metrics.recordings),
+            ("recordings_too_short_total", "Recordings that were too short to be kept.", metrics.recordingsTooShort),
+            ("uploads_total", "Files taken.", metrics.uploads),
+            ("uploads_refused_total", "Files not taken.", metrics.uploadsRefused),
+            ("streams_refused_total", "Streams not taken.", metrics.refused),
+        ] {
+            page.single(prefix + name, "counter", help, Double(counter.total))
+        }
+        page.single("\(prefix)refusals_held", "gauge", "Refused streams that are held.", Double(refusals.count))
+        page.single("\(prefix)event_subscribers", "gauge", "Listeners of /events.", Double(snapshot.house.events.subscriberCount))
+    }
+
+    private func addAnalysis(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
+        let prefix = "edge_aggregator_"
+        let metrics = snapshot.analysisMetrics
+        for (name, help, counter) in [
+            ("windows_total", "Windows analysed.", metrics.windows),
+            ("windows_gated_total", "Windows that were silent, clipped or noise.", metrics.windowsGated),
+            ("windows_spilled_total", "Windows left to the recording on disk.", metrics.windowsSpilled),
+            ("windows_with_voice_total", "Windows silenced for a human voice.", metrics.privacyWindows),
+            ("detections_total", "Detections stored.", metrics.detections),
+            ("recordings_analysed_total", "Recordings analysed to their end.", metrics.recordingsAnalysed),
+            ("analysis_failures_total", "Windows and recordings that could not be analysed.", metrics.failures),
+        ] {
+            page.single(prefix + name, "counter", help, Double(counter.total))
+        }
+        page.single("\(prefix)windows_waiting", "gauge", "Windows in memory that wait.", Double(status.queues.windowsWaiting))
+        page.single("\(prefix)backlog_recordings", "gauge", "Recordings on disk that wait.", Double(status.queues.backlogRecordings))
+        page.histogram("\(prefix)inference_seconds", "Time of one run of the model.", metrics.inferenceSeconds)
+        page.histogram("\(prefix)detection_lag_seconds", "From a window's last sample to its detections in the store.", metrics.lagSeconds)
+    }
+
+    private func addStorage(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
+        let prefix = "edge_aggregator_"
+        page.single("\(prefix)disk_free_bytes", "gauge", "Free on the disk of the recordings.", Double(status.disk.freeBytes))
+        page.single("\(prefix)disk_size_bytes", "gauge", "Size of the disk of the recordings.", Double(status.disk.totalBytes))
+        page.single("\(prefix)recordings_bytes", "gauge", "Bytes of the recordings kept.", Double(status.disk.recordingBytes))
+        page.single("\(prefix)recordings_kept", "gauge", "Recordings kept.", Double(status.disk.recordings))
+        page.single("\(prefix)database_bytes", "gauge", "Bytes of the database.", Double(status.disk.databaseBytes))
+        page.single("\(prefix)sound_kept", "gauge", "1 if there is room for sound.", status.disk.isSoundKept ? 1 : 0)
+        page.single("\(prefix)recordings_open", "gauge", "Recordings being written.", Double(status.queues.recordingsOpen))
+        page.single("\(prefix)recordings_finishing", "gauge", "Recordings that wait to be closed.", Double(status.queues.recordingsFinishing))
+        page.histogram("\(prefix)sync_seconds", "Time of one sync of a recording.", snapshot.storage.syncSeconds)
+        page.single("\(prefix)synced_bytes_total", "counter", "Bytes of sound synced.", Double(snapshot.storage.syncedBytes.total))
+        page.single("\(prefix)sync_failures_total", "counter", "Syncs that failed.", Double(snapshot.storage.syncFailures.total))
+        page.single("\(prefix)disk_full_total", "counter", "Writes refused for want of room.", Double(snapshot.storage.diskFull.total))
+        let store = snapshot.house.store.statistics
+        page.single("\(prefix)store_queue_length", "gauge", "Groups of changes that wait for the database.", Double(store.queuedChanges))
+        page.single("\(prefix)store_commits_total", "counter", "Commits of the database.", Double(store.commits))
+        page.single("\(prefix)store_changes_total", "counter", "Changes committed.", Double(store.changes))
+        page.single("\(prefix)store_refused_total", "counter", "Groups of changes refused because too many waited.", Double(store.refusedChanges))
+        page.single("\(prefix)store_commit_seconds", "gauge", "Time of the last commit.", store.lastCommitSeconds)
+        page.single("\(prefix)store_longest_commit_seconds", "gauge", "Time of the longest commit.", store.longestCommitSeconds)
+    }
+
+    private func addListeners(_ page: inout MetricsPage) {
+        let connections = snapshot.house.registry.connections.prefix(Self.mostListeners)
+        let now = snapshot.house.time.now().monotonicNanoseconds
+        var statuses: [String: ListenerConnection.Status] = [:]
+        for connection in connections {
+            let status = connection.status
+            guard var sum = statuses[connection.listener.text] else {
+                statuses[connection.listener.text] = status
+                continue
+            }
+            sum.bytes += status.bytes
+            sum.counters.framesMissing += status.counters.framesMissing
+            sum.gapSeconds += status.gapSeconds
+            sum.gaps += status.gaps
+            sum.filledGaps += status.filledGaps
+            sum.lastReceivedMonotonicNanoseconds = max(
+                sum.lastReceivedMonotonicNanoseconds, status.lastReceivedMonotonicNanoseconds)
+            statuses[connection.listener.text] = sum
+        }
+        let prefix = "edge_aggregator_listener_"
+        let families: [(String, String, String, (ListenerConnection.Status) -> Double)] = [
+            ("received_bytes", "gauge", "Bytes received on the listener's connections.", { Double($0.bytes) }),
+            ("missing_frames", "gauge", "Frames missing on the listener's connections.", { Double($0.counters.framesMissing) }),
+            ("gaps", "gauge", "Gaps on the listener's connections.", { Double($0.gaps + $0.filledGaps) }),
+            ("gap_seconds", "gauge", "Length of the gaps on the listener's connections.", { $0.gapSeconds }),
+            ("silent_seconds", "gauge", "Since something last came from the listener.",
+                { Double(now - $0.lastReceivedMonotonicNanoseconds) / 1e9 }),
+        ]
+        for (name, type, help, value) in families {
+            page.family(prefix + name, type, help)
+            for (listener, status) in statuses.sorted(by: { $0.key < $1.key }) {
+                page.sample(prefix + name, [("listener", listener)], value(status))
+            }
+        }
+    }
+
+    private func addProcess(_ page: inout MetricsPage) {
+        let process = ProcessFigures.read()
+        page.single("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", Double(process.residentBytes))
+        page.single("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", process.cpuSeconds)
+        page.single("process_open_fds", "gauge", "Number of open file descriptors.", Double(process.openFiles))
+        page.single("process_threads", "gauge", "Threads.", Double(process.threads))
+        page.single(
+            "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.",
+            Double(snapshot.started.utcNanoseconds) / 1e9)
+    }
+}
+
+/// What the kernel says of this process (proc(5)).
+struct ProcessFigures {
+    var residentBytes: Int64 = 0
+    var cpuSeconds = 0.0
+    var openFiles = 0
+    var threads = 0
+
+    static func read() -> ProcessFigures {
+        var figures = ProcessFigures()
+        if let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) {
+            for line in status.split(separator: "\n") {
+                let number = line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int64($0) } ?? 0
+                if line.hasPrefix("VmRSS:") { figures.residentBytes = number * 1024 }
+                if line.hasPrefix("Threads:") { figures.threads = Int(number) }
+            }
+        }
+        figures.cpuSeconds = edge_cpu_seconds()
+        figures.openFiles = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+        return figures
+    }
+}

@@ -1,0 +1,111 @@
+import Logging
+import Sensors
+import ServiceLifecycle
+import Synchronization
+
+/// The connected listeners: who they are, how many may be, and when one has been silent for too long.
+final class ListenerRegistry: Service {
+    struct Limits: Sendable {
+        /// Different listeners at a time.
+        var listeners = 1000
+        /// Connections of one listener at a time. Two are usual: the old one of a listener that lost its power hangs
+        /// until it is found idle.
+        var connectionsPerListener = 4
+        var idleSeconds = 120
+    }
+
+    enum Refusal: String, Error {
+        case tooManyListeners = "too many listeners"
+        case tooManyConnections = "too many connections of this listener"
+        case shuttingDown = "shutting down"
+    }
+
+    private struct State {
+        var connections: [ListenerID: [ListenerConnection]] = [:]
+        /// Sessions of a listener since the start, for their names.
+        var counters: [ListenerID: Int] = [:]
+        /// Numbers up to this may have been given to listeners that are not in `counters` any more.
+        var floor = 0
+        var isShuttingDown = false
+    }
+
+    private let limits: Limits
+    private let firstCounter: Int
+    private let time: any TimeSource
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// - Parameter firstCounter: the highest session number that this boot has seen already.
+    init(limits: Limits, firstCounter: Int, time: any TimeSource, logger: Logger) {
+        self.limits = limits
+        self.firstCounter = firstCounter
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Takes a connection in, or says why not.
+    func admit(_ connection: ListenerConnection) throws(Refusal) -> Int {
+        try state.withLock { (state) throws(Refusal) -> Int in
+            guard !state.isShuttingDown else { throw .shuttingDown }
+            let present = state.connections[connection.listener] ?? []
+            guard present.count < limits.connectionsPerListener else { throw .tooManyConnections }
+            guard !present.isEmpty || state.connections.count < limits.listeners else { throw .tooManyListeners }
+            state.connections[connection.listener, default: []].append(connection)
+            return nextCounter(connection.listener, &state)
+        }
+    }
+
+    /// The next session number of a listener that has no connection of its own (an upload).
+    func nextCounter(_ listener: ListenerID) -> Int {
+        state.withLock { nextCounter(listener, &$0) }
+    }
+
+    private func nextCounter(_ listener: ListenerID, _ state: inout State) -> Int {
+        if state.counters.count > 64 * limits.listeners, state.counters[listener] == nil {
+            // Ids without end would fill memory; numbers that go on from the highest are unique as well.
+            let highest = state.counters.values.max() ?? firstCounter
+            state.counters = [listener: highest]
+            state.floor = max(state.floor, highest)
+        }
+        let counter = (state.counters[listener] ?? max(firstCounter, state.floor)) + 1
+        state.counters[listener] = counter
+        return counter
+    }
+
+    func remove(_ connection: ListenerConnection) {
+        state.withLock { state in
+            state.connections[connection.listener]?.removeAll { $0 === connection }
+            if state.connections[connection.listener]?.isEmpty == true { state.connections[connection.listener] = nil }
+        }
+    }
+
+    var connections: [ListenerConnection] {
+        state.withLock { $0.connections.values.flatMap { $0 } }
+    }
+
+    var isShuttingDown: Bool { state.withLock { $0.isShuttingDown } }
+
+    /// Ends every connection, since their bodies never end by themselves.
+    func shutDown() {
+        let connections = state.withLock { state in
+            state.isShuttingDown = true
+            return state.connections.values.flatMap { $0 }
+        }
+        for connection in connections { connection.end(reason: "shutdown") }
+    }
+
+    /// Ends connections from which nothing has come for too long: a listener without power never closes its own.
+    func run() async throws {
+        while !Task.isShuttingDownGracefully {
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(1)) }
+            if Task.isCancelled { return }
+            let now = time.now().monotonicNanoseconds
+            for connection in connections {
+                let silent = now - connection.status.lastReceivedMonotonicNanoseconds
+                guard silent > Int64(limits.idleSeconds) * 1_000_000_000 else { continue }
+                logger.notice("A listener has been silent for too long", metadata: ["listener": "\(connection.listener)"])
+                connection.end(reason: "idle")
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import AudioDSP
+import Store
+
+/// A recording that a session is writing.
+struct OpenRecording: Sendable {
+    let name: String
+    let identity: SessionIdentity
+    let start: RecordingStart
+    /// UTC.
+    let startNanoseconds: Int64
+    /// Whether the box knew the time when it began.
+    let isClockSet: Bool
+    /// Nil when its sound is not kept.
+    var segment: RecordingSegment?
+    /// Why its sound, from the end of the file on, is not kept.
+    var lossReason: String?
+    /// Notes that are committed together with its end.
+    var notes: [LedgerEntry] = []
+
+    init(
+        name: String, identity: SessionIdentity, start: RecordingStart, startNanoseconds: Int64, isClockSet: Bool
+    ) {
+        self.name = name
+        self.identity = identity
+        self.start = start
+        self.startNanoseconds = startNanoseconds
+        self.isClockSet = isClockSet
+    }
+
+    func timeQuality(isInferred: Bool) -> TimeQuality {
+        isClockSet ? (isInferred ? .inferred : .live) : .unsynchronised
+    }
+}
+
+/// What is written down when a recording ends.
+struct RecordingClosing: Sendable {
+    let recording: OpenRecording
+    let end: RecordingEnd
+    /// UTC.
+    let nowNanoseconds: Int64
+
+    var durationNanoseconds: Int64 { recording.start.format.durationNanoseconds(frames: end.frames) }
+
+    /// - Parameters:
+    ///   - keptFrames: sample frames in the file; fewer than arrived when the disk refused the rest.
+    ///   - fileBytes: the file's size.
+    func changes(keptFrames: Int64, fileBytes: Int64) -> [StoreChange] {
+        let format = recording.start.format
+        var entries = recording.notes
+        let lost = end.frames - keptFrames
+        if lost > 0 {
+            entries.append(
+                loss(
+                    reason: recording.lossReason ?? "not written", lostFrames: lost,
+                    startNanoseconds: recording.startNanoseconds + format.durationNanoseconds(frames: keptFrames)))
+        }
+        let close = RecordingClose(
+            name: recording.name, frames: keptFrames, durationNanoseconds: format.durationNanoseconds(frames: keptFrames),
+            filledNanoseconds: min(
+                format.durationNanoseconds(frames: end.filledFrames), format.durationNanoseconds(frames: keptFrames)),
+            bytes: fileBytes, timeQuality: recording.timeQuality(isInferred: end.isInferred).rawValue,
+            closedNanoseconds: nowNanoseconds)
+        return [.closeRecording(close)] + entries.map { .ledger($0) }
+    }
+
+    func changesWhenTooShort() -> [StoreChange] {
+        let loss = loss(
+            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds)
+        return [.deleteRecording(name: recording.name, reason: "too short", atNanoseconds: nowNanoseconds)]
+            + (recording.notes + [loss]).map { .ledger($0) }
+    }
+
+    private func loss(reason: String, lostFrames: Int64, startNanoseconds: Int64) -> LedgerEntry {
+        let format = recording.start.format
+        return LedgerEntry(
+            listenerID: recording.identity.listener.text, sessionID: recording.identity.text,
+            run: recording.start.run, recordingName: recording.name, kind: "loss", reason: reason,
+            startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
+            frames: 0, bytes: lostFrames * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
+    }
+}

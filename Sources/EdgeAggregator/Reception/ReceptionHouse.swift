@@ -1,0 +1,47 @@
+import AudioDSP
+import Logging
+import Sensors
+import Store
+
+/// What all sessions share.
+final class ReceptionHouse: Sendable {
+    struct Configuration: Sendable {
+        var session: ListenerSession.Configuration
+        var container: RecordingContainer
+        var recordingsFolder: String
+        var minimumRecordingNanoseconds: Int64
+    }
+
+    let configuration: Configuration
+    let executor: IngestExecutor
+    let registry: ListenerRegistry
+    let store: Store
+    let names: RecordingNames
+    let keeper: SegmentKeeper
+    let storageGuard: StorageGuard
+    /// Nil when nothing is analysed.
+    let analysis: AnalysisService?
+    let events: EventHub
+    let time: any TimeSource
+    let metrics: ReceptionMetrics
+    let logger: Logger
+
+    init(
+        configuration: Configuration, executor: IngestExecutor, registry: ListenerRegistry, store: Store,
+        names: RecordingNames, keeper: SegmentKeeper, storageGuard: StorageGuard, analysis: AnalysisService?,
+        events: EventHub, time: any TimeSource, metrics: ReceptionMetrics, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.executor = executor
+        self.registry = registry
+        self.store = store
+        self.names = names
+        self.keeper = keeper
+        self.storageGuard = storageGuard
+        self.analysis = analysis
+        self.events = events
+        self.time = time
+        self.metrics = metrics
+        self.logger = logger
+    }
+}

@@ -1,0 +1,51 @@
+import Foundation
+import HTTPTypes
+
+/// What a stock client's request says of itself: the listener's id and, wherever it could put it, a token.
+///
+/// The stock scripts append `?listener_id=…` to whatever address they are given, also to one that has a query already,
+/// and the firmware sends no header. So a token is taken from any of: the query (`…?token=T?listener_id=…` as well),
+/// Basic credentials (from `http://id:T@host/…`), a Bearer header, or a path that begins with `/t/T`.
+struct StreamRequest: Sendable, Equatable {
+    /// Nil when the query has no `listener_id`.
+    let listenerID: String?
+    let token: String?
+
+    init(query: String?, authorization: String?, pathToken: String?) {
+        let fields = Self.fields(query ?? "")
+        listenerID = fields["listener_id"]
+        token = fields["token"] ?? pathToken ?? Self.token(authorization: authorization)
+    }
+
+    /// Splits at `&` and `?`, and decodes `%XX` and `+`. The first of a repeated name counts.
+    static func fields(_ query: String) -> [String: String] {
+        var fields: [String: String] = [:]
+        for part in query.split(whereSeparator: { $0 == "&" || $0 == "?" }) {
+            let pieces = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = decode(pieces[0])
+            if fields[name] == nil { fields[name] = pieces.count > 1 ? decode(pieces[1]) : "" }
+        }
+        return fields
+    }
+
+    private static func decode(_ text: Substring) -> String {
+        let spaced = text.replacing("+", with: " ")
+        return spaced.removingPercentEncoding ?? String(spaced)
+    }
+
+    private static func token(authorization: String?) -> String? {
+        guard let authorization else { return nil }
+        let pieces = authorization.split(separator: " ", maxSplits: 1)
+        guard pieces.count == 2 else { return nil }
+        switch pieces[0].lowercased() {
+        case "bearer":
+            return String(pieces[1])
+        case "basic":
+            guard let data = Data(base64Encoded: String(pieces[1])) else { return nil }
+            let credentials = String(decoding: data, as: UTF8.self)
+            return credentials.firstIndex(of: ":").map { String(credentials[credentials.index(after: $0)...]) }
+        default:
+            return nil
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import AudioDSP
+import CEdgeSystem
+import Foundation
+import NIOCore
+
+/// Takes the body of an upload to a file in the spool folder, in bounded memory.
+struct UploadForm {
+    struct Upload {
+        let path: String
+        let filename: String
+        let container: RecordingContainer
+        let listenerID: String?
+        let bytes: Int64
+    }
+
+    /// A text field may be so long.
+    static let mostFieldBytes = 1024
+
+    private enum Part { case none, file, listener, other }
+
+    private var parser: MultipartParser
+    private let spoolFolder: String
+    private let mostBytes: Int64
+    private var part = Part.none
+    private var descriptor: Int32 = -1
+    private var path: String?
+    private var filename: String?
+    private var container: RecordingContainer?
+    private var listener: [UInt8]?
+    private var bytes: Int64 = 0
+
+    init(boundary: String, spoolFolder: String, mostBytes: Int64) {
+        parser = MultipartParser(boundary: boundary)
+        self.spoolFolder = spoolFolder
+        self.mostBytes = mostBytes
+    }
+
+    mutating func consume(_ buffer: ByteBuffer) throws {
+        var events: [MultipartParser.Event] = []
+        try parser.consume(buffer.readableBytesView) { (event) throws(Never) in events.append(event) }
+        for event in events {
+            switch event {
+            case .begin(let name, let filename): try begin(name: name, filename: filename)
+            case .data(let data): try take(data)
+            case .end: part = .none
+            }
+        }
+    }
+
+    /// The whole upload, synced to the disk.
+    mutating func finish() throws -> Upload {
+        guard parser.isFinished else { throw MultipartParser.Failure(code: .malformed) }
+        guard let path, let filename, let container else { throw UploadRefusal.missingFile }
+        guard fsync(descriptor) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+        let listenerID = listener.map { String(decoding: $0, as: UTF8.self) }.flatMap { $0.isEmpty ? nil : $0 }
+        return Upload(path: path, filename: filename, container: container, listenerID: listenerID, bytes: bytes)
+    }
+
+    /// Removes what is left in the spool folder.
+    mutating func discard() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+        if let path { unlink(path) }
+        path = nil
+    }
+
+    /// Moves a spooled file among the recordings, durably.
+    static func move(_ from: String, to path: String) throws(SegmentError) {
+        let folder = (path as NSString).deletingLastPathComponent
+        mkdir(folder, 0o755)
+        guard rename(from, path) == 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
+        try RecordingSegment.syncDirectory(folder)
+    }
+
+    private mutating func begin(name: String, filename: String?) throws {
+        switch (name, filename) {
+        case ("file", let filename?):
+            guard path == nil else {
+                part = .other
+                return
+            }
+            let suffix = (filename as NSString).pathExtension.lowercased()
+            guard let container = RecordingContainer(rawValue: suffix) else { throw UploadRefusal.unsupportedType }
+            self.container = container
+            self.filename = (filename as NSString).lastPathComponent
+            try openSpool()
+            part = .file
+        case ("listener_id", _):
+            listener = []
+            part = .listener
+        default:
+            part = .other
+        }
+    }
+
+    private mutating func openSpool() throws(SegmentError) {
+        var template = Array("\(spoolFolder)/upload-XXXXXX".utf8CString)
+        descriptor = template.withUnsafeMutableBufferPointer { edge_make_temporary($0.baseAddress) }
+        let name = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+        guard descriptor >= 0 else { throw SegmentError(.create, path: name, errnoValue: errno) }
+        fchmod(descriptor, 0o644)
+        path = name
+    }
+
+    private mutating func take(_ data: ArraySlice<UInt8>) throws {
+        switch part {
+        case .none, .other: return
+        case .listener:
+            guard (listener?.count ?? 0) + data.count <= Self.mostFieldBytes else { throw UploadRefusal.badListenerID }
+            listener?.append(contentsOf: data)
+        case .file:
+            bytes += Int64(data.count)
+            guard bytes <= mostBytes else { throw UploadRefusal.tooLarge(most: mostBytes) }
+            var rest = data
+            while !rest.isEmpty {
+                let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else {
+                    throw SegmentError(.write, path: path ?? spoolFolder, errnoValue: count < 0 ? errno : ENOSPC)
+                }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+}
+
+/// What decoding a whole file tells of it. A file that cannot be decoded is refused.
+struct AudioFacts {
+    let encoding: String
+    let channels: Int
+    let sampleRate: Int
+    let frames: Int64
+
+    var durationNanoseconds: Int64 {
+        frames / Int64(sampleRate) * 1_000_000_000 + frames % Int64(sampleRate) * 1_000_000_000 / Int64(sampleRate)
+    }
+
+    /// - Parameter expected: what the file's name says; the content must agree.
+    init(path: String, expected: RecordingContainer) throws {
+        do {
+            let reader = try SoundFileReader(path: path)
+            guard reader.container == expected.rawValue else {
+                throw UploadRefusal.unreadable(reason: "it is \(reader.container), its name says \(expected.rawValue)")
+            }
+            var frames: Int64 = 0
+            while true {
+                let count = try reader.readMono(channel: .index(0), maxFrames: 16_384) { _ in }
+                if count == 0 { break }
+                frames += Int64(count)
+            }
+            guard frames > 0 else { throw UploadRefusal.unreadable(reason: "it holds no sound") }
+            self.frames = frames
+            channels = reader.channels
+            sampleRate = reader.sampleRate
+            encoding = reader.encoding
+        } catch let error as SoundFileError {
+            throw UploadRefusal.unreadable(reason: "\(error)")
+        }
+    }
+}

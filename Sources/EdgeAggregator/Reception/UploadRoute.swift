@@ -1,0 +1,149 @@
+import AudioDSP
+import CEdgeSystem
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import Sensors
+import Store
+
+/// `POST /recordings_upload`: a whole file in a form.
+struct UploadRoute: Sendable {
+    let house: ReceptionHouse
+    let admission: ListenerAdmission
+    let spoolFolder: String
+    let mostBytes: Int64
+
+    @Sendable
+    func receive(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        guard let type = request.headers[.contentType], let boundary = MultipartParser.boundary(contentType: type) else {
+            return StockAnswer.missing("file", in: "body", channel: context.channel)
+        }
+        let client = StreamRequest(
+            query: request.uri.query, authorization: request.headers[.authorization],
+            pathToken: context.parameters.get("token"))
+        do {
+            let name = try await withTaskExecutorPreference(house.executor) {
+                var form = UploadForm(boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes)
+                defer { form.discard() }
+                for try await buffer in request.body { try form.consume(buffer) }
+                let upload = try form.finish()
+                return try await store(upload, client: client)
+            }
+            house.metrics.uploads.add(1)
+            return Answer.text(#"{"status":"ok","filename":"\#(name)"}"#, type: "application/json")
+        } catch let refusal as UploadRefusal {
+            house.metrics.uploadsRefused.add(1)
+            return answer(refusal, context)
+        } catch let error as MultipartParser.Failure {
+            house.metrics.uploadsRefused.add(1)
+            return StockAnswer.detail(error.description, status: .badRequest, channel: context.channel)
+        } catch let error as SegmentError where error.code == .diskFull {
+            house.storageGuard.note(error)
+            house.logger.error("An upload could not be stored", metadata: ["error": "\(error)"])
+            return StockAnswer.detail(
+                "The disk is full: nothing was stored, send it again later", status: StockAnswer.insufficientStorage,
+                channel: context.channel)
+        } catch {
+            house.logger.error("An upload failed", metadata: ["error": "\(error)"])
+            return StockAnswer.detail(
+                "The upload could not be stored: send it again", status: .internalServerError, channel: context.channel)
+        }
+    }
+
+    private func answer(_ refusal: UploadRefusal, _ context: EdgeContext) -> Response {
+        switch refusal {
+        case .missingFile: StockAnswer.missing("file", in: "body", channel: context.channel)
+        case .unsupportedType:
+            StockAnswer.detail("Unsupported file type", status: .badRequest, channel: context.channel)
+        case .unreadable(let reason):
+            StockAnswer.detail("Unreadable audio file: \(reason)", status: .badRequest, channel: context.channel)
+        case .badListenerID:
+            StockAnswer.detail(
+                "listener_id must be 1 to 64 of A-Z a-z 0-9 . _ -", status: .badRequest, channel: context.channel)
+        case .tooLarge(let most):
+            StockAnswer.detail(
+                "The file is larger than \(most) bytes", status: .contentTooLarge, channel: context.channel)
+        case .noRoom:
+            StockAnswer.detail(
+                "The disk is full: nothing was stored, send it again later", status: StockAnswer.insufficientStorage,
+                channel: context.channel)
+        case .notAdmitted(let reason):
+            StockAnswer.detail(reason, status: .forbidden, channel: context.channel)
+        }
+    }
+
+    /// Checks a spooled file, takes it among the recordings and writes it down. Returns the name under which it is kept.
+    private func store(_ upload: UploadForm.Upload, client: StreamRequest) async throws -> String {
+        let described = UploadName(filename: upload.filename)
+        let text = upload.listenerID ?? client.listenerID ?? described.listener ?? "upload"
+        guard let listener = ListenerID(text) else { throw UploadRefusal.badListenerID }
+        if case .refused(let reason) = admission.judge(listener, token: client.token) {
+            throw UploadRefusal.notAdmitted(reason: reason)
+        }
+        guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
+        let audio = try AudioFacts(path: upload.path, expected: upload.container)
+        let now = house.time.now()
+        let start = described.startNanoseconds ?? (now.utcNanoseconds - audio.durationNanoseconds)
+        let name = house.names.name(
+            for: listener.text, startNanoseconds: start, nowNanoseconds: now.utcNanoseconds,
+            fileExtension: upload.container.rawValue)
+        let identity = SessionIdentity(
+            listener: listener, bootID: now.bootID, counter: house.registry.nextCounter(listener), source: "upload")
+        let relativePath = "\(listener)/\(name)"
+        let path = "\(house.configuration.recordingsFolder)/\(relativePath)"
+        try UploadForm.move(upload.path, to: path)
+        do {
+            try await house.store.commit([
+                .openRecording(
+                    RecordingRecord(
+                        name: name, listenerID: listener.text, sessionID: nil, run: 0, runOffsetFrames: 0,
+                        relativePath: relativePath, state: "open", startNanoseconds: start,
+                        timeQuality: (now.isSynchronised || described.startNanoseconds != nil
+                            ? TimeQuality.inferred : .unsynchronised).rawValue,
+                        bootID: now.bootID, monotonicNanoseconds: now.monotonicNanoseconds, source: identity.source,
+                        container: upload.container.rawValue, encoding: audio.encoding, channels: audio.channels,
+                        sampleRate: audio.sampleRate, analysis: house.analysis == nil ? "skipped" : "pending")),
+                .closeRecording(
+                    RecordingClose(
+                        name: name, frames: audio.frames, durationNanoseconds: audio.durationNanoseconds,
+                        filledNanoseconds: 0, bytes: upload.bytes, timeQuality: nil,
+                        closedNanoseconds: now.utcNanoseconds)),
+                .touchListener(id: listener.text, seenNanoseconds: now.utcNanoseconds, remoteAddress: "upload"),
+            ])
+        } catch {
+            unlink(path)
+            throw error
+        }
+        house.events.publish(.recording(listener: listener.text, name: name))
+        return name
+    }
+}
+
+/// Why an upload was not taken.
+enum UploadRefusal: Error, Equatable {
+    case missingFile
+    case unsupportedType
+    case unreadable(reason: String)
+    case badListenerID
+    case tooLarge(most: Int64)
+    case noRoom
+    case notAdmitted(reason: String)
+}
+
+/// What an uploaded file's name says, when it is `<listener>_<YYYYMMDD>T<HHMMSS>Z.<extension>`.
+struct UploadName: Equatable, Sendable {
+    var listener: String?
+    /// UTC.
+    var startNanoseconds: Int64?
+
+    init(filename: String) {
+        let stem = filename.prefix(upTo: filename.lastIndex(of: ".") ?? filename.endIndex)
+        guard let underscore = stem.lastIndex(of: "_") else { return }
+        let stamp = stem[stem.index(after: underscore)...]
+        var seconds: Int64 = 0
+        guard stamp.utf8.count == 16, edge_parse_time(String(stamp), "%Y%m%dT%H%M%SZ", &seconds) == 16 else { return }
+        startNanoseconds = seconds * 1_000_000_000
+        listener = String(stem[..<underscore])
+    }
+}

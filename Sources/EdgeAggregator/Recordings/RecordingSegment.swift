@@ -1,0 +1,208 @@
+import AudioDSP
+import CEdgeSystem
+import Foundation
+import Synchronization
+
+/// The file of one recording while it is written.
+///
+/// One thread at a time appends; the ``SegmentKeeper`` syncs at the same time. The WAV header is written first with
+/// sizes that mean "to the end of the file", so the file can be read at every moment, also after a power cut; the
+/// true sizes are written once, when the recording ends.
+final class RecordingSegment: @unchecked Sendable {
+    let path: String
+    let format: PCMFormat
+    let container: RecordingContainer
+
+    private let descriptor: Int32
+    private let directory: String
+    /// Bytes of audio handed to the kernel.
+    private let written = Atomic<Int64>(0)
+    /// Bytes of audio known to be on the disk.
+    private let synced = Atomic<Int64>(0)
+    private let isCreationSynced = Atomic<Bool>(false)
+    // The next two belong to the thread that appends; the one that finishes takes them over when appending has ended.
+    private var vectors: [iovec] = []
+    private var encoder: FLACWriter?
+
+    /// The 44 bytes of a header whose sizes are not known yet.
+    private static func openHeader(_ format: PCMFormat) -> [UInt8] {
+        WAVHeader.encode(format: format, dataBytes: Int64(UInt32.max))
+    }
+
+    /// Creates the file, which must not exist, and its folder.
+    init(path: String, format: PCMFormat, container: RecordingContainer) throws(SegmentError) {
+        self.path = path
+        self.format = format
+        self.container = container
+        directory = (path as NSString).deletingLastPathComponent
+        var file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        if file < 0, errno == ENOENT {
+            mkdir(directory, 0o755)
+            file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        }
+        guard file >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
+        descriptor = file
+        var failure: SegmentError?
+        if container == .flac {
+            do {
+                encoder = try FLACWriter(descriptor: file, format: format)
+            } catch {
+                failure = SegmentError(.create, path: path, errnoValue: errno == 0 ? EINVAL : errno)
+            }
+        } else {
+            let header = Self.openHeader(format)
+            let count = header.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            if count != header.count { failure = SegmentError(.create, path: path, errnoValue: count < 0 ? errno : ENOSPC) }
+        }
+        if let failure {
+            // The descriptor is closed with the object.
+            unlink(path)
+            throw failure
+        }
+    }
+
+    var writtenBytes: Int64 { written.load(ordering: .relaxed) }
+    var syncedBytes: Int64 { synced.load(ordering: .relaxed) }
+    var isDirty: Bool { writtenBytes != syncedBytes || !isCreationSynced.load(ordering: .relaxed) }
+
+    // MARK: - Writing
+
+    /// Takes whole sample frames. The bytes must stay valid until ``flush()``.
+    func append(_ bytes: UnsafeRawBufferPointer) throws(SegmentError) {
+        if let encoder {
+            do { try encoder.write(bytes) } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
+            written.add(Int64(bytes.count), ordering: .relaxed)
+            return
+        }
+        vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
+        if vectors.count >= 256 { try flush() }
+    }
+
+    /// Takes a few bytes that do not outlive the call.
+    func appendCopy(_ bytes: UnsafeRawBufferPointer) throws(SegmentError) {
+        try flush()
+        try append(bytes)
+        try flush()
+    }
+
+    /// Writes silence.
+    func appendSilence(bytes: Int) throws(SegmentError) {
+        try flush()
+        let block = [UInt8](repeating: format.silenceByte, count: min(bytes, 65_536 / format.bytesPerFrame * format.bytesPerFrame))
+        var rest = bytes
+        while rest > 0 {
+            let count = min(rest, block.count)
+            var failure: SegmentError?
+            block.withUnsafeBytes { buffer in
+                do throws(SegmentError) {
+                    try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                    try flush()
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
+            rest -= count
+        }
+    }
+
+    /// Hands what was appended to the kernel.
+    func flush() throws(SegmentError) {
+        guard !vectors.isEmpty else { return }
+        defer { vectors.removeAll(keepingCapacity: true) }
+        var first = 0
+        while first < vectors.count {
+            let count = vectors.withUnsafeBufferPointer { buffer in
+                writev(descriptor, buffer.baseAddress.map { $0 + first }, Int32(min(buffer.count - first, 1024)))
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw SegmentError(.write, path: path, errnoValue: errno)
+            }
+            written.add(Int64(count), ordering: .relaxed)
+            var rest = count
+            while first < vectors.count, rest >= vectors[first].iov_len {
+                rest -= vectors[first].iov_len
+                first += 1
+            }
+            if rest > 0, let base = vectors[first].iov_base {
+                vectors[first].iov_base = base + rest
+                vectors[first].iov_len -= rest
+            }
+        }
+    }
+
+    // MARK: - Syncing
+
+    /// Starts writing dirty pages out, without waiting.
+    func startWriteback() {
+        edge_start_writeback(descriptor)
+    }
+
+    /// Waits until all that was handed to the kernel is on the disk: the file, and once its entry in the folder.
+    func sync() throws(SegmentError) {
+        let target = writtenBytes
+        guard fdatasync(descriptor) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+        if !isCreationSynced.load(ordering: .relaxed) {
+            try Self.syncDirectory(directory)
+            isCreationSynced.store(true, ordering: .relaxed)
+        }
+        synced.store(target, ordering: .relaxed)
+    }
+
+    /// Ends the recording: whole sample frames, true sizes, synced.
+    ///
+    /// - Returns: the sample frames in the file.
+    func finish() throws(SegmentError) -> Int64 {
+        let frames = writtenBytes / Int64(format.bytesPerFrame)
+        if let encoder {
+            self.encoder = nil
+            do { try encoder.finish() } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
+        } else {
+            let dataBytes = frames * Int64(format.bytesPerFrame)
+            let header = WAVHeader.encode(format: format, dataBytes: dataBytes)
+            if dataBytes != writtenBytes {
+                guard ftruncate(descriptor, off_t(dataBytes) + off_t(header.count)) == 0 else {
+                    throw SegmentError(.write, path: path, errnoValue: errno)
+                }
+            }
+            let count = header.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+            guard count == header.count else {
+                throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC)
+            }
+        }
+        try sync()
+        return frames
+    }
+
+    /// Removes the file.
+    func discard() {
+        unlink(path)
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Makes an entry of a folder (created, renamed, removed) durable.
+    static func syncDirectory(_ path: String) throws(SegmentError) {
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+        defer { close(folder) }
+        guard fsync(folder) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+    }
+}
+
+/// How a recording is stored.
+enum RecordingContainer: String, Sendable, CaseIterable {
+    case wav, flac, mp3
+
+    /// FLAC holds neither floating point nor 32-bit integers; such audio stays WAV.
+    static func chosen(_ wanted: RecordingContainer, for format: PCMFormat) -> RecordingContainer {
+        guard wanted == .flac else { return .wav }
+        switch format.encoding {
+        case .unsigned8, .signed16, .signed24: return .flac
+        case .signed32, .float32: return .wav
+        }
+    }
+}

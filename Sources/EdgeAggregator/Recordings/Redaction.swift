@@ -1,0 +1,49 @@
+import AudioDSP
+import Foundation
+
+/// Overwrites a span of a WAV file with silence, in place.
+enum WAVRedaction {
+    /// - Returns: the sample frames of the span that the file has, all silent and synced now.
+    static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
+        let layout = try WAVFile.layout(path: path)
+        let bytesPerFrame = Int64(layout.format.bytesPerFrame)
+        let available = layout.dataBytes / bytesPerFrame
+        let span = frames.clamped(to: 0..<max(available, 0))
+        guard !span.isEmpty else { return 0 }
+        let file = open(path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
+        defer { close(file) }
+        let block = [UInt8](repeating: layout.format.silenceByte, count: 65_536)
+        var offset = layout.dataOffset + span.lowerBound * bytesPerFrame
+        var rest = Int64(span.count) * bytesPerFrame
+        while rest > 0 {
+            let count = block.withUnsafeBytes { pwrite(file, $0.baseAddress, Int(min(rest, Int64($0.count))), off_t(offset)) }
+            guard count > 0 else { throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC) }
+            offset += Int64(count)
+            rest -= Int64(count)
+        }
+        guard fdatasync(file) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+        return Int64(span.count)
+    }
+}
+
+/// Encodes a FLAC file anew with a span of it silent.
+enum FLACRedaction {
+    static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
+        let replacement = path + ".silenced"
+        unlink(replacement)
+        let file = open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw SegmentError(.create, path: replacement, errnoValue: errno) }
+        defer { close(file) }
+        do {
+            let silenced = try FLACFile.copy(from: path, to: file, silencing: frames)
+            guard fsync(file) == 0 else { throw SegmentError(.sync, path: replacement, errnoValue: errno) }
+            guard rename(replacement, path) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
+            try RecordingSegment.syncDirectory((path as NSString).deletingLastPathComponent)
+            return silenced
+        } catch {
+            unlink(replacement)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,281 @@
+import AudioDSP
+import Foundation
+
+/// The effective settings, checked. One struct a part.
+struct Settings: Sendable {
+    let effective: [String: SettingsLoader.Effective]
+    let file: String?
+    let warnings: [SettingsProblem]
+
+    let box: BoxSettings
+    let reception: ReceptionSettings
+    let recordings: RecordingSettings
+    let analysis: AnalysisSettings
+
+    /// - Throws: ``SettingsProblems`` with everything that is wrong.
+    init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        let file = SettingsLoader.file(named: path, environment: environment)
+        var loader = SettingsLoader()
+        loader.load(file: file, environment: environment)
+        try self.init(loader: loader, file: file)
+    }
+
+    init(loader: SettingsLoader, file: String?) throws {
+        var reader = SettingsReader(loader: loader)
+        self.file = file
+        effective = loader.values
+        warnings = loader.warnings
+        box = BoxSettings(&reader)
+        reception = ReceptionSettings(&reader)
+        recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
+        analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
+        guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
+    }
+}
+
+/// Hands checked values to the parts, and collects what only the parts can find wrong.
+struct SettingsReader {
+    private let values: [String: SettingsLoader.Effective]
+    private(set) var problems: [SettingsProblem]
+
+    init(loader: SettingsLoader) {
+        values = loader.values
+        problems = loader.problems
+    }
+
+    func bool(_ name: String) -> Bool {
+        if case .bool(let value)? = values[name]?.value { value } else { false }
+    }
+    func int(_ name: String) -> Int {
+        if case .int(let value)? = values[name]?.value { value } else { 0 }
+    }
+    func number(_ name: String) -> Double {
+        if case .number(let value)? = values[name]?.value { value } else { 0 }
+    }
+    func optionalNumber(_ name: String) -> Double? {
+        if case .number(let value)? = values[name]?.value { value } else { nil }
+    }
+    func text(_ name: String) -> String {
+        if case .text(let value)? = values[name]?.value { value } else { "" }
+    }
+    func list(_ name: String) -> [String] {
+        if case .list(let value)? = values[name]?.value { value } else { [] }
+    }
+    func map(_ name: String) -> [String: String] {
+        if case .map(let value)? = values[name]?.value { value } else { [:] }
+    }
+    func isSet(_ name: String) -> Bool { values[name].map { $0.source != "default" } ?? false }
+
+    /// A path that has a default below a folder.
+    func path(_ name: String, in folder: String, _ fallback: String) -> String {
+        let text = text(name)
+        return text.isEmpty ? "\(folder)/\(fallback)" : text
+    }
+
+    mutating func refuse(_ name: String, _ message: String) {
+        problems.append(SettingsProblem(place: values[name]?.source ?? "settings", message: "\(name): \(message)"))
+    }
+}
+
+/// The box itself.
+struct BoxSettings: Sendable {
+    struct Address: Sendable, Hashable {
+        let host: String
+        let port: Int
+    }
+
+    let uuid: String
+    let addresses: [Address]
+    let metricsPort: Int
+    let apiToken: String
+    let mostConnections: Int
+    let shutdownTimeoutSeconds: Int
+    let baseFolder: String
+    let logLevel: String
+    let isLogJSON: Bool
+    let commitIntervalMilliseconds: Int
+
+    init(_ reader: inout SettingsReader) {
+        uuid = reader.text("aggregator_uuid")
+        var addresses: [Address] = []
+        for text in reader.list("listen") {
+            let colon = text.lastIndex(of: ":")
+            let port = colon.flatMap { Int(text[text.index(after: $0)...]) }
+            guard let colon, let port, (0...65_535).contains(port) else {
+                reader.refuse("listen", "`\(text)` is not host:port")
+                continue
+            }
+            let host = text[..<colon].trimmingPrefix("[")
+            addresses.append(Address(host: String(host.last == "]" ? host.dropLast() : host), port: port))
+        }
+        if addresses.isEmpty { reader.refuse("listen", "at least one host:port is needed") }
+        self.addresses = addresses
+        metricsPort = reader.int("metrics_port")
+        apiToken = reader.text("api_token")
+        mostConnections = reader.int("max_connections")
+        shutdownTimeoutSeconds = reader.int("shutdown_timeout_sec")
+        baseFolder = reader.text("base_dir")
+        logLevel = reader.text("log_level")
+        isLogJSON = reader.text("log_format") == "json"
+        commitIntervalMilliseconds = reader.int("commit_interval_ms")
+    }
+}
+
+/// What listeners may do.
+struct ReceptionSettings: Sendable {
+    let streamPath: String
+    let uploadPath: String
+    let mostListeners: Int
+    let mostConnectionsPerListener: Int
+    let idleTimeoutSeconds: Int
+    let allowed: Set<String>
+    let tokens: [String: String]
+    let quotaBytesPerSecond: Int
+    let refusalHoldSeconds: Int
+    let mostHeldRefusals: Int
+    let mostGapFillFrames: Int
+    let defaultFormat: PCMFormat?
+    let mostUploadBytes: Int
+    let mockListeners: Int
+
+    init(_ reader: inout SettingsReader) {
+        streamPath = reader.text("recordings_stream_endpoint")
+        uploadPath = reader.text("recordings_upload_endpoint")
+        for (name, path) in [("recordings_stream_endpoint", streamPath), ("recordings_upload_endpoint", uploadPath)]
+        where !path.hasPrefix("/") || path.contains(where: { ":*{}?# ".contains($0) }) {
+            reader.refuse(name, "`\(path)` is not a path: it begins with / and has none of : * { } ? # and space")
+        }
+        mostListeners = reader.int("max_listeners")
+        mostConnectionsPerListener = reader.int("max_connections_per_listener")
+        idleTimeoutSeconds = reader.int("listener_idle_timeout_sec")
+        allowed = Set(reader.list("listener_allow"))
+        tokens = reader.map("listener_tokens")
+        for id in allowed.union(tokens.keys) where id != "*" && ListenerID(id) == nil {
+            reader.refuse(allowed.contains(id) ? "listener_allow" : "listener_tokens", "`\(id)` is not a listener id")
+        }
+        quotaBytesPerSecond = reader.int("listener_max_bytes_per_sec")
+        refusalHoldSeconds = reader.int("refusal_hold_sec")
+        mostHeldRefusals = reader.int("max_held_refusals")
+        mostGapFillFrames = reader.int("max_gap_fill_frames")
+        mostUploadBytes = reader.int("max_upload_bytes")
+        mockListeners = reader.bool("generate_mock_audio") ? reader.int("mock_listeners") : 0
+        let encodings: [String: PCMFormat.Encoding] = [
+            "8": .unsigned8, "16": .signed16, "24": .signed24, "32": .signed32,
+        ]
+        defaultFormat = encodings[reader.text("audio_bits_per_sample")].flatMap {
+            try? PCMFormat(
+                encoding: $0, channels: reader.int("audio_num_channels"), sampleRate: reader.int("audio_sample_rate"))
+        }
+    }
+}
+
+/// What is kept.
+struct RecordingSettings: Sendable {
+    enum Keep: String, Sendable { case all, detections, none }
+
+    let folder: String
+    let spoolFolder: String
+    let container: RecordingContainer
+    let keep: Keep
+    let minimumSeconds: Double
+    let maximumSeconds: Int
+    let syncIntervalMilliseconds: Int
+    let mostAgeDays: Double
+    let mostBytes: Int
+    let leastFreeBytes: Int
+    let threads: Int
+
+    init(_ reader: inout SettingsReader, baseFolder: String) {
+        folder = reader.path("recordings_dir", in: baseFolder, "recordings")
+        spoolFolder = reader.path("recordings_temp_dir", in: baseFolder, "spool")
+        container = RecordingContainer(rawValue: reader.text("recording_format")) ?? .wav
+        let isLegacyDelete = reader.bool("delete_recordings") && !reader.isSet("keep_recordings")
+        keep = isLegacyDelete ? .none : Keep(rawValue: reader.text("keep_recordings")) ?? .all
+        minimumSeconds = reader.number("min_recording_duration_sec")
+        maximumSeconds = reader.int("max_recording_duration_sec")
+        if minimumSeconds >= Double(maximumSeconds) {
+            reader.refuse("min_recording_duration_sec", "it must be less than max_recording_duration_sec (\(maximumSeconds))")
+        }
+        syncIntervalMilliseconds = reader.int("sync_interval_ms")
+        mostAgeDays = reader.number("retention_max_age_days")
+        mostBytes = reader.int("retention_max_bytes")
+        leastFreeBytes = reader.int("min_free_disk_bytes")
+        threads = reader.int("storage_threads")
+    }
+}
+
+/// What is made of it.
+struct AnalysisSettings: Sendable {
+    enum Week: Sendable, Equatable {
+        case automatic
+        /// 1...48, or -1 for all year.
+        case fixed(Int)
+    }
+
+    let isOn: Bool
+    let workers: Int
+    let place: (latitude: Double, longitude: Double)?
+    let week: Week
+    let locationThreshold: Double
+    let minimumConfidence: Double
+    let sensitivity: Double
+    let overlapSeconds: Double
+    let channel: MonoConverter.Channel
+    let language: String
+    let include: [String]
+    let exclude: [String]
+    let gate: SignalGate
+    let privacyThreshold: Double
+    let modelPath: String
+    let metaModelPath: String
+    let labelsPath: String
+    let translationPath: String?
+    let libraryPath: String
+    let windowsPerListener: Int
+    let windowsTotal: Int
+
+    init(_ reader: inout SettingsReader, baseFolder: String) {
+        isOn = reader.bool("analyze_recordings")
+        let wanted = reader.int("analyzer_workers")
+        workers = wanted > 0 ? wanted : max(1, ProcessInfo.processInfo.activeProcessorCount - 1)
+        let latitude = reader.optionalNumber("latitude")
+        let longitude = reader.optionalNumber("longitude")
+        if let latitude, let longitude {
+            place = (latitude, longitude)
+        } else {
+            place = nil
+            if latitude != nil { reader.refuse("latitude", "longitude is needed too") }
+            if longitude != nil { reader.refuse("longitude", "latitude is needed too") }
+        }
+        let weekText = reader.text("week")
+        if weekText == "auto" {
+            week = .automatic
+        } else {
+            let number = Int(weekText) ?? 0
+            week = .fixed(number)
+            if number != -1, !(1...48).contains(number) { reader.refuse("week", "`\(weekText)` is not auto, -1 or 1 to 48") }
+        }
+        locationThreshold = reader.number("location_threshold")
+        minimumConfidence = reader.number("min_confidence")
+        sensitivity = reader.number("sensitivity")
+        overlapSeconds = reader.number("overlap_sec")
+        channel = Int(reader.text("channel")).map { .index($0 - 1) } ?? .mix
+        language = reader.text("label_language")
+        include = reader.list("species_include")
+        exclude = reader.list("species_exclude")
+        gate = SignalGate(
+            leastLevelDBFS: Float(reader.number("gate_min_level_dbfs")),
+            mostClippedFraction: Float(reader.number("gate_max_clipped_fraction")),
+            mostFlatness: Float(reader.number("gate_max_flatness")))
+        privacyThreshold = reader.number("privacy_threshold")
+        let models = reader.path("models_dir", in: baseFolder, "models")
+        modelPath = reader.path("model_path", in: models, "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
+        metaModelPath = reader.path("meta_model_path", in: models, "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite")
+        labelsPath = reader.path("labels_path", in: models, "labels/en.txt")
+        translationPath = language == "en" ? nil : "\(models)/labels/\(language).txt"
+        if language.contains("/") { reader.refuse("label_language", "`\(language)` is not a language") }
+        libraryPath = reader.path("tflite_library_path", in: models, "libtensorflowlite_c.so")
+        windowsPerListener = reader.int("analysis_windows_per_listener")
+        windowsTotal = reader.int("analysis_windows_total")
+    }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Yams
+
+/// Reads the settings from where they may stand: defaults, the file, `.env`, the environment; the later wins.
+struct SettingsLoader {
+    /// Where a value came from, for people.
+    struct Effective: Sendable {
+        let value: SettingValue
+        let source: String
+    }
+
+    private(set) var values: [String: Effective] = [:]
+    private(set) var problems: [SettingsProblem] = []
+    private(set) var warnings: [SettingsProblem] = []
+
+    init() {
+        for setting in SettingsCatalogue.all {
+            // A default that does not fit its own kind would be a mistake in the catalogue; a test looks.
+            values[setting.name] = Effective(value: setting.value(fromText: setting.fallback) ?? .none, source: "default")
+        }
+    }
+
+    /// Which file is meant: the one named, else `CONFIG_PATH`, else the usual places. Nil for none.
+    static func file(named path: String?, environment: [String: String]) -> String? {
+        if let path { return path }
+        if let path = environment["CONFIG_PATH"], !path.isEmpty { return path }
+        return ["settings.yaml", "/etc/edge-aggregator/settings.yaml"].first { FileManager.default.fileExists(atPath: $0) }
+    }
+
+    mutating func load(file path: String?, environment: [String: String]) {
+        if let path { loadFile(path) }
+        let dotenv = ((path ?? "./settings.yaml") as NSString).deletingLastPathComponent
+        let dotenvPath = dotenv.isEmpty ? ".env" : "\(dotenv)/.env"
+        if FileManager.default.fileExists(atPath: dotenvPath) { loadDotenv(dotenvPath) }
+        loadEnvironment(environment)
+    }
+
+    // MARK: - The file
+
+    mutating func loadFile(_ path: String) {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            problems.append(SettingsProblem(place: path, message: "the file cannot be read; name another with --settings"))
+            return
+        }
+        load(yaml: text, path: path)
+    }
+
+    mutating func load(yaml text: String, path: String) {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            problems.append(SettingsProblem(place: path, message: "this is not YAML: \(error)"))
+            return
+        } catch {
+            problems.append(SettingsProblem(place: path, message: "this is not YAML: \(error)"))
+            return
+        }
+        guard let root, root != Node("", Tag(.null)), root.null == nil || root.mapping != nil else { return }
+        guard let mapping = root.mapping else {
+            problems.append(SettingsProblem(place: path, message: "a list of `name: value` lines is expected"))
+            return
+        }
+        for (keyNode, node) in mapping {
+            let line = keyNode.mark.map { "\(path):\($0.line)" } ?? path
+            take(key: keyNode.string ?? "", node: node, place: line)
+        }
+    }
+
+    private mutating func take(key: String, node: Node, place: String) {
+        guard let setting = Self.setting(named: key) else {
+            problems.append(SettingsProblem(place: place, message: Self.unknown(key)))
+            return
+        }
+        let value: SettingValue?
+        let found: String
+        switch (node, setting.kind) {
+        case (.sequence(let sequence), .list):
+            found = "a list"
+            let texts = sequence.compactMap(\.string)
+            value = texts.count == sequence.count ? .list(texts) : nil
+        case (.mapping(let mapping), .map):
+            found = "a map"
+            var pairs: [String: String] = [:]
+            for (name, text) in mapping { pairs[name.string ?? ""] = text.string ?? "" }
+            value = .map(pairs)
+        case (.scalar(let scalar), _):
+            found = setting.isSecret ? "a value" : "`\(scalar.string)`"
+            let isNull = scalar.style == .plain && ["", "~", "null"].contains(scalar.string)
+            // An empty line leaves the default, as in the environment.
+            if isNull { return }
+            value = setting.value(fromText: scalar.string)
+        default:
+            found = "a nested value"
+            value = nil
+        }
+        put(value, found: found, setting: setting, place: place, source: place)
+    }
+
+    private mutating func put(
+        _ value: SettingValue?, found: String, setting: SettingDescription, place: String, source: String
+    ) {
+        guard let value else {
+            problems.append(
+                SettingsProblem(place: place, message: "\(setting.name): \(found) stands here; allowed is \(setting.allowed)"))
+            return
+        }
+        values[setting.name] = Effective(value: value, source: source)
+    }
+
+    // MARK: - Environment
+
+    mutating func loadDotenv(_ path: String) {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            problems.append(SettingsProblem(place: path, message: "the file cannot be read"))
+            return
+        }
+        load(dotenv: text, path: path)
+    }
+
+    mutating func load(dotenv text: String, path: String) {
+        for (number, rawLine) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            var line = String(rawLine).trimmingSpaces
+            if line.isEmpty || line.hasPrefix("#") { continue }
+            if line.hasPrefix("export ") { line = String(line.dropFirst(7)).trimmingSpaces }
+            let place = "\(path):\(number + 1)"
+            guard let equals = line.firstIndex(of: "=") else {
+                problems.append(SettingsProblem(place: place, message: "`NAME=value` is expected"))
+                continue
+            }
+            let name = String(line[..<equals]).trimmingSpaces
+            let value = Self.unquoted(String(line[line.index(after: equals)...]).trimmingSpaces)
+            guard let setting = Self.setting(named: name.lowercased()), name == name.uppercased() else {
+                if let near = Self.nearest(name.lowercased()) {
+                    warnings.append(
+                        SettingsProblem(place: place, message: "\(name) is not a setting; the nearest is \(near.uppercased())"))
+                }
+                continue
+            }
+            take(text: value, setting: setting, place: place)
+        }
+    }
+
+    mutating func loadEnvironment(_ environment: [String: String]) {
+        for setting in SettingsCatalogue.all {
+            if let text = environment[setting.environmentName] { take(text: text, setting: setting, place: "environment") }
+        }
+        for (alias, name) in SettingsCatalogue.aliases {
+            if let text = environment[alias.uppercased()], let setting = SettingsCatalogue.byName[name] {
+                take(text: text, setting: setting, place: "environment")
+            }
+        }
+    }
+
+    private mutating func take(text: String, setting: SettingDescription, place: String) {
+        guard !text.isEmpty else { return }
+        put(
+            setting.value(fromText: text), found: setting.isSecret ? "a value" : "`\(text)`", setting: setting,
+            place: place == "environment" ? "environment \(setting.environmentName)" : place, source: place)
+    }
+
+    /// Takes quotes off, or a comment that follows an unquoted value.
+    private static func unquoted(_ text: String) -> String {
+        for quote in ["\"", "'"] where text.hasPrefix(quote) {
+            let rest = text.dropFirst()
+            if let end = rest.firstIndex(of: Character(quote)) { return String(rest[..<end]) }
+        }
+        if let comment = text.range(of: " #") { return String(text[..<comment.lowerBound]).trimmingSpaces }
+        return text
+    }
+
+    // MARK: - Names
+
+    private static func setting(named name: String) -> SettingDescription? {
+        SettingsCatalogue.byName[SettingsCatalogue.aliases[name] ?? name]
+    }
+
+    static func nearest(_ name: String) -> String? {
+        let best = SettingsCatalogue.all.map { ($0.name, editDistance($0.name, name)) }.min { $0.1 < $1.1 }
+        guard let best, best.1 <= max(2, name.utf8.count / 3) else { return nil }
+        return best.0
+    }
+
+    private static func unknown(_ key: String) -> String {
+        nearest(key).map { "\(key) is not a setting; the nearest is \($0)" }
+            ?? "\(key) is not a setting; `edge-aggregator settings reference` lists them all"
+    }
+}

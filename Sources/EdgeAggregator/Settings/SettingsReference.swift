@@ -1,0 +1,31 @@
+/// The page docs/settings.md.
+enum SettingsReference {
+    static var page: String {
+        var text = """
+            # Settings
+
+            This page is made by `edge-aggregator settings reference`.
+
+            A setting stands in `settings.yaml` under its name, or in the environment or a file `.env` beside
+            `settings.yaml` under the same name in capitals. The environment wins over `.env`, `.env` over the file, the
+            file over the default. The file is the one named by `--settings`, else by `CONFIG_PATH`, else
+            `./settings.yaml`, else `/etc/edge-aggregator/settings.yaml`. What is unknown, of the wrong kind or out of
+            range stops the start, with its line and the nearest known name. An empty value leaves the default.
+            `edge-aggregator settings` shows what is in force and where it came from; `settings check` only says whether
+            it is right.
+
+            """
+        var groups: [String] = []
+        for setting in SettingsCatalogue.all where !groups.contains(setting.group) { groups.append(setting.group) }
+        for group in groups {
+            text += "\n## \(group)\n\n| setting | default | allowed | what it does |\n|---|---|---|---|\n"
+            for setting in SettingsCatalogue.all where setting.group == group {
+                let fallback = setting.fallback.isEmpty ? "" : "`\(setting.fallback)`"
+                let unit = setting.unit.isEmpty ? "" : " (\(setting.unit))"
+                let secret = setting.isSecret ? " Secret: never shown." : ""
+                text += "| `\(setting.name)` | \(fallback) | \(setting.allowed)\(unit) | \(setting.purpose)\(secret) |\n"
+            }
+        }
+        return text
+    }
+}
