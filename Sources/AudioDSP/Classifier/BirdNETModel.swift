@@ -72,13 +72,11 @@ public final class BirdNETClassifier {
     /// Keeps the mapped file and the packed weights alive.
     private let model: BirdNETModel
     private let interpreter: Interpreter
-    private let input: UnsafeMutablePointer<Float>
 
     /// - Throws: ``ClassifierError``.
     public init(model: BirdNETModel) throws(ClassifierError) {
         self.model = model
         interpreter = try model.makeInterpreter()
-        input = try interpreter.input(values: BirdNET.windowSamples)
     }
 
     /// Scores one window.
@@ -94,7 +92,8 @@ public final class BirdNETClassifier {
                 .invoke, path: model.path,
                 reason: "a window of \(window.count) samples for \(output.count) scores")
         }
-        input.update(from: samples, count: window.count)
+        // The tensors may lie elsewhere after each run, so where the input is is asked each time.
+        try interpreter.input(values: BirdNET.windowSamples).update(from: samples, count: window.count)
         try interpreter.invoke(into: output)
     }
 }
