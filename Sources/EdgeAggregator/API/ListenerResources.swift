@@ -100,11 +100,9 @@ struct ListenerResources: Sendable {
         let parts = try await house.store.coverage(
             fromNanoseconds: from, toNanoseconds: to, listener: query.text("listener")
         ).map { coverage in
-            let first = coverage.firstNanoseconds.map { max($0, from) }
-            let last = coverage.lastNanoseconds.map { min($0, to) }
-            return Part(
-                listener: coverage.listenerID, recordings: coverage.recordings, firstAt: first.map(ISOTime.text),
-                lastAt: last.map(ISOTime.text), spannedSeconds: seconds((last ?? 0) - (first ?? 0)),
+            Part(
+                listener: coverage.listenerID, recordings: coverage.recordings, firstAt: coverage.firstNanoseconds.map(ISOTime.text),
+                lastAt: coverage.lastNanoseconds.map(ISOTime.text), spannedSeconds: seconds(coverage.spannedNanoseconds),
                 accountedSeconds: seconds(coverage.accountedNanoseconds),
                 heardSeconds: seconds(coverage.heardNanoseconds), filledSeconds: seconds(coverage.filledNanoseconds),
                 gaps: coverage.gaps.mapValues(seconds), losses: coverage.losses.mapValues(seconds))

@@ -14,9 +14,20 @@ public struct Coverage: Sendable, Hashable {
     public var recordings = 0
     public var firstNanoseconds: Int64?
     public var lastNanoseconds: Int64?
+    private var sessions: [String: ClosedRange<Int64>] = [:]
 
     public init(listenerID: String) {
         self.listenerID = listenerID
+    }
+
+    /// From the first to the last moment of each session, together.
+    public var spannedNanoseconds: Int64 { sessions.values.reduce(0) { $0 + $1.upperBound - $1.lowerBound } }
+
+    mutating func span(session: String, _ range: ClosedRange<Int64>) {
+        firstNanoseconds = min(firstNanoseconds ?? .max, range.lowerBound)
+        lastNanoseconds = max(lastNanoseconds ?? .min, range.upperBound)
+        let known = sessions[session] ?? range
+        sessions[session] = min(known.lowerBound, range.lowerBound)...max(known.upperBound, range.upperBound)
     }
 
     /// Everything that is accounted for.
@@ -47,7 +58,7 @@ extension Store {
         let rows = try Row.fetchCursor(
             database,
             sql: """
-                SELECT listener_id, start_ns, duration_ns, filled_ns, privacy_ns FROM recordings
+                SELECT listener_id, ifnull(session_id, name) AS session, start_ns, duration_ns, filled_ns, privacy_ns FROM recordings
                 WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND state <> 'unkept'
                     AND ifnull(delete_reason, '') <> 'too short' AND (? IS NULL OR listener_id = ?)
                 """, arguments: [to, from, listener, listener])
@@ -63,8 +74,7 @@ extension Store {
             var coverage = all[id] ?? Coverage(listenerID: id)
             coverage.heardNanoseconds += inside - share(filled) - share(min(silenced, duration - filled))
             coverage.recordings += 1
-            coverage.firstNanoseconds = min(coverage.firstNanoseconds ?? .max, start)
-            coverage.lastNanoseconds = max(coverage.lastNanoseconds ?? .min, start + duration)
+            coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
             all[id] = coverage
         }
     }
@@ -75,7 +85,7 @@ extension Store {
         let rows = try Row.fetchCursor(
             database,
             sql: """
-                SELECT listener_id, kind, reason, start_ns, duration_ns FROM ledger
+                SELECT listener_id, ifnull(session_id, ifnull(recording_name, '')) AS session, kind, reason, start_ns, duration_ns FROM ledger
                 WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND kind <> 'duplicate'
                     AND (? IS NULL OR listener_id = ?)
                 """, arguments: [to, from, listener, listener])
@@ -92,8 +102,7 @@ extension Store {
             case "filled": coverage.filledNanoseconds += inside
             default: coverage.losses[reason, default: 0] += inside
             }
-            coverage.firstNanoseconds = min(coverage.firstNanoseconds ?? .max, start)
-            coverage.lastNanoseconds = max(coverage.lastNanoseconds ?? .min, start + duration)
+            coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
             all[id] = coverage
         }
     }

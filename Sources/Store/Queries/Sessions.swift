@@ -48,7 +48,7 @@ extension Store {
             let rows = try RecordingRecord.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM recordings WHERE session_id = ? AND state <> 'deleted' ORDER BY run, run_offset_frames
+                    SELECT * FROM recordings WHERE session_id = ? AND duration_ns > 0 ORDER BY run, run_offset_frames
                     """, arguments: [session])
             guard let end = rows.map({ $0.startNanoseconds + $0.durationNanoseconds }).max() else { return nil }
             return (end, rows)

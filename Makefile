@@ -1,0 +1,59 @@
+# The targets that matter: `make run` and `make test`. Each installs and fetches what is missing first.
+
+SHELL := /bin/bash
+BASE_DIR ?= ./var
+MODELS_DIR ?= $(BASE_DIR)/models
+SAMPLES_DIR ?= $(BASE_DIR)/samples
+SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
+RELEASE = .build/release/edge-aggregator
+
+.PHONY: help run build setup test lint format fuzz test-faults test-threads bench docs clean
+
+help:
+	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
+	@echo "make test         set up and run all tests"
+	@echo "make lint         format and language checks"
+	@echo "make test-faults  200 kills and a full disk (make test has the short form)"
+	@echo "make test-threads the pipeline under the thread sanitizer"
+	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
+	@echo "make bench        the figures of docs/performance.md"
+	@echo "make docs         write docs/settings.md anew from the code"
+
+setup:
+	@scripts/setup.sh
+	@scripts/fetch-models.sh $(MODELS_DIR) $(SAMPLES_DIR)
+
+build: setup
+	swift build -c release --product edge-aggregator
+
+run: build
+	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(RELEASE) run --sample $(SAMPLE)
+
+test: setup
+	EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" swift test
+
+lint:
+	@scripts/lint.sh
+
+format:
+	swift format format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
+
+fuzz:
+	Tests/Fuzz/run.sh
+
+test-faults: setup
+	EDGE_KILLS=200 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
+		swift test --filter 'KillTests|FullDiskTests'
+
+test-threads: setup
+	EDGE_KILLS=0 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
+		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests'
+
+bench: setup
+	Benchmarks/run.sh
+
+docs:
+	swift run edge-aggregator settings reference > docs/settings.md
+
+clean:
+	swift package clean

@@ -1,0 +1,37 @@
+@testable import EdgeAggregator
+import Testing
+
+@Suite struct EdgeTimesTests {
+    @Test func writesAndReadsTimes() {
+        // `date -u -d @1763688464.75 +%FT%T.%3NZ`
+        #expect(ISOTime.text(1_763_688_464_750_000_000) == "2025-11-21T01:27:44.750Z")
+        #expect(ISOTime.text(-1) == "1969-12-31T23:59:59.999Z")
+        #expect(ISOTime.nanoseconds("2025-11-21T01:27:44.75Z") == 1_763_688_464_750_000_000)
+        #expect(ISOTime.nanoseconds("2025-11-21") == 1_763_683_200_000_000_000)
+        #expect(ISOTime.nanoseconds("1763688464.75") == 1_763_688_464_750_000_000)
+        #expect(ISOTime.nanoseconds("tomorrow") == nil)
+        #expect(ISOTime.nanoseconds("2025-11-21T01:27:44+02:00") == nil)
+    }
+
+    @Test func readsRanges() {
+        #expect(FileDownload.range("bytes=0-3", size: 10) == 0..<4)
+        #expect(FileDownload.range("bytes=5-", size: 10) == 5..<10)
+        #expect(FileDownload.range("bytes=-3", size: 10) == 7..<10)
+        #expect(FileDownload.range("bytes=8-99", size: 10) == 8..<10)
+        #expect(FileDownload.range("bytes=10-11", size: 10) == nil)
+        #expect(FileDownload.range("bytes=4-3", size: 10) == nil)
+        #expect(FileDownload.range("lines=1-2", size: 10) == nil)
+    }
+
+    @Test func namesAreUniqueAndNeverLieAboutTheFuture() {
+        let names = RecordingNames { $0 == "a_20251121T012744Z-2.wav" }
+        let second: Int64 = 1_763_688_464_000_000_000
+        let name = { (start: Int64) in names.name(for: "a", startNanoseconds: start, nowNanoseconds: second, fileExtension: "wav") }
+        #expect(name(second) == "a_20251121T012744Z.wav")
+        // Taken already, by a former life of the box.
+        #expect(name(second + 5) == "a_20251121T012744Z-3.wav")
+        // An hour ahead of the clock.
+        #expect(name(second + 3_600_000_000_000) == "a_20251121T012744Z-4.wav")
+        #expect(name(second - 1) == "a_20251121T012743Z.wav")
+    }
+}

@@ -1,0 +1,49 @@
+import Foundation
+
+/// Where tests find what set-up fetched, and where they may write.
+public enum TestFolders {
+    public struct Missing: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// The package's root.
+    public static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    /// The folder of the built programs.
+    public static var products: String {
+        let executable = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return (executable as NSString).deletingLastPathComponent.hasSuffix("debug")
+            ? (executable as NSString).deletingLastPathComponent
+            : (CommandLine.arguments.first.map { ($0 as NSString).deletingLastPathComponent } ?? "")
+    }
+
+    /// Model, labels and library. Missing ones are an error, never a test left out.
+    public static func models() throws -> String {
+        try fetched("EDGE_MODELS_DIR", "var/models", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
+    }
+
+    /// The real bird recording: 10.1 s, 32 kHz, 16 bits, mono.
+    public static func birds() throws -> String {
+        try fetched("EDGE_SAMPLES_DIR", "var/samples", "birds_10s.wav") + "/birds_10s.wav"
+    }
+
+    private static func fetched(_ variable: String, _ fallback: String, _ file: String) throws -> String {
+        let folder = ProcessInfo.processInfo.environment[variable] ?? "\(root)/\(fallback)"
+        guard FileManager.default.fileExists(atPath: "\(folder)/\(file)") else {
+            throw Missing(description: "\(folder)/\(file) is missing: run `make setup`")
+        }
+        return folder
+    }
+
+    /// A new folder of the test's own, removed by `remove`.
+    public static func temporary(_ name: String = "edge-test") throws -> String {
+        let path = "\(NSTemporaryDirectory())/\(name)-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        return path
+    }
+
+    public static func remove(_ path: String) {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}

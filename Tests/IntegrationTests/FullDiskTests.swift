@@ -1,0 +1,67 @@
+import EdgeTesting
+import Foundation
+import Testing
+
+/// A disk of a few megabytes, which fills.
+@Suite(.serialized) struct FullDiskTests {
+    @Test func stopsKeepingSoundSaysSoAndComesBackByItself() throws {
+        let folder = try TestFolders.temporary("edge-small-disk")
+        defer { TestFolders.remove(folder) }
+        // A file system of 24 MB of the test's own; the rest of the machine is not touched.
+        try run("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
+        defer { try? run("umount", ["-l", folder]) }
+        let models = try TestFolders.models()
+        let daemon = try DaemonProcess(
+            folder: folder,
+            settings: [
+                "MIN_FREE_DISK_BYTES": "6000000", "ANALYZE_RECORDINGS": "true", "MODELS_DIR": models,
+                "ANALYZER_WORKERS": "1", "MIN_RECORDING_DURATION_SEC": "1", "MAX_RECORDING_DURATION_SEC": "3",
+                "PRIVACY_THRESHOLD": "1",
+            ])
+        try daemon.start()
+        let ballast = "\(folder)/ballast"
+        try Data(count: 14_000_000).write(to: URL(fileURLWithPath: ballast))
+        let birds = try Array(Data(contentsOf: URL(fileURLWithPath: TestFolders.birds())).dropFirst(44))
+        let stream = try daemon.stream("full")
+        try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
+        var number = 1
+        func send(seconds: Int) throws {
+            for _ in 0..<(seconds * 2) {
+                let start = (number * 32_000) % (birds.count - 32_000) / 2 * 2
+                try stream.send(WireMaker.chunk(WireMaker.frame(number, Array(birds[start..<(start + 32_000)]))))
+                number += 1
+                usleep(100_000)
+            }
+        }
+        while try daemon.get("/readyz").status == 200, number < 400 { try send(seconds: 2) }
+        #expect(try daemon.get("/readyz").body.contains("the disk is full"))
+        let before = try daemon.json("/api/v1/status")["analysis"] as? [String: Any]
+        try send(seconds: 12)
+        let after = try daemon.json("/api/v1/status")["analysis"] as? [String: Any]
+        // Sound is not kept, detections go on.
+        #expect((after?["windows"] as? Int ?? 0) > (before?["windows"] as? Int ?? 0))
+        #expect(try daemon.recordings("&state=unkept").isEmpty == false)
+        try FileManager.default.removeItem(atPath: ballast)
+        try waitFor("room") { try daemon.get("/readyz").status == 200 }
+        try send(seconds: 8)
+        try stream.send(WireMaker.lastChunk)
+        #expect(try DaemonProcess.parse(stream.answer()).status == 200)
+        #expect(try daemon.recordings().last?["state"] as? String == "closed")
+        let ledger = try daemon.json("/api/v1/ledger?kind=loss")["ledger"] as? [[String: Any]] ?? []
+        let lost = ledger.filter { $0["reason"] as? String == "disk full" }.compactMap { $0["seconds"] as? Double }
+        #expect(lost.reduce(0, +) > 5)
+        #expect(daemon.stop() == 0)
+    }
+
+    private func run(_ program: String, _ arguments: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [program] + arguments
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw DaemonProcess.Failure(
+                description: "\(program) \(arguments) failed; this test mounts a small tmpfs and so needs root (or `unshare -rm make test`)")
+        }
+    }
+}

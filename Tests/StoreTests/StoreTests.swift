@@ -1,0 +1,223 @@
+import Foundation
+import GRDB
+@testable import Store
+import Testing
+
+@Suite struct StoreTests {
+    private static let second: Int64 = 1_000_000_000
+
+    private func withStore<Result>(
+        _ options: Store.Options = Store.Options(), _ body: (Store, String) async throws -> Result
+    ) async throws -> Result {
+        let folder = "\(NSTemporaryDirectory())/store-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        return try await body(store, "\(folder)/edge.db")
+    }
+
+    private func recording(
+        _ name: String, listener: String = "a", session: String? = "a/boot/1", run: Int = 0, offset: Int64 = 0,
+        start: Int64 = 100, state: String = "open"
+    ) -> RecordingRecord {
+        RecordingRecord(
+            name: name, listenerID: listener, sessionID: session, run: run, runOffsetFrames: offset,
+            relativePath: "\(listener)/\(name)", state: state, startNanoseconds: start * Self.second, timeQuality: "live",
+            bootID: "boot", monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "signed16", channels: 1,
+            sampleRate: 48_000, analysis: "pending")
+    }
+
+    private func close(_ name: String, seconds: Int64, filled: Int64 = 0) -> StoreChange {
+        .closeRecording(
+            RecordingClose(
+                name: name, frames: seconds * 48_000, durationNanoseconds: seconds * Self.second,
+                filledNanoseconds: filled * Self.second, bytes: seconds * 96_000 + 44, timeQuality: nil, closedNanoseconds: 1))
+    }
+
+    private func detection(_ store: Store, start: Int64, species: String = "Parus major") throws -> DetectionRecord {
+        let model = try store.modelID(name: "m", modelSHA256: "1", libraryVersion: "2", librarySHA256: "3")
+        return DetectionRecord(
+            listenerID: "a", recordingName: "r1", startNanoseconds: start * Self.second,
+            endNanoseconds: (start + 3) * Self.second, offsetSeconds: 0, scientificName: species, commonName: "Great Tit",
+            label: "\(species)_Great Tit", confidence: 0.5, modelID: model, timeQuality: "live", sessionID: "a/boot/1", run: 0)
+    }
+
+    private func ledger(_ kind: String, _ reason: String, start: Int64, seconds: Int64) -> StoreChange {
+        .ledger(
+            LedgerEntry(
+                listenerID: "a", sessionID: "a/boot/1", run: 0, recordingName: nil, kind: kind, reason: reason,
+                startNanoseconds: start * Self.second, durationNanoseconds: seconds * Self.second, frames: 1, bytes: 1,
+                notedNanoseconds: 0))
+    }
+
+    @Test func hasWhatItAcknowledgedOnDisk() async throws {
+        try await withStore { store, path in
+            try await store.commit([.openRecording(recording("r1"))])
+            // Another program's connection sees it, and the journal was synced with FULL.
+            let other = try DatabaseQueue(path: path)
+            let count = try await other.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM recordings") }
+            #expect(count == 1)
+            let mode = try await store.pool.write { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
+            #expect(mode == 2)
+        }
+    }
+
+    @Test func groupsManyCallersAndKeepsThemApart() async throws {
+        try await withStore { store, _ in
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<400 {
+                    group.addTask {
+                        try? await store.commit([.openRecording(recording("r\(number)", offset: Int64(number)))])
+                    }
+                }
+                group.addTask {
+                    // A model that does not exist: refused, and nothing of this caller's stays.
+                    var bad = try? detection(store, start: 1)
+                    bad?.modelID = 99
+                    await #expect(throws: StoreError.self) {
+                        try await store.commit([.openRecording(recording("bad")), .detections([bad].compactMap { $0 })])
+                    }
+                }
+            }
+            var filter = RecordingFilter()
+            filter.limit = 1000
+            let rows = try await store.recordings(filter)
+            #expect(rows.count == 400)
+            #expect(!rows.contains { $0.name == "bad" })
+            #expect(store.statistics.commits < 300)
+        }
+    }
+
+    @Test func changesNothingTheSecondTime() async throws {
+        try await withStore { store, _ in
+            let changes: [StoreChange] = [
+                .openSession(
+                    SessionRecord(
+                        id: "a/boot/1", listenerID: "a", bootID: "boot", counter: 1, openedNanoseconds: 1,
+                        monotonicNanoseconds: 1, remoteAddress: "x", source: "stream")),
+                .openRecording(recording("r1")), close("r1", seconds: 20), .detections([try detection(store, start: 103)]),
+                ledger("gap", "frames missing", start: 120, seconds: 5),
+                .analysed(recording: "r1", state: "done", windows: 7, error: nil),
+                .closeSession(SessionClose(id: "a/boot/1", closedNanoseconds: 2, reason: "end of body", framesReceived: 9)),
+            ]
+            try await store.commit(changes)
+            let first = (try await store.recordings(RecordingFilter()), try await store.detections(DetectionFilter()))
+            try await store.commit(changes)
+            let second = (try await store.recordings(RecordingFilter()), try await store.detections(DetectionFilter()))
+            #expect(first.0 == second.0 && first.1 == second.1)
+            #expect(try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 10).count == 1)
+            #expect(try store.openSessionsBlocking().isEmpty)
+        }
+    }
+
+    @Test func movesARunWithoutLosingARow() async throws {
+        try await withStore { store, _ in
+            // Detections three seconds apart, moved by three seconds: each lands where another was.
+            let detections = try (0..<10).map { try detection(store, start: 100 + Int64($0) * 3) }
+            try await store.commit([.openRecording(recording("r1")), close("r1", seconds: 30), .detections(detections)])
+            for shift in [-3, 6, -3] as [Int64] {
+                try await store.commit([
+                    .shiftRun(sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, timeQuality: "inferred")
+                ])
+                #expect(try await store.detectionCount() == 10)
+            }
+            let starts = try await store.detections(DetectionFilter()).map(\.startNanoseconds).sorted()
+            #expect(starts == detections.map(\.startNanoseconds))
+            #expect(try await store.recording(name: "r1")?.timeQuality == "inferred")
+        }
+    }
+
+    @Test func addsUpWhatWasHeardAndLost() async throws {
+        try await withStore { store, _ in
+            // 20 s with 2 s filled, 5 s gap, 10 s with a voice of 3 s, 4 s lost: 39 s in all.
+            try await store.commit([
+                .openRecording(recording("r1", start: 100)), close("r1", seconds: 20, filled: 2),
+                ledger("filled", "frames missing", start: 105, seconds: 2),
+                ledger("gap", "frames missing", start: 120, seconds: 5),
+                .openRecording(recording("r2", run: 1, start: 125)), close("r2", seconds: 10),
+                .privacy(recording: "r2", addNanoseconds: 3 * Self.second),
+                ledger("loss", "human voice", start: 126, seconds: 3), ledger("loss", "disk full", start: 135, seconds: 4),
+            ])
+            let all = try await store.coverage(fromNanoseconds: 0, toNanoseconds: 1000 * Self.second)
+            let one = try #require(all.first)
+            #expect(one.heardNanoseconds == (18 + 7) * Self.second)
+            #expect(one.filledNanoseconds == 2 * Self.second)
+            #expect(one.gaps == ["frames missing": 5 * Self.second])
+            #expect(one.losses == ["human voice": 3 * Self.second, "disk full": 4 * Self.second])
+            #expect(one.accountedNanoseconds == 39 * Self.second)
+            #expect(one.spannedNanoseconds == 39 * Self.second)
+            let part = try await store.coverage(fromNanoseconds: 110 * Self.second, toNanoseconds: 122 * Self.second)
+            #expect(part.first?.gaps == ["frames missing": 2 * Self.second])
+            #expect(part.first?.spannedNanoseconds == 12 * Self.second)
+        }
+    }
+
+    @Test func listsWhatWaitsFairlyAndNotWhatRunsOnIntoAnOpenRecording() async throws {
+        try await withStore { store, _ in
+            var changes: [StoreChange] = []
+            for number in 0..<5 {
+                changes += [
+                    .openRecording(recording("a\(number)", offset: Int64(number) * 960_000, start: 100 + Int64(number) * 20)),
+                    close("a\(number)", seconds: 20),
+                ]
+            }
+            changes.append(.openRecording(recording("a5", offset: 5 * 960_000, start: 200)))
+            changes += [.openRecording(recording("b0", listener: "b", session: "b/boot/1", start: 900)), close("b0", seconds: 20)]
+            try await store.commit(changes)
+            // a4 runs on into a5, which is open.
+            #expect(try store.pendingAnalysisBlocking(limit: 10).map(\.name) == ["a0", "b0", "a1", "a2", "a3"])
+            #expect(try store.pendingAnalysisBlocking(limit: 2).map(\.name) == ["a0", "b0"])
+        }
+    }
+
+    @Test func putsADamagedDatabaseAsideAndStarts() async throws {
+        let folder = "\(NSTemporaryDirectory())/store-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = "\(folder)/edge.db"
+        try Data(repeating: 0x5A, count: 100_000).write(to: URL(fileURLWithPath: path))
+        let store = try Store(path: path)
+        #expect(store.damagedCopy == "\(path).damaged-1")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: "\(path).damaged-1")).count == 100_000)
+        try await store.commit([.openRecording(recording("r1"))])
+        store.close()
+        #expect(try Store(path: path).damagedCopy == nil)
+    }
+
+    @Test func refusesADatabaseOfANewerVersion() async throws {
+        try await withStore { store, path in
+            try await store.pool.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')") }
+            #expect { try Store(path: path) } throws: { ($0 as? StoreError)?.code == .newerSchema }
+        }
+    }
+
+    @Test func saysThatTheDiskIsFullAndGoesOnWhenThereIsRoom() async throws {
+        var options = Store.Options()
+        options.mostPages = 60
+        try await withStore(options) { store, _ in
+            var refusal: StoreError?
+            for number in 0..<3000 where refusal == nil {
+                do throws(StoreError) {
+                    try await store.commit([.openRecording(recording("long-name-\(number)", offset: Int64(number)))])
+                } catch {
+                    refusal = error
+                }
+            }
+            #expect(refusal?.code == .diskFull)
+            try await store.pool.write { try $0.execute(sql: "PRAGMA max_page_count = 1000") }
+            try await store.commit([.openRecording(recording("after"))])
+            #expect(try await store.recording(name: "after") != nil)
+        }
+    }
+
+    @Test func refusesWhatItCannotQueue() async throws {
+        var options = Store.Options()
+        options.longestQueue = 0
+        try await withStore(options) { store, _ in
+            await #expect { try await store.commit([.openRecording(recording("r"))]) } throws: {
+                ($0 as? StoreError)?.code == .overloaded
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# What must hold of the sources, beside that they build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
+
+fail() { echo "lint: $1" >&2; exit 1; }
+
+# The leaves know no Foundation, no network, no database and not each other.
+if grep -rnE '^(public |internal |package )?import (Foundation|NIO|GRDB|Hummingbird|Store|Sensors|EdgeAggregator)' Sources/AudioDSP; then
+    fail "AudioDSP must not import these"
+fi
+if grep -rnE '^(public |internal |package )?import (Foundation|NIO|GRDB|Hummingbird|Store|AudioDSP|EdgeAggregator)' Sources/Sensors; then
+    fail "Sensors must not import these"
+fi
+if grep -rnE '^(public |internal |package )?import (NIO|Hummingbird|AudioDSP|Sensors|EdgeAggregator)' Sources/Store; then
+    fail "Store must not import these"
+fi
+# Input must not be able to end the daemon.
+if grep -rnE 'try!|fatalError\(|as! ' Sources; then
+    fail "no try!, fatalError or as! in Sources"
+fi
+bash -n scripts/*.sh Tests/Fuzz/*.sh Benchmarks/*.sh
+echo "lint: nothing found"
