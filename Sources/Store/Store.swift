@@ -55,12 +55,13 @@ public final class Store: Sendable {
         configuration.maximumReaderCount = 4
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL")
             try database.execute(sql: "PRAGMA journal_size_limit = 4194304")
             try database.execute(sql: "PRAGMA cache_size = -2048")
             if options.mostPages > 0 { try database.execute(sql: "PRAGMA max_page_count = \(options.mostPages)") }
         }
         let pool = try DatabasePool(path: path, configuration: configuration)
+        // The pool sets NORMAL for its writer when it turns the journal to WAL: too little for what is acknowledged.
+        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         try pool.read { database in
             guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "quick_check found damage")

@@ -28,7 +28,7 @@ public final class RawConnection {
         var offset = 0
         while offset < bytes.count {
             let count = bytes[offset...].withUnsafeBytes {
-                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { throw Failure(description: "send: errno \(errno)") }
             offset += count
@@ -41,7 +41,7 @@ public final class RawConnection {
     public func isClosed(within seconds: Int) -> Bool {
         setTimeout(seconds)
         var byte: UInt8 = 0
-        return recv(descriptor, &byte, 1, Int32(MSG_PEEK.rawValue)) <= 0 && errno != EAGAIN
+        return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) <= 0 && errno != EAGAIN
     }
 
     /// Everything until the other side closes, or the answer is whole by its Content-Length.

@@ -1,4 +1,4 @@
-import AudioDSP
+public import AudioDSP
 
 /// Plays wire bytes into a ``ListenerSession`` and keeps what it wants done.
 public struct SessionPlayer {

@@ -204,7 +204,7 @@ import Testing
                     refusal = error
                 }
             }
-            #expect(refusal?.code == .diskFull)
+            #expect(refusal?.code == .diskFull, "\(refusal?.description ?? "")")
             try await store.pool.write { try $0.execute(sql: "PRAGMA max_page_count = 1000") }
             try await store.commit([.openRecording(recording("after"))])
             #expect(try await store.recording(name: "after") != nil)

@@ -244,6 +244,12 @@ public struct ListenerSession: Sendable {
     private mutating func startAudio<Failure: Error>(
         _ audio: UnsafeRawBufferPointer, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
+        if frame.startsRecording, frame.missingBefore > 0 {
+            // They belong to what came before; nothing of them is put into the new recording.
+            try recorder.leaveGap(
+                missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, arrivalNanoseconds: arrival, perform)
+            frame.missingBefore = 0
+        }
         if frame.startsRecording || frame.isReset {
             try recorder.close(frame.isReset ? .sequenceReset : .restart, runGoesOn: true, perform)
             recorder.forgetPhase()

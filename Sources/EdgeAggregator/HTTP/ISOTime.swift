@@ -20,20 +20,30 @@ enum ISOTime {
 
     /// Nil when the text is no time.
     static func nanoseconds(_ text: String) -> Int64? {
-        if let seconds = Double(text), abs(seconds) < 9e9 { return Int64(seconds * 1e9) }
+        if let first = text.utf8.first, first == 0x2D || text.allSatisfy({ $0.isNumber || $0 == "." }), !text.isEmpty {
+            let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let whole = Int64(parts[0]), abs(whole) < 9_000_000_000 else { return nil }
+            return whole * 1_000_000_000 + (parts.count > 1 ? fraction(parts[1]) : 0)
+        }
         var seconds: Int64 = 0
         let formats = ["%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%M%S", "%Y-%m-%d"]
         guard let used = formats.lazy.map({ Int(edge_parse_time(text, $0, &seconds)) }).first(where: { $0 >= 0 }) else {
             return nil
         }
         var rest = Substring(String(decoding: text.utf8.dropFirst(used), as: UTF8.self))
-        var fraction = 0.0
+        var nanoseconds: Int64 = 0
         if rest.hasPrefix(".") {
             let digits = rest.dropFirst().prefix { $0.isNumber }
-            fraction = Double("0.\(digits)") ?? 0
+            nanoseconds = fraction(digits)
             rest = rest.dropFirst(1 + digits.count)
         }
         guard rest.isEmpty || rest == "Z" || rest == "+00:00" else { return nil }
-        return seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue &+ Int64(fraction * 1e9)
+        return seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue &+ nanoseconds
+    }
+
+    /// The nanoseconds that digits behind the point mean.
+    private static func fraction(_ digits: some StringProtocol) -> Int64 {
+        let nine = digits.prefix(9)
+        return Int64(nine + String(repeating: "0", count: 9 - nine.count)) ?? 0
     }
 }

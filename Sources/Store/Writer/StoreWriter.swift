@@ -124,11 +124,12 @@ final class StoreWriter: @unchecked Sendable {
         do {
             try database.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
-                    for job in group { results.append(run(job, database)) }
+                    for job in group { results.append(try run(job, database)) }
                     return .commit
                 }
             }
         } catch {
+            // Nothing of the group is on the disk.
             let failure = StoreError(error)
             results = group.map { _ in .failure(failure) }
         }
@@ -141,15 +142,24 @@ final class StoreWriter: @unchecked Sendable {
         for (job, result) in zip(group, results) { job.completion?(result) }
     }
 
-    private func run(_ job: Job, _ database: Database) -> Result<Void, StoreError> {
+    /// A failure of one caller's changes; one that ended the whole transaction (a full disk does) is thrown.
+    private func run(_ job: Job, _ database: Database) throws -> Result<Void, StoreError> {
+        var cause: (any Error)?
         do {
             try database.inSavepoint {
-                for change in job.changes { try change.apply(database) }
+                do {
+                    for change in job.changes { try change.apply(database) }
+                } catch {
+                    cause = error
+                    throw error
+                }
                 return .commit
             }
             return .success(())
         } catch {
-            return .failure(StoreError(error))
+            let failure = StoreError(cause ?? error)
+            guard database.isInsideTransaction, failure.code != .diskFull else { throw failure }
+            return .failure(failure)
         }
     }
 }

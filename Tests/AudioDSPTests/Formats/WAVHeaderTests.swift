@@ -1,4 +1,4 @@
-import AudioDSP
+@testable import AudioDSP
 import EdgeTesting
 import Testing
 

@@ -236,8 +236,8 @@ import Testing
             }
             cut.finish(at: 6)
             #expect(whole.violations.isEmpty && cut.violations.isEmpty)
-            #expect(whole.recordings == cut.recordings)
-            #expect(whole.notes == cut.notes)
+            let isSame = whole.recordings == cut.recordings && whole.notes == cut.notes
+            #expect(isSame)
         }
     }
 
