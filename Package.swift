@@ -69,7 +69,8 @@ let package = Package(
         .testTarget(name: "IntegrationTests", dependencies: ["EdgeAggregator", "EdgeTesting", "Store"]),
 
         .executableTarget(
-            name: "edge-bench", dependencies: ["AudioDSP", "CEdgeSystem", "CTensorFlowLite"], path: "Benchmarks/EdgeBench"),
+            name: "edge-bench", dependencies: ["AudioDSP", "CEdgeSystem", "CTensorFlowLite"],
+            path: "Benchmarks/EdgeBench"),
     ],
     cLanguageStandard: .gnu11
 )

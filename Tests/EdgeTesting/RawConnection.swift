@@ -59,7 +59,9 @@ public final class RawConnection {
                 let field = text.range(of: "content-length: ", options: .caseInsensitive),
                 let length = Int(text[field.upperBound...].prefix { $0.isNumber }),
                 text[end.upperBound...].utf8.count >= length
-            { break }
+            {
+                break
+            }
         }
         return String(decoding: bytes, as: UTF8.self)
     }

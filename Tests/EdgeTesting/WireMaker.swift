@@ -36,7 +36,8 @@ public enum WireMaker {
     ///   - extra: whole chunks between WAVE and `fmt `.
     ///   - between: whole chunks between `fmt ` and the data.
     public static func wavHeader(
-        tag: Int = 1, channels: Int = 1, rate: Int = 48_000, bits: Int = 16, dataBytes: Int = 0, extensible: Bool = false,
+        tag: Int = 1, channels: Int = 1, rate: Int = 48_000, bits: Int = 16, dataBytes: Int = 0,
+        extensible: Bool = false,
         extra: [UInt8] = [], between: [UInt8] = []
     ) -> [UInt8] {
         let align = channels * bits / 8
@@ -46,7 +47,8 @@ public enum WireMaker {
             format += little(22, 2) + little(bits, 2) + little(0, 4) + little(tag, 2)
             format += [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]
         }
-        let body = Array("WAVE".utf8) + extra + riffChunk("fmt ", format) + between + Array("data".utf8) + little(dataBytes, 4)
+        let body =
+            Array("WAVE".utf8) + extra + riffChunk("fmt ", format) + between + Array("data".utf8) + little(dataBytes, 4)
         return Array("RIFF".utf8) + little(body.count + dataBytes, 4) + body
     }
 

@@ -25,9 +25,11 @@ final class DaemonProcess {
         environment["ANALYZE_RECORDINGS"] = "false"
         environment["MIN_FREE_DISK_BYTES"] = "1000000"
         environment["LOG_LEVEL"] = "warning"
-        environment["CONFIG_PATH"] = "/dev/null"
+        // A settings file of its own, so that none that lies about is taken.
+        environment["CONFIG_PATH"] = "\(self.folder)/settings.yaml"
         environment.merge(settings) { $1 }
         self.environment = environment
+        try Data().write(to: URL(fileURLWithPath: "\(self.folder)/settings.yaml"))
     }
 
     deinit {
@@ -85,7 +87,8 @@ final class DaemonProcess {
         _ method: String, _ path: String, port: Int, headers: [String] = [], body: [UInt8] = []
     ) throws -> (status: Int, body: String) {
         let connection = try RawConnection(port: port)
-        let head = ["\(method) \(path) HTTP/1.1", "Host: x", "Connection: close"] + headers
+        let head =
+            ["\(method) \(path) HTTP/1.1", "Host: x", "Connection: close"] + headers
             + (body.isEmpty ? [] : ["Content-Length: \(body.count)"])
         try connection.send(head.joined(separator: "\r\n") + "\r\n\r\n")
         try connection.send(body)
@@ -118,7 +121,8 @@ final class DaemonProcess {
     func stream(_ listener: String, path: String = "/recordings_stream", query: String? = nil) throws -> RawConnection {
         let connection = try RawConnection(port: port)
         try connection.send(
-            "POST \(path)?\(query ?? "listener_id=\(listener)") HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n")
+            "POST \(path)?\(query ?? "listener_id=\(listener)") HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
+        )
         return connection
     }
 

@@ -61,7 +61,9 @@ import Testing
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             throw DaemonProcess.Failure(
-                description: "\(program) \(arguments) failed; this test mounts a small tmpfs and so needs root (or `unshare -rm make test`)")
+                description:
+                    "\(program) \(arguments) failed; this test mounts a small tmpfs and so needs root (or `unshare -rm make test`)"
+            )
         }
     }
 }

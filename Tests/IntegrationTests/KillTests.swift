@@ -9,7 +9,9 @@ import Testing
 
     @Test func losesNoSyncedByteAndStartsWithoutHelp() throws {
         var random = SeededGenerator()
-        let daemon = try DaemonProcess(settings: ["SYNC_INTERVAL_MS": "50", "MAX_RECORDING_DURATION_SEC": "4", "MIN_RECORDING_DURATION_SEC": "0"])
+        let daemon = try DaemonProcess(settings: [
+            "SYNC_INTERVAL_MS": "50", "MAX_RECORDING_DURATION_SEC": "4", "MIN_RECORDING_DURATION_SEC": "0",
+        ])
         for kill in 0..<Self.kills {
             try daemon.start()
             var sent: [String: Int] = [:]
@@ -25,10 +27,13 @@ import Testing
             let acknowledgedListener = "k\(kill)-done"
             let done = try daemon.stream(acknowledgedListener)
             for number in 0..<30 {
-                try done.send(WireMaker.chunk(WireMaker.frame(number, WireMaker.ramp(from: number * samples, samples: samples))))
+                try done.send(
+                    WireMaker.chunk(WireMaker.frame(number, WireMaker.ramp(from: number * samples, samples: samples))))
             }
             try done.send(WireMaker.lastChunk)
-            if try DaemonProcess.parse(done.answer()).status == 200 { acknowledged[acknowledgedListener] = 30 * samples * 2 }
+            if try DaemonProcess.parse(done.answer()).status == 200 {
+                acknowledged[acknowledgedListener] = 30 * samples * 2
+            }
             let rounds = Int.random(in: 5...60, using: &random)
             for number in 0..<rounds {
                 for (listener, stream) in streams {

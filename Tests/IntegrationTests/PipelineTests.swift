@@ -1,4 +1,3 @@
-@testable import EdgeAggregator
 import EdgeTesting
 import Foundation
 import Logging
@@ -6,6 +5,8 @@ import ServiceLifecycle
 import Store
 import Synchronization
 import Testing
+
+@testable import EdgeAggregator
 
 /// The whole daemon inside the test's own process, so that a sanitizer sees all of it.
 @Suite(.serialized) struct PipelineTests {
@@ -28,25 +29,26 @@ import Testing
         logger.logLevel = .error
         let daemon = try Daemon(settings: settings(folder, [:]), logger: logger)
         let birds = try Array(Data(contentsOf: URL(fileURLWithPath: TestFolders.birds())).dropFirst(44))
-        let port = Mutex(0)
+        let port = Counter()
         let running = Task { [logger] in
             try await ServiceGroup(
-                services: [DaemonService(daemon: daemon) { ports in port.withLock { $0 = ports.first ?? 0 } }],
+                services: [DaemonService(daemon: daemon) { ports in port.add(Int64(ports.first ?? 0)) }],
                 logger: logger
             ).run()
         }
-        try waitFor("the port") { port.withLock { $0 } != 0 }
-        let address = port.withLock { $0 }
-        await withTaskGroup(of: Void.self) { group in
-            for number in 0..<6 {
-                group.addTask {
-                    await Task.detached { Self.stream("p\(number)", birds, port: address) }.value
-                }
-            }
+        while port.total == 0 { try await Task.sleep(for: .milliseconds(20)) }
+        let address = Int(port.total)
+        // The clients block, so they have threads of their own: the daemon needs the cooperative ones.
+        let ended = Counter()
+        for number in 0..<6 {
+            Thread {
+                Self.stream("p\(number)", birds, port: address)
+                ended.add(1)
+            }.start()
         }
-        try waitFor("all analyses") {
-            let rows = try daemon.house.store.pendingAnalysisBlocking(limit: 100)
-            return rows.isEmpty && (daemon.analysis?.queueLengths.live ?? 0) == 0
+        while ended.total < 6 { try await Task.sleep(for: .milliseconds(20)) }
+        while try await daemon.house.store.pendingAnalysisCount() > 0 || (daemon.analysis?.queueLengths.live ?? 0) > 0 {
+            try await Task.sleep(for: .milliseconds(50))
         }
         var filter = DetectionFilter()
         filter.limit = 1000
@@ -58,7 +60,9 @@ import Testing
         }
         #expect(byListener.count == 6)
         // One sound gives one set of detections, whether its windows were live or read from disk.
-        #expect(Set(byListener.values.map { Set($0.map { $0.split(separator: " ").dropLast().joined(separator: " ") }) }).count == 1)
+        #expect(
+            Set(byListener.values.map { Set($0.map { $0.split(separator: " ").dropLast().joined(separator: " ") }) })
+                .count == 1)
         running.cancel()
         _ = try? await running.value
     }
@@ -72,7 +76,9 @@ import Testing
     private static func stream(_ listener: String, _ sound: [UInt8], port: Int) {
         do {
             let connection = try RawConnection(port: port)
-            try connection.send("POST /recordings_stream?listener_id=\(listener) HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try connection.send(
+                "POST /recordings_stream?listener_id=\(listener) HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             try connection.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
             for (number, start) in stride(from: 0, to: sound.count, by: 32_768).enumerated() {
                 let page = Array(sound[start..<min(start + 32_768, sound.count)])

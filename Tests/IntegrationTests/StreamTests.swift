@@ -57,7 +57,10 @@ import Testing
         try daemon.start()
         let missing = try DaemonProcess.request("POST", "/recordings_stream", port: daemon.port)
         #expect(missing.status == 422)
-        #expect(missing.body == #"{"detail":[{"type":"missing","loc":["query","listener_id"],"msg":"Field required","input":null}]}"#)
+        #expect(
+            missing.body
+                == #"{"detail":[{"type":"missing","loc":["query","listener_id"],"msg":"Field required","input":null}]}"#
+        )
         let wrong = try DaemonProcess.request("GET", "/recordings_stream?listener_id=a", port: daemon.port)
         #expect(wrong.status == 405)
         #expect(wrong.body == #"{"detail":"Method Not Allowed"}"#)
@@ -65,7 +68,9 @@ import Testing
         #expect(nowhere.status == 404)
         #expect(nowhere.body == #"{"detail":"Not Found"}"#)
         for id in ["..", "a%2Fb", "a%20b", String(repeating: "a", count: 65), "%00", ""] {
-            #expect(try DaemonProcess.request("POST", "/recordings_stream?listener_id=\(id)", port: daemon.port).status == 400)
+            #expect(
+                try DaemonProcess.request("POST", "/recordings_stream?listener_id=\(id)", port: daemon.port).status
+                    == 400)
         }
         for body in [[UInt8](), Array("garbage".utf8), Array(WireMaker.frame(0, [1, 2, 3]).dropLast())] {
             let stream = try daemon.stream("short")
@@ -158,7 +163,8 @@ import Testing
         try daemon.start()
         let connection = try RawConnection(port: daemon.port)
         try connection.send(
-            "POST /recordings_upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000000\r\n\r\n")
+            "POST /recordings_upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000000\r\n\r\n"
+        )
         try connection.send("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n")
         do {
             // A hundred megabytes were announced; the box closes long before they are sent.

@@ -6,7 +6,8 @@ import Testing
     private func form(_ parts: [(String, [UInt8])]) -> [UInt8] {
         var body: [UInt8] = []
         for (disposition, content) in parts {
-            body += Array("--XbX\r\nContent-Disposition: form-data; \(disposition)\r\nContent-Type: audio/wav\r\n\r\n".utf8)
+            body += Array(
+                "--XbX\r\nContent-Disposition: form-data; \(disposition)\r\nContent-Type: audio/wav\r\n\r\n".utf8)
             body += content + [13, 10]
         }
         return body + Array("--XbX--\r\n".utf8)
@@ -25,10 +26,12 @@ import Testing
         ])
         try daemon.start()
         let birds = try Array(Data(contentsOf: URL(fileURLWithPath: TestFolders.birds())))
-        let wav = try upload(daemon, [
-            ("name=\"listener_id\"", Array("listener01".utf8)),
-            ("name=\"file\"; filename=\"listener01_20251121T012744Z.wav\"", birds),
-        ])
+        let wav = try upload(
+            daemon,
+            [
+                ("name=\"listener_id\"", Array("listener01".utf8)),
+                ("name=\"file\"; filename=\"listener01_20251121T012744Z.wav\"", birds),
+            ])
         #expect(wav.status == 200)
         #expect(wav.body == #"{"status":"ok","filename":"listener01_20251121T012744Z.wav"}"#)
         // The same name again is another recording.
@@ -42,9 +45,14 @@ import Testing
             let answer = try upload(daemon, [("name=\"file\"; filename=\"\(name)\"", content)])
             #expect(answer.status == status, "\(name): \(answer)")
         }
-        #expect(try upload(daemon, [("name=\"file\"; filename=\"a.txt\"", [])]).body == #"{"detail":"Unsupported file type"}"#)
+        #expect(
+            try upload(daemon, [("name=\"file\"; filename=\"a.txt\"", [])]).body
+                == #"{"detail":"Unsupported file type"}"#)
         #expect(try upload(daemon, [("name=\"other\"", [1])]).status == 422)
-        #expect(try upload(daemon, [("name=\"listener_id\"", Array("../x".utf8)), ("name=\"file\"; filename=\"a.wav\"", birds)]).status == 400)
+        #expect(
+            try upload(
+                daemon, [("name=\"listener_id\"", Array("../x".utf8)), ("name=\"file\"; filename=\"a.wav\"", birds)]
+            ).status == 400)
         #expect(try daemon.recordings().count == before)
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/spool").isEmpty)
         try waitFor("both analyses") { try daemon.recordings("&analysis=done").count == 2 }
@@ -52,9 +60,13 @@ import Testing
         // What the authors' own tool finds in this recording above 0.25, window by window.
         let species = Set(detections.compactMap { $0["scientific_name"] as? String })
         #expect(species.contains("Leiothlypis peregrina"))
-        #expect(detections.allSatisfy { $0["model_sha256"] as? String == "55f3e4055b1a13bfa9a2452731d0d34f6a02d6b775a334362665892794165e4c" })
+        #expect(
+            detections.allSatisfy {
+                $0["model_sha256"] as? String == "55f3e4055b1a13bfa9a2452731d0d34f6a02d6b775a334362665892794165e4c"
+            })
+        // Both files say the same listener and moment: what is heard in them is one detection, in one line below the head.
         let csv = try daemon.get("/api/v1/detections?format=csv&species=tennessee%20warbler")
-        #expect(csv.body.split(separator: "\r\n").count == 3)
+        #expect(csv.body.split(separator: "\r\n").count == 2)
     }
 
     @Test func handsOutTheSoundWithRangesAndDeletesIt() throws {
@@ -64,7 +76,8 @@ import Testing
         _ = try upload(daemon, [("name=\"file\"; filename=\"x.wav\"", birds)])
         let name = try #require(try daemon.recordings().first?["name"] as? String)
         let connection = try RawConnection(port: daemon.port)
-        try connection.send("GET /api/v1/recordings/\(name)/audio HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\nConnection: close\r\n\r\n")
+        try connection.send(
+            "GET /api/v1/recordings/\(name)/audio HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\nConnection: close\r\n\r\n")
         let part = try DaemonProcess.parse(connection.answer())
         #expect(part.status == 206)
         #expect(part.body == "RIFF")

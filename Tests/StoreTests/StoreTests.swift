@@ -1,7 +1,8 @@
 import Foundation
 import GRDB
-@testable import Store
 import Testing
+
+@testable import Store
 
 @Suite struct StoreTests {
     private static let second: Int64 = 1_000_000_000
@@ -23,8 +24,10 @@ import Testing
     ) -> RecordingRecord {
         RecordingRecord(
             name: name, listenerID: listener, sessionID: session, run: run, runOffsetFrames: offset,
-            relativePath: "\(listener)/\(name)", state: state, startNanoseconds: start * Self.second, timeQuality: "live",
-            bootID: "boot", monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "signed16", channels: 1,
+            relativePath: "\(listener)/\(name)", state: state, startNanoseconds: start * Self.second,
+            timeQuality: "live",
+            bootID: "boot", monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "signed16",
+            channels: 1,
             sampleRate: 48_000, analysis: "pending")
     }
 
@@ -32,15 +35,18 @@ import Testing
         .closeRecording(
             RecordingClose(
                 name: name, frames: seconds * 48_000, durationNanoseconds: seconds * Self.second,
-                filledNanoseconds: filled * Self.second, bytes: seconds * 96_000 + 44, timeQuality: nil, closedNanoseconds: 1))
+                filledNanoseconds: filled * Self.second, bytes: seconds * 96_000 + 44, timeQuality: nil,
+                closedNanoseconds: 1))
     }
 
     private func detection(_ store: Store, start: Int64, species: String = "Parus major") throws -> DetectionRecord {
         let model = try store.modelID(name: "m", modelSHA256: "1", libraryVersion: "2", librarySHA256: "3")
         return DetectionRecord(
             listenerID: "a", recordingName: "r1", startNanoseconds: start * Self.second,
-            endNanoseconds: (start + 3) * Self.second, offsetSeconds: 0, scientificName: species, commonName: "Great Tit",
-            label: "\(species)_Great Tit", confidence: 0.5, modelID: model, timeQuality: "live", sessionID: "a/boot/1", run: 0)
+            endNanoseconds: (start + 3) * Self.second, offsetSeconds: 0, scientificName: species,
+            commonName: "Great Tit",
+            label: "\(species)_Great Tit", confidence: 0.5, modelID: model, timeQuality: "live", sessionID: "a/boot/1",
+            run: 0)
     }
 
     private func ledger(_ kind: String, _ reason: String, start: Int64, seconds: Int64) -> StoreChange {
@@ -96,10 +102,12 @@ import Testing
                     SessionRecord(
                         id: "a/boot/1", listenerID: "a", bootID: "boot", counter: 1, openedNanoseconds: 1,
                         monotonicNanoseconds: 1, remoteAddress: "x", source: "stream")),
-                .openRecording(recording("r1")), close("r1", seconds: 20), .detections([try detection(store, start: 103)]),
+                .openRecording(recording("r1")), close("r1", seconds: 20),
+                .detections([try detection(store, start: 103)]),
                 ledger("gap", "frames missing", start: 120, seconds: 5),
                 .analysed(recording: "r1", state: "done", windows: 7, error: nil),
-                .closeSession(SessionClose(id: "a/boot/1", closedNanoseconds: 2, reason: "end of body", framesReceived: 9)),
+                .closeSession(
+                    SessionClose(id: "a/boot/1", closedNanoseconds: 2, reason: "end of body", framesReceived: 9)),
             ]
             try await store.commit(changes)
             let first = (try await store.recordings(RecordingFilter()), try await store.detections(DetectionFilter()))
@@ -118,7 +126,8 @@ import Testing
             try await store.commit([.openRecording(recording("r1")), close("r1", seconds: 30), .detections(detections)])
             for shift in [-3, 6, -3] as [Int64] {
                 try await store.commit([
-                    .shiftRun(sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, timeQuality: "inferred")
+                    .shiftRun(
+                        sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, timeQuality: "inferred")
                 ])
                 #expect(try await store.detectionCount() == 10)
             }
@@ -137,7 +146,8 @@ import Testing
                 ledger("gap", "frames missing", start: 120, seconds: 5),
                 .openRecording(recording("r2", run: 1, start: 125)), close("r2", seconds: 10),
                 .privacy(recording: "r2", addNanoseconds: 3 * Self.second),
-                ledger("loss", "human voice", start: 126, seconds: 3), ledger("loss", "disk full", start: 135, seconds: 4),
+                ledger("loss", "human voice", start: 126, seconds: 3),
+                ledger("loss", "disk full", start: 135, seconds: 4),
             ])
             let all = try await store.coverage(fromNanoseconds: 0, toNanoseconds: 1000 * Self.second)
             let one = try #require(all.first)
@@ -158,12 +168,16 @@ import Testing
             var changes: [StoreChange] = []
             for number in 0..<5 {
                 changes += [
-                    .openRecording(recording("a\(number)", offset: Int64(number) * 960_000, start: 100 + Int64(number) * 20)),
+                    .openRecording(
+                        recording("a\(number)", offset: Int64(number) * 960_000, start: 100 + Int64(number) * 20)),
                     close("a\(number)", seconds: 20),
                 ]
             }
             changes.append(.openRecording(recording("a5", offset: 5 * 960_000, start: 200)))
-            changes += [.openRecording(recording("b0", listener: "b", session: "b/boot/1", start: 900)), close("b0", seconds: 20)]
+            changes += [
+                .openRecording(recording("b0", listener: "b", session: "b/boot/1", start: 900)),
+                close("b0", seconds: 20),
+            ]
             try await store.commit(changes)
             // a4 runs on into a5, which is open.
             #expect(try store.pendingAnalysisBlocking(limit: 10).map(\.name) == ["a0", "b0", "a1", "a2", "a3"])
@@ -187,7 +201,9 @@ import Testing
 
     @Test func refusesADatabaseOfANewerVersion() async throws {
         try await withStore { store, path in
-            try await store.pool.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')") }
+            try await store.pool.write {
+                try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')")
+            }
             #expect { try Store(path: path) } throws: { ($0 as? StoreError)?.code == .newerSchema }
         }
     }

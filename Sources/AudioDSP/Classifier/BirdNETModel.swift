@@ -87,7 +87,8 @@ public final class BirdNETClassifier {
     public func logits(
         _ window: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>
     ) throws(ClassifierError) {
-        guard window.count == BirdNET.windowSamples, let samples = window.baseAddress, output.count == model.outputs else {
+        guard window.count == BirdNET.windowSamples, let samples = window.baseAddress, output.count == model.outputs
+        else {
             throw ClassifierError(
                 .invoke, path: model.path,
                 reason: "a window of \(window.count) samples for \(output.count) scores")

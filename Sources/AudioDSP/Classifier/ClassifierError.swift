@@ -26,7 +26,8 @@ public struct ClassifierError: Error, CustomStringConvertible {
         case .libraryMissing, .modelUnreadable, .labelsUnreadable:
             advice = "run `make setup`, set its path in the settings, or set analyze_recordings: false"
         case .modelUnfit, .labelsUnfit: advice = "take model, labels and library of one release (`make setup` does)"
-        case .interpreter, .invoke: advice = "look at free memory, and at the model file's checksum with `edge-aggregator doctor`"
+        case .interpreter, .invoke:
+            advice = "look at free memory, and at the model file's checksum with `edge-aggregator doctor`"
         }
         return "\(code.rawValue): \(path): \(reason); \(advice)"
     }

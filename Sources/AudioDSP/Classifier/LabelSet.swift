@@ -41,7 +41,8 @@ public struct LabelSet: Sendable {
         for (own, other) in zip(english, translated) {
             guard own.scientific == other.scientific else {
                 throw ClassifierError(
-                    .labelsUnfit, path: translation ?? path, reason: "it names \(other.scientific) where \(own.scientific) stands")
+                    .labelsUnfit, path: translation ?? path,
+                    reason: "it names \(other.scientific) where \(own.scientific) stands")
             }
             entries.append(Entry(scientific: own.scientific, common: other.common, english: own.common))
         }

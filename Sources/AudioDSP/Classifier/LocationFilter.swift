@@ -48,7 +48,8 @@ public final class LocationFilter {
         input[2] = Float(week)
         let count = try interpreter.outputCount()
         guard count == outputs else {
-            throw ClassifierError(.modelUnfit, path: path, reason: "it has \(count) species, the sound model \(outputs)")
+            throw ClassifierError(
+                .modelUnfit, path: path, reason: "it has \(count) species, the sound model \(outputs)")
         }
         let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
         defer { buffer.deallocate() }

@@ -17,7 +17,9 @@ public enum FLACFile {
     public static func repair(path: String) throws(SoundFileError) -> Int64 {
         let frames = try decodableFrames(path: path)
         let file = open(path, O_RDWR | O_CLOEXEC)
-        guard file >= 0 else { throw SoundFileError(code: .write, path: path, reason: String(cString: strerror(errno))) }
+        guard file >= 0 else {
+            throw SoundFileError(code: .write, path: path, reason: String(cString: strerror(errno)))
+        }
         defer { close(file) }
         var head = [UInt8](repeating: 0, count: 26)
         guard pread(file, &head, head.count, 0) == head.count, head[..<4].elementsEqual("fLaC".utf8),

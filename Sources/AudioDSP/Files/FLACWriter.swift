@@ -48,12 +48,16 @@ public final class FLACWriter: @unchecked Sendable {
         if block.count < samples { block = [Int32](repeating: 0, count: samples) }
         switch format.encoding {
         case .unsigned8: for index in 0..<samples { block[index] = (Int32(bytes[index]) - 128) << 24 }
-        case .signed16: for index in 0..<samples { block[index] = Int32(bitPattern: UInt32(bytes.littleEndian16(at: index * 2)) << 16) }
+        case .signed16:
+            for index in 0..<samples {
+                block[index] = Int32(bitPattern: UInt32(bytes.littleEndian16(at: index * 2)) << 16)
+            }
         case .signed24:
             for index in 0..<samples {
                 let offset = index * 3
                 block[index] = Int32(
-                    bitPattern: UInt32(bytes[offset]) << 8 | UInt32(bytes[offset + 1]) << 16 | UInt32(bytes[offset + 2]) << 24)
+                    bitPattern: UInt32(bytes[offset]) << 8 | UInt32(bytes[offset + 1]) << 16 | UInt32(bytes[offset + 2])
+                        << 24)
             }
         case .signed32, .float32: return
         }

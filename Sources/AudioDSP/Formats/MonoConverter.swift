@@ -36,12 +36,14 @@ public struct MonoConverter: Sendable {
         case .signed16:
             if format.channels == 1 {
                 for index in 0..<frames {
-                    output[index] = Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: Int16.self)))
+                    output[index] =
+                        Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: Int16.self)))
                         * (1 / 32_768)
                 }
             } else {
                 reduce(base, frames, stride, output) { offset in
-                    Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int16.self))) * (1 / 32_768)
+                    Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int16.self)))
+                        * (1 / 32_768)
                 }
             }
         case .unsigned8:
@@ -58,7 +60,8 @@ public struct MonoConverter: Sendable {
             }
         case .signed32:
             reduce(base, frames, stride, output) { offset in
-                Float(Int32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int32.self))) * (1 / 2_147_483_648)
+                Float(Int32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int32.self)))
+                    * (1 / 2_147_483_648)
             }
         case .float32:
             reduce(base, frames, stride, output) { offset in

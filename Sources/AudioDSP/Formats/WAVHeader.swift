@@ -71,12 +71,16 @@ public enum WAVHeader {
         let blockAlign = Int(bytes.littleEndian16(at: 12))
         let bits = Int(bytes.littleEndian16(at: 14))
         if tag == 0xFFFE {
-            guard bytes.count >= 26 else { return .unsupported(reason: "an extensible fmt chunk without its extension") }
+            guard bytes.count >= 26 else {
+                return .unsupported(reason: "an extensible fmt chunk without its extension")
+            }
             tag = bytes.littleEndian16(at: 24)
         }
         let encoding: PCMFormat.Encoding
         // The container size counts, not the valid bits: 20 bits travel in 24.
-        switch (tag, channels > 0 && blockAlign % max(channels, 1) == 0 && blockAlign > 0 ? blockAlign / channels * 8 : bits) {
+        switch (
+            tag, channels > 0 && blockAlign % max(channels, 1) == 0 && blockAlign > 0 ? blockAlign / channels * 8 : bits
+        ) {
         case (1, 8): encoding = .unsigned8
         case (1, 16): encoding = .signed16
         case (1, 24): encoding = .signed24

@@ -92,7 +92,8 @@ public final class Resampler {
         var used = 0
         var made = 0
         let error = output.withUnsafeMutableBufferPointer { output -> soxr_error_t? in
-            let error = soxr_process(state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
+            let error = soxr_process(
+                state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
             if error == nil, made > 0 { body(UnsafeBufferPointer(rebasing: output[..<made])) }
             return error
         }

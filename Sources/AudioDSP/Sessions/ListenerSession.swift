@@ -247,7 +247,8 @@ public struct ListenerSession: Sendable {
         if frame.startsRecording, frame.missingBefore > 0 {
             // They belong to what came before; nothing of them is put into the new recording.
             try recorder.leaveGap(
-                missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, arrivalNanoseconds: arrival, perform)
+                missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, arrivalNanoseconds: arrival,
+                perform)
             frame.missingBefore = 0
         }
         if frame.startsRecording || frame.isReset {

@@ -70,7 +70,8 @@ public struct WindowAssembler {
             release()
             filled = 0
         }
-        guard Double(filled) >= minimumSeconds * Double(BirdNET.sampleRate), filled > BirdNET.windowSamples - stepSamples,
+        guard Double(filled) >= minimumSeconds * Double(BirdNET.sampleRate),
+            filled > BirdNET.windowSamples - stepSamples,
             let whole = buffer, let target = whole.storage.baseAddress
         else { return }
         (target + filled).update(repeating: 0, count: BirdNET.windowSamples - filled)

@@ -13,7 +13,8 @@ struct EventResource: Sendable {
     func stream(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let subscription = events.subscribe() else {
             return try Answer.problem(
-                .serviceUnavailable, "Too many subscribers", detail: "At most \(events.longestSubscribers) may listen at a time")
+                .serviceUnavailable, "Too many subscribers",
+                detail: "At most \(events.longestSubscribers) may listen at a time")
         }
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],

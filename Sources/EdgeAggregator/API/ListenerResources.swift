@@ -101,8 +101,10 @@ struct ListenerResources: Sendable {
             fromNanoseconds: from, toNanoseconds: to, listener: query.text("listener")
         ).map { coverage in
             Part(
-                listener: coverage.listenerID, recordings: coverage.recordings, firstAt: coverage.firstNanoseconds.map(ISOTime.text),
-                lastAt: coverage.lastNanoseconds.map(ISOTime.text), spannedSeconds: seconds(coverage.spannedNanoseconds),
+                listener: coverage.listenerID, recordings: coverage.recordings,
+                firstAt: coverage.firstNanoseconds.map(ISOTime.text),
+                lastAt: coverage.lastNanoseconds.map(ISOTime.text),
+                spannedSeconds: seconds(coverage.spannedNanoseconds),
                 accountedSeconds: seconds(coverage.accountedNanoseconds),
                 heardSeconds: seconds(coverage.heardNanoseconds), filledSeconds: seconds(coverage.filledNanoseconds),
                 gaps: coverage.gaps.mapValues(seconds), losses: coverage.losses.mapValues(seconds))
@@ -131,7 +133,8 @@ struct ListenerResources: Sendable {
         let query = Query(request)
         let limit = try query.limit()
         let lines = try await house.store.ledger(
-            listener: query.text("listener"), kind: query.text("kind"), beforeID: try query.int64("cursor"), limit: limit
+            listener: query.text("listener"), kind: query.text("kind"), beforeID: try query.int64("cursor"),
+            limit: limit
         ).map { entry in
             Line(
                 id: entry.id ?? 0, listener: entry.listenerID, session: entry.sessionID, recording: entry.recordingName,

@@ -7,7 +7,8 @@ enum OpenAPI {
     private static let paths = [
         operation("/api/v1/status", "The state of the whole box", []),
         operation("/api/v1/listeners", "Listeners, connected or not", []),
-        operation("/api/v1/recordings", "Recordings", ["listener", "from", "to", "state", "analysis", "cursor", "limit"]),
+        operation(
+            "/api/v1/recordings", "Recordings", ["listener", "from", "to", "state", "analysis", "cursor", "limit"]),
         operation("/api/v1/recordings/{name}", "One recording", [], path: "name"),
         operation("/api/v1/recordings/{name}/audio", "Its sound; ranges are answered", [], path: "name"),
         operation(
@@ -27,6 +28,7 @@ enum OpenAPI {
         let parameters =
             query.map { #"{"name":"\#($0)","in":"query","schema":{"type":"string"}}"# }
             + (parameter.map { [#"{"name":"\#($0)","in":"path","required":true,"schema":{"type":"string"}}"#] } ?? [])
-        return #""\#(path)":{"get":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
+        return
+            #""\#(path)":{"get":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
     }
 }

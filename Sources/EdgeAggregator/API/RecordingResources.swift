@@ -90,7 +90,8 @@ struct RecordingResources: Sendable {
         guard let row = try await row(context) else { return try notFound(context) }
         switch row.state {
         case "open":
-            return try Answer.problem(.conflict, "Still recording", detail: "\(row.name) is still being written; ask again later")
+            return try Answer.problem(
+                .conflict, "Still recording", detail: "\(row.name) is still being written; ask again later")
         case "closed": break
         default:
             return try Answer.problem(
@@ -98,7 +99,8 @@ struct RecordingResources: Sendable {
         }
         if isPrivacyOn, row.analysis == "pending" {
             var answer = try Answer.problem(
-                .conflict, "Not analysed yet", detail: "\(row.name) is handed out once no human voice is known to be in it")
+                .conflict, "Not analysed yet",
+                detail: "\(row.name) is handed out once no human voice is known to be in it")
             answer.headers[.retryAfter] = "5"
             return answer
         }

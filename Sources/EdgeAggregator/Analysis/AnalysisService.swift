@@ -323,7 +323,8 @@ final class AnalysisService: Sendable {
                 LedgerEntry(
                     listenerID: recording.listener, sessionID: recording.sessionID, run: recording.run,
                     recordingName: recording.name, kind: "loss", reason: "not analysed",
-                    startNanoseconds: recording.startNanoseconds + (first - progress.startFrame48k) * 1_000_000_000 / 48_000,
+                    startNanoseconds: recording.startNanoseconds + (first - progress.startFrame48k) * 1_000_000_000
+                        / 48_000,
                     durationNanoseconds: 0, frames: Int64(windows.count), bytes: 0,
                     notedNanoseconds: now.utcNanoseconds))
         ])

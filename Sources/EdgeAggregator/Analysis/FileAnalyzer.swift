@@ -34,7 +34,8 @@ final class FileAnalyzer {
         let policies = PolicyMaker(settings: settings, labels: labels, library: library)
         let policy = try policies.make(week: policies.week(at: TimeService().now()))
         worker = DetectionWorker(
-            classifier: try BirdNETClassifier(model: model), gate: settings.gate, outputs: labels.entries.count) { policy }
+            classifier: try BirdNETClassifier(model: model), gate: settings.gate, outputs: labels.entries.count
+        ) { policy }
     }
 
     /// - Parameter progress: hears the part done, 0...1, where the file tells its length.

@@ -37,10 +37,13 @@ struct MockGenerator: Service {
             headers: ["\(StreamRoute.mockHeader.canonicalName): 1"])
         let client = StockClient(
             target: target,
-            frames: StockFrames(header: nil, sound: Self.sound(seconds: 20, seed: UInt64(number)), bytesPerSecond: 96_000),
+            frames: StockFrames(
+                header: nil, sound: Self.sound(seconds: 20, seed: UInt64(number)), bytesPerSecond: 96_000),
             interval: .zero, speed: .times(1), files: nil
         ) { [logger] event in
-            if case .gaveUp = event { logger.error("The mock generator cannot reach the daemon", metadata: ["listener": "\(name)"]) }
+            if case .gaveUp = event {
+                logger.error("The mock generator cannot reach the daemon", metadata: ["listener": "\(name)"])
+            }
         }
         await client.run()
     }

@@ -13,7 +13,8 @@ enum SmallHTTPClient {
 
     /// The body of a 200 answer.
     static func get(_ url: String, bearer: String) async throws -> String {
-        guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host else {
+        guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host
+        else {
             throw Failure(description: "\(url) is not an http address")
         }
         let port = components.port ?? 80
@@ -40,7 +41,9 @@ enum SmallHTTPClient {
                     body += String(buffer: buffer)
                     if body.utf8.count > mostBytes { throw Failure(description: "the answer is too long") }
                 case .end:
-                    guard status == .ok else { throw Failure(description: "it answers \(status.code): \(body.prefix(200))") }
+                    guard status == .ok else {
+                        throw Failure(description: "it answers \(status.code): \(body.prefix(200))")
+                    }
                     return body
                 }
             }

@@ -83,7 +83,11 @@ struct StockClient: Sendable {
                     var answer = ""
                     for try await buffer in inbound {
                         answer += String(buffer: buffer)
-                        if let end = answer.range(of: "\r\n\r\n"), answer.hasSuffix("}") || answer[end.upperBound...].isEmpty == false { break }
+                        if let end = answer.range(of: "\r\n\r\n"),
+                            answer.hasSuffix("}") || answer[end.upperBound...].isEmpty == false
+                        {
+                            break
+                        }
                     }
                     let line = answer.split(separator: "\r\n").first.map(String.init) ?? "closed without an answer"
                     report(.answered(line))
@@ -142,7 +146,8 @@ struct StockClient: Sendable {
 extension StockClient.Target {
     /// Takes an address apart as the stock script would: it appends `?listener_id=…` whatever is there already.
     init?(url: String, listener: String) {
-        guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host else {
+        guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host
+        else {
             return nil
         }
         self.host = host

@@ -49,7 +49,9 @@ struct AnalyzeCommand: AsyncParsableCommand {
         }
         var hasFailed = false
         if csv {
-            print(CSV.line(["file", "start_seconds", "end_seconds", "scientific_name", "common_name", "confidence"]), terminator: "")
+            print(
+                CSV.line(["file", "start_seconds", "end_seconds", "scientific_name", "common_name", "confidence"]),
+                terminator: "")
         }
         for file in files {
             do {
@@ -80,15 +82,20 @@ struct AnalyzeCommand: AsyncParsableCommand {
             for found in result.detections {
                 print(
                     CSV.line([
-                        result.file, "\(found.startSeconds)", "\(found.endSeconds)", found.scientificName, found.commonName,
+                        result.file, "\(found.startSeconds)", "\(found.endSeconds)", found.scientificName,
+                        found.commonName,
                         String(format: "%.4f", found.confidence),
                     ]), terminator: "")
             }
         } else {
-            print("\(result.file): \(Dashboard.span(result.seconds)), \(result.windows) windows, \(result.detections.count) detections")
+            print(
+                "\(result.file): \(Dashboard.span(result.seconds)), \(result.windows) windows, \(result.detections.count) detections"
+            )
             for found in result.detections {
                 print(
-                    String(format: "  %7.1f – %-7.1f  %5.1f %%  ", found.startSeconds, found.endSeconds, found.confidence * 100)
+                    String(
+                        format: "  %7.1f – %-7.1f  %5.1f %%  ", found.startSeconds, found.endSeconds,
+                        found.confidence * 100)
                         + "\(found.commonName) (\(found.scientificName))")
             }
         }

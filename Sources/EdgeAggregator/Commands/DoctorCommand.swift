@@ -21,7 +21,9 @@ struct DoctorCommand: AsyncParsableCommand {
             print(String(decoding: try Answer.encoder.encode(findings), as: UTF8.self))
         } else {
             for finding in findings {
-                print("\(finding.verdict.rawValue.uppercased().padding(toLength: 5, withPad: " ", startingAt: 0)) \(finding.subject): \(finding.text)")
+                print(
+                    "\(finding.verdict.rawValue.uppercased().padding(toLength: 5, withPad: " ", startingAt: 0)) \(finding.subject): \(finding.text)"
+                )
             }
         }
         if findings.contains(where: { $0.verdict == .fail }) { throw ExitCodes.failure }
@@ -60,7 +62,8 @@ struct Doctor {
         let isEnough = bytes >= 900_000_000
         return Finding(
             subject: "memory", verdict: isEnough ? .ok : .warn,
-            text: Dashboard.bytes(bytes) + (isEnough ? "" : "; 1 GB is the least for one analysis worker and 30 listeners"))
+            text: Dashboard.bytes(bytes)
+                + (isEnough ? "" : "; 1 GB is the least for one analysis worker and 30 listeners"))
     }
 
     private func clock() -> Finding {
@@ -68,13 +71,15 @@ struct Doctor {
         return Finding(
             subject: "clock", verdict: now.isSynchronised ? .ok : .warn,
             text: now.isSynchronised
-                ? "synchronised" : "not synchronised: times are marked as such until systemd-timesyncd or chrony has set the clock")
+                ? "synchronised"
+                : "not synchronised: times are marked as such until systemd-timesyncd or chrony has set the clock")
     }
 
     private func folders() -> [Finding] {
         [("base_dir", settings.box.baseFolder), ("recordings_dir", settings.recordings.folder)].map { name, path in
             var existing = path
-            while !FileManager.default.fileExists(atPath: existing), existing != "/", !existing.isEmpty, existing != "." {
+            while !FileManager.default.fileExists(atPath: existing), existing != "/", !existing.isEmpty, existing != "."
+            {
                 existing = (existing as NSString).deletingLastPathComponent
             }
             if existing.isEmpty { existing = "." }
@@ -90,7 +95,10 @@ struct Doctor {
             return Finding(
                 subject: name, verdict: isEnough ? .ok : .fail,
                 text: "\(path), \(Dashboard.bytes(free)) free"
-                    + (isEnough ? "" : "; sound is kept only while more than min_free_disk_bytes (\(settings.recordings.leastFreeBytes)) are"))
+                    + (isEnough
+                        ? ""
+                        : "; sound is kept only while more than min_free_disk_bytes (\(settings.recordings.leastFreeBytes)) are")
+            )
         }
     }
 
@@ -123,7 +131,9 @@ struct Doctor {
 
     private func models() -> [Finding] {
         let analysis = settings.analysis
-        guard analysis.isOn else { return [Finding(subject: "analysis", verdict: .ok, text: "off; no model is needed")] }
+        guard analysis.isOn else {
+            return [Finding(subject: "analysis", verdict: .ok, text: "off; no model is needed")]
+        }
         var findings: [Finding] = []
         do {
             let library = try TensorFlowLiteLibrary(path: analysis.libraryPath)
@@ -131,15 +141,18 @@ struct Doctor {
             findings.append(
                 Finding(
                     subject: "library", verdict: isTried ? .ok : .warn,
-                    text: "TensorFlow Lite \(library.version)" + (isTried ? "" : "; \(BirdNET.libraryVersion) is the one tried")))
+                    text: "TensorFlow Lite \(library.version)"
+                        + (isTried ? "" : "; \(BirdNET.libraryVersion) is the one tried")))
             let labels = try LabelSet(path: analysis.labelsPath, translation: analysis.translationPath)
-            findings.append(Finding(subject: "labels", verdict: .ok, text: "\(labels.entries.count) in \(analysis.labelsPath)"))
+            findings.append(
+                Finding(subject: "labels", verdict: .ok, text: "\(labels.entries.count) in \(analysis.labelsPath)"))
             let model = try BirdNETModel(library: library, path: analysis.modelPath)
             let fits = model.outputs == labels.entries.count
             findings.append(
                 Finding(
                     subject: "model", verdict: fits ? .ok : .fail,
-                    text: "\(analysis.modelPath) scores \(model.outputs) classes" + (fits ? "" : "; take labels of the same release")))
+                    text: "\(analysis.modelPath) scores \(model.outputs) classes"
+                        + (fits ? "" : "; take labels of the same release")))
             if analysis.place != nil {
                 _ = try PolicyMaker(settings: analysis, labels: labels, library: library).make(week: 1)
                 findings.append(Finding(subject: "location model", verdict: .ok, text: analysis.metaModelPath))

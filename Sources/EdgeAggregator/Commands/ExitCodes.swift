@@ -25,7 +25,9 @@ func printError(_ text: String) {
 
 /// Where the settings stand.
 struct SettingsOptions: ParsableArguments {
-    @Option(name: .customLong("settings"), help: "The settings file (else $CONFIG_PATH, ./settings.yaml, /etc/edge-aggregator/settings.yaml).")
+    @Option(
+        name: .customLong("settings"),
+        help: "The settings file (else $CONFIG_PATH, ./settings.yaml, /etc/edge-aggregator/settings.yaml).")
     var path: String?
 
     /// Loads the settings, or tells all that is wrong with them and ends with 78.

@@ -17,7 +17,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try options.load()
-        LoggingSystem.bootstrap { [isJSON = settings.box.isLogJSON] label in LineLogHandler(label: label, isJSON: isJSON) }
+        LoggingSystem.bootstrap { [isJSON = settings.box.isLogJSON] label in
+            LineLogHandler(label: label, isJSON: isJSON)
+        }
         var logger = Logger(label: "edge-aggregator")
         logger.logLevel = Logger.Level(rawValue: settings.box.logLevel) ?? .info
         signal(SIGPIPE, SIG_IGN)
@@ -32,7 +34,8 @@ struct RunCommand: AsyncParsableCommand {
             printError("\(error)")
             throw ExitCodes.inputOutput
         } catch let error as CocoaError {
-            printError("A folder could not be made; set base_dir to one that can be written: \(error.localizedDescription)")
+            printError(
+                "A folder could not be made; set base_dir to one that can be written: \(error.localizedDescription)")
             throw ExitCodes.inputOutput
         } catch let problems as SettingsProblems {
             printError("\(problems)")
@@ -54,7 +57,9 @@ private func greet(_ settings: Settings, port: Int, sample: String?) {
     if let sample {
         let program = CommandLine.arguments.first ?? "edge-aggregator"
         print("Play a real bird recording at it, from another terminal:")
-        print("  \(program) stream \(sample) --listeners 5 --interval 2 --stagger 10 --url \(address)\(settings.reception.streamPath)")
+        print(
+            "  \(program) stream \(sample) --listeners 5 --interval 2 --stagger 10 --url \(address)\(settings.reception.streamPath)"
+        )
     }
     // The greeting is waited for by whoever started the daemon, also through a pipe.
     fflush(nil)

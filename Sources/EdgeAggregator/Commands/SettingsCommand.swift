@@ -18,7 +18,10 @@ struct SettingsCommand: AsyncParsableCommand {
             let rows = SettingsCatalogue.all.map { setting -> (String, String, String) in
                 let effective = settings.effective[setting.name]
                 let value = effective?.value.display ?? ""
-                return (setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : value, effective?.source ?? "default")
+                return (
+                    setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : value,
+                    effective?.source ?? "default"
+                )
             }
             if json {
                 let values = Dictionary(uniqueKeysWithValues: rows.map { ($0.0, ["value": $0.1, "source": $0.2]) })
@@ -27,7 +30,9 @@ struct SettingsCommand: AsyncParsableCommand {
             }
             let width = rows.map(\.0.count).max() ?? 0
             for (name, value, source) in rows {
-                print("\(name.padding(toLength: width, withPad: " ", startingAt: 0))  \(value.isEmpty ? "–" : value)   [\(source)]")
+                print(
+                    "\(name.padding(toLength: width, withPad: " ", startingAt: 0))  \(value.isEmpty ? "–" : value)   [\(source)]"
+                )
             }
         }
     }
@@ -43,7 +48,8 @@ struct SettingsCommand: AsyncParsableCommand {
     }
 
     struct Reference: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Print the page that describes every setting (Markdown).")
+        static let configuration = CommandConfiguration(
+            abstract: "Print the page that describes every setting (Markdown).")
 
         func run() async throws {
             print(SettingsReference.page, terminator: "")

@@ -17,7 +17,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try options.load()
-        let address = settings.box.addresses.first.map { "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)" }
+        let address = settings.box.addresses.first.map {
+            "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)"
+        }
         let base = url ?? address ?? "http://127.0.0.1:8000"
         let body: String
         do {
@@ -48,9 +50,11 @@ struct StatusCommand: AsyncParsableCommand {
             "listeners  \(status.listeners.connected) connected, \(Dashboard.bytes(status.listeners.bytesReceived)) received",
             "queues     \(status.queues.windowsWaiting) windows, \(status.queues.backlogRecordings) recordings wait for analysis, "
                 + "\(status.queues.storeChanges) changes for the database",
-            "analysis   " + (status.analysis.isOn
-                ? "\(status.analysis.windows) windows, \(status.analysis.detections) detections, lag \(seconds(status.analysis.meanLagSeconds)), "
-                    + "\(seconds(status.analysis.meanInferenceSeconds)) a window, \(status.analysis.windowsSpilled) left to disk" : "off"),
+            "analysis   "
+                + (status.analysis.isOn
+                    ? "\(status.analysis.windows) windows, \(status.analysis.detections) detections, lag \(seconds(status.analysis.meanLagSeconds)), "
+                        + "\(seconds(status.analysis.meanInferenceSeconds)) a window, \(status.analysis.windowsSpilled) left to disk"
+                    : "off"),
             "disk       \(Dashboard.bytes(status.disk.freeBytes)) free of \(Dashboard.bytes(status.disk.totalBytes)), "
                 + "\(status.disk.recordings) recordings of \(Dashboard.bytes(status.disk.recordingBytes))"
                 + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT"),

@@ -42,7 +42,9 @@ struct StreamCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (1...10_000).contains(listeners) else { throw ValidationError("--listeners: 1 to 10000") }
-        guard interval >= 0, stagger >= 0, files >= 0 else { throw ValidationError("--interval, --stagger and --files are not negative") }
+        guard interval >= 0, stagger >= 0, files >= 0 else {
+            throw ValidationError("--interval, --stagger and --files are not negative")
+        }
         guard speed == "max" || (Double(speed).map { $0 > 0 && $0 <= 1_000_000 } ?? false) else {
             throw ValidationError("--speed: a number above 0, or max")
         }
@@ -132,7 +134,9 @@ final class StreamTally: Sendable {
         case .disconnected(let reason): say("\(listener): \(reason)")
         case .gaveUp:
             state.withLock { $0.gaveUp += 1 }
-            say("\(listener): gave up after \(StockClient.reconnects) reconnects; the firmware would buffer to its card now")
+            say(
+                "\(listener): gave up after \(StockClient.reconnects) reconnects; the firmware would buffer to its card now"
+            )
         }
     }
 

@@ -66,7 +66,9 @@ struct PolicyMaker: Sendable {
         case .fixed(let week): return week
         case .automatic:
             // Without a clock that is set no week is known.
-            guard now.isSynchronised || now.utcNanoseconds > 1_767_225_600_000_000_000 else { return LocationFilter.allYear }
+            guard now.isSynchronised || now.utcNanoseconds > 1_767_225_600_000_000_000 else {
+                return LocationFilter.allYear
+            }
             var seconds = time_t(now.utcNanoseconds / 1_000_000_000)
             var parts = tm()
             gmtime_r(&seconds, &parts)

@@ -5,7 +5,9 @@ extension ReceptionHouse.Configuration {
     init(settings: Settings) throws {
         guard let format = settings.reception.defaultFormat else {
             throw SettingsProblems(problems: [
-                SettingsProblem(place: "settings", message: "audio_num_channels, audio_sample_rate and audio_bits_per_sample make no format")
+                SettingsProblem(
+                    place: "settings",
+                    message: "audio_num_channels, audio_sample_rate and audio_bits_per_sample make no format")
             ])
         }
         self.init(
@@ -19,7 +21,8 @@ extension ReceptionHouse.Configuration {
 
 extension Routes {
     init(
-        settings: Settings, house: ReceptionHouse, storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
+        settings: Settings, house: ReceptionHouse, storage: StorageMetrics, analysis: AnalysisMetrics,
+        started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
             boxName: settings.box.uuid, house: house, storage: storage, analysisMetrics: analysis, started: started)

@@ -18,7 +18,8 @@ struct ChecksumCache {
         guard edge_stat(file, &status) == 0 else {
             throw CocoaError(.fileNoSuchFile, userInfo: [NSFilePathErrorKey: file])
         }
-        var entries = (try? JSONDecoder().decode([String: Entry].self, from: Data(contentsOf: URL(fileURLWithPath: path)))) ?? [:]
+        var entries =
+            (try? JSONDecoder().decode([String: Entry].self, from: Data(contentsOf: URL(fileURLWithPath: path)))) ?? [:]
         if let entry = entries[file], entry.size == status.size_bytes,
             entry.modifiedNanoseconds == status.modified_ns, entry.inode == status.inode
         {

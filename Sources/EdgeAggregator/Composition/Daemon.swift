@@ -50,7 +50,8 @@ struct Daemon {
                 listeners: settings.reception.mostListeners,
                 connectionsPerListener: settings.reception.mostConnectionsPerListener,
                 idleSeconds: settings.reception.idleTimeoutSeconds),
-            firstCounter: try store.highestSessionCounterBlocking(bootID: time.now().bootID), time: time, logger: logger)
+            firstCounter: try store.highestSessionCounterBlocking(bootID: time.now().bootID), time: time, logger: logger
+        )
         (analysis, season) = try AnalysisAssembly(
             settings: settings, store: store, events: events, time: time, metrics: analysisMetrics, logger: logger
         ).make()

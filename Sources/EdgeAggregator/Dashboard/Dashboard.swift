@@ -51,12 +51,16 @@ struct Dashboard: Sendable {
             ("Detections", "\(status.analysis.detections)", true),
             ("Lag", status.analysis.isOn ? lag : "off", true),
             ("Waiting", "\(status.queues.windowsWaiting) windows, \(status.queues.backlogRecordings) recordings", true),
-            ("Disk free", "\(Self.bytes(status.disk.freeBytes)) of \(Self.bytes(status.disk.totalBytes))", status.disk.isSoundKept),
+            (
+                "Disk free", "\(Self.bytes(status.disk.freeBytes)) of \(Self.bytes(status.disk.totalBytes))",
+                status.disk.isSoundKept
+            ),
             ("Recordings", "\(status.disk.recordings), \(Self.bytes(status.disk.recordingBytes))", true),
         ]
-        return "<section class=\"figures\">" + cells.map { name, value, isGood in
-            "<div><span>\(name)</span><b class=\"\(isGood ? "" : "bad")\">\(HTML.text(value))</b></div>"
-        }.joined() + "</section>"
+        return "<section class=\"figures\">"
+            + cells.map { name, value, isGood in
+                "<div><span>\(name)</span><b class=\"\(isGood ? "" : "bad")\">\(HTML.text(value))</b></div>"
+            }.joined() + "</section>"
     }
 
     private func listenerTable(_ listeners: [ListenerSummary]) -> String {
@@ -65,11 +69,13 @@ struct Dashboard: Sendable {
         let rows = listeners.map { listener -> [String] in
             let connections = connected[listener.id] ?? []
             let last = connections.map(\.status.lastReceivedMonotonicNanoseconds).max()
-            let seen = last.map { "\(Self.span(Double(now.monotonicNanoseconds - $0) / 1e9)) ago" }
+            let seen =
+                last.map { "\(Self.span(Double(now.monotonicNanoseconds - $0) / 1e9)) ago" }
                 ?? ISOTime.text(listener.lastSeenNanoseconds)
             let gaps = connections.reduce(0.0) { $0 + $1.status.gapSeconds }
             return [
-                HTML.text(listener.id), connections.isEmpty ? "<i>away</i>" : "<b class=\"good\">here</b>", HTML.text(seen),
+                HTML.text(listener.id), connections.isEmpty ? "<i>away</i>" : "<b class=\"good\">here</b>",
+                HTML.text(seen),
                 "\(listener.recordings)", "\(listener.detections)", String(format: "%.1f s", gaps),
             ]
         }
@@ -83,7 +89,8 @@ struct Dashboard: Sendable {
             "Last detections", ["When (UTC)", "Species", "Confidence", "Listener"],
             detections.map { detection in
                 [
-                    HTML.text(ISOTime.text(detection.startNanoseconds).replacing("T", with: " ").prefix(19).description),
+                    HTML.text(
+                        ISOTime.text(detection.startNanoseconds).replacing("T", with: " ").prefix(19).description),
                     "\(HTML.text(detection.commonName)) <i>\(HTML.text(detection.scientificName))</i>",
                     String(format: "%.0f %%", detection.confidence * 100), HTML.text(detection.listenerID),
                 ]

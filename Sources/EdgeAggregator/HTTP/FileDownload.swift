@@ -56,7 +56,9 @@ struct FileDownload: Sendable {
 
     /// The first range of a Range header that the file has; nil when there is none.
     static func range(_ header: String, size: Int64) -> Range<Int64>? {
-        guard header.hasPrefix("bytes="), let first = header.dropFirst(6).split(separator: ",").first else { return nil }
+        guard header.hasPrefix("bytes="), let first = header.dropFirst(6).split(separator: ",").first else {
+            return nil
+        }
         let ends = first.split(separator: "-", omittingEmptySubsequences: false)
         guard ends.count == 2 else { return nil }
         if ends[0].isEmpty {

@@ -46,7 +46,9 @@ struct MultipartParser: Sendable {
             let pair = piece.split(separator: "=", maxSplits: 1)
             guard pair.count == 2, pair[0].trimmed.lowercased() == "boundary" else { continue }
             var value = pair[1].trimmed
-            if value.hasPrefix("\""), value.hasSuffix("\""), value.utf8.count >= 2 { value = value.dropFirst().dropLast() }
+            if value.hasPrefix("\""), value.hasSuffix("\""), value.utf8.count >= 2 {
+                value = value.dropFirst().dropLast()
+            }
             return (1...200).contains(value.utf8.count) ? String(value) : nil
         }
         return nil
@@ -186,7 +188,9 @@ extension [UInt8] {
         return withUnsafeBufferPointer { bytes in
             var from = 0
             while from <= bytes.count - pattern.count {
-                guard let hit = UnsafeBufferPointer(rebasing: bytes[from...(bytes.count - pattern.count)]).firstIndex(of: first)
+                guard
+                    let hit = UnsafeBufferPointer(rebasing: bytes[from...(bytes.count - pattern.count)]).firstIndex(
+                        of: first)
                 else { return nil }
                 let start = from + hit
                 if bytes[start..<(start + pattern.count)].elementsEqual(pattern) { return start }

@@ -32,7 +32,8 @@ struct Query {
     func number(_ name: String, in range: ClosedRange<Double>) throws(QueryError) -> Double? {
         guard let text = text(name) else { return nil }
         guard let number = Double(text), range.contains(number) else {
-            throw QueryError(name: name, found: text, wanted: "a number from \(range.lowerBound) to \(range.upperBound)")
+            throw QueryError(
+                name: name, found: text, wanted: "a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }

@@ -69,7 +69,8 @@ struct Routes: Sendable {
             }
             let reasons = snapshot.unreadyReasons
             return try Answer.json(
-                Readiness(isReady: reasons.isEmpty, reasons: reasons), status: reasons.isEmpty ? .ok : .serviceUnavailable)
+                Readiness(isReady: reasons.isEmpty, reasons: reasons),
+                status: reasons.isEmpty ? .ok : .serviceUnavailable)
         }
         router.get("/openapi.json") { _, _ in Answer.text(OpenAPI.document, type: "application/json") }
     }

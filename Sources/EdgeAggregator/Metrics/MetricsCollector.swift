@@ -67,7 +67,10 @@ struct MetricsCollector: Sendable {
             ("received_bytes_total", "Bytes received in streams.", metrics.bytes),
             ("received_frames_total", "Wire frames received.", metrics.frames),
             ("missing_frames_total", "Wire frames that never came.", metrics.framesMissing),
-            ("duplicate_frames_total", "Wire frames that came twice or too late, and were dropped.", metrics.framesDuplicate),
+            (
+                "duplicate_frames_total", "Wire frames that came twice or too late, and were dropped.",
+                metrics.framesDuplicate
+            ),
             ("recordings_total", "Recordings begun.", metrics.recordings),
             ("recordings_too_short_total", "Recordings that were too short to be kept.", metrics.recordingsTooShort),
             ("uploads_total", "Files taken.", metrics.uploads),
@@ -77,7 +80,9 @@ struct MetricsCollector: Sendable {
             page.single(prefix + name, "counter", help, Double(counter.total))
         }
         page.single("\(prefix)refusals_held", "gauge", "Refused streams that are held.", Double(refusals.count))
-        page.single("\(prefix)event_subscribers", "gauge", "Listeners of /events.", Double(snapshot.house.events.subscriberCount))
+        page.single(
+            "\(prefix)event_subscribers", "gauge", "Listeners of /events.",
+            Double(snapshot.house.events.subscriberCount))
     }
 
     private func addAnalysis(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
@@ -94,33 +99,55 @@ struct MetricsCollector: Sendable {
         ] {
             page.single(prefix + name, "counter", help, Double(counter.total))
         }
-        page.single("\(prefix)windows_waiting", "gauge", "Windows in memory that wait.", Double(status.queues.windowsWaiting))
-        page.single("\(prefix)backlog_recordings", "gauge", "Recordings on disk that wait.", Double(status.queues.backlogRecordings))
+        page.single(
+            "\(prefix)windows_waiting", "gauge", "Windows in memory that wait.", Double(status.queues.windowsWaiting))
+        page.single(
+            "\(prefix)backlog_recordings", "gauge", "Recordings on disk that wait.",
+            Double(status.queues.backlogRecordings))
         page.histogram("\(prefix)inference_seconds", "Time of one run of the model.", metrics.inferenceSeconds)
-        page.histogram("\(prefix)detection_lag_seconds", "From a window's last sample to its detections in the store.", metrics.lagSeconds)
+        page.histogram(
+            "\(prefix)detection_lag_seconds", "From a window's last sample to its detections in the store.",
+            metrics.lagSeconds)
     }
 
     private func addStorage(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
         let prefix = "edge_aggregator_"
-        page.single("\(prefix)disk_free_bytes", "gauge", "Free on the disk of the recordings.", Double(status.disk.freeBytes))
-        page.single("\(prefix)disk_size_bytes", "gauge", "Size of the disk of the recordings.", Double(status.disk.totalBytes))
-        page.single("\(prefix)recordings_bytes", "gauge", "Bytes of the recordings kept.", Double(status.disk.recordingBytes))
+        page.single(
+            "\(prefix)disk_free_bytes", "gauge", "Free on the disk of the recordings.", Double(status.disk.freeBytes))
+        page.single(
+            "\(prefix)disk_size_bytes", "gauge", "Size of the disk of the recordings.", Double(status.disk.totalBytes))
+        page.single(
+            "\(prefix)recordings_bytes", "gauge", "Bytes of the recordings kept.", Double(status.disk.recordingBytes))
         page.single("\(prefix)recordings_kept", "gauge", "Recordings kept.", Double(status.disk.recordings))
         page.single("\(prefix)database_bytes", "gauge", "Bytes of the database.", Double(status.disk.databaseBytes))
         page.single("\(prefix)sound_kept", "gauge", "1 if there is room for sound.", status.disk.isSoundKept ? 1 : 0)
-        page.single("\(prefix)recordings_open", "gauge", "Recordings being written.", Double(status.queues.recordingsOpen))
-        page.single("\(prefix)recordings_finishing", "gauge", "Recordings that wait to be closed.", Double(status.queues.recordingsFinishing))
+        page.single(
+            "\(prefix)recordings_open", "gauge", "Recordings being written.", Double(status.queues.recordingsOpen))
+        page.single(
+            "\(prefix)recordings_finishing", "gauge", "Recordings that wait to be closed.",
+            Double(status.queues.recordingsFinishing))
         page.histogram("\(prefix)sync_seconds", "Time of one sync of a recording.", snapshot.storage.syncSeconds)
-        page.single("\(prefix)synced_bytes_total", "counter", "Bytes of sound synced.", Double(snapshot.storage.syncedBytes.total))
-        page.single("\(prefix)sync_failures_total", "counter", "Syncs that failed.", Double(snapshot.storage.syncFailures.total))
-        page.single("\(prefix)disk_full_total", "counter", "Writes refused for want of room.", Double(snapshot.storage.diskFull.total))
+        page.single(
+            "\(prefix)synced_bytes_total", "counter", "Bytes of sound synced.",
+            Double(snapshot.storage.syncedBytes.total))
+        page.single(
+            "\(prefix)sync_failures_total", "counter", "Syncs that failed.", Double(snapshot.storage.syncFailures.total)
+        )
+        page.single(
+            "\(prefix)disk_full_total", "counter", "Writes refused for want of room.",
+            Double(snapshot.storage.diskFull.total))
         let store = snapshot.house.store.statistics
-        page.single("\(prefix)store_queue_length", "gauge", "Groups of changes that wait for the database.", Double(store.queuedChanges))
+        page.single(
+            "\(prefix)store_queue_length", "gauge", "Groups of changes that wait for the database.",
+            Double(store.queuedChanges))
         page.single("\(prefix)store_commits_total", "counter", "Commits of the database.", Double(store.commits))
         page.single("\(prefix)store_changes_total", "counter", "Changes committed.", Double(store.changes))
-        page.single("\(prefix)store_refused_total", "counter", "Groups of changes refused because too many waited.", Double(store.refusedChanges))
+        page.single(
+            "\(prefix)store_refused_total", "counter", "Groups of changes refused because too many waited.",
+            Double(store.refusedChanges))
         page.single("\(prefix)store_commit_seconds", "gauge", "Time of the last commit.", store.lastCommitSeconds)
-        page.single("\(prefix)store_longest_commit_seconds", "gauge", "Time of the longest commit.", store.longestCommitSeconds)
+        page.single(
+            "\(prefix)store_longest_commit_seconds", "gauge", "Time of the longest commit.", store.longestCommitSeconds)
     }
 
     private func addListeners(_ page: inout MetricsPage) {
@@ -145,11 +172,16 @@ struct MetricsCollector: Sendable {
         let prefix = "edge_aggregator_listener_"
         let families: [(String, String, String, (ListenerConnection.Status) -> Double)] = [
             ("received_bytes", "gauge", "Bytes received on the listener's connections.", { Double($0.bytes) }),
-            ("missing_frames", "gauge", "Frames missing on the listener's connections.", { Double($0.counters.framesMissing) }),
+            (
+                "missing_frames", "gauge", "Frames missing on the listener's connections.",
+                { Double($0.counters.framesMissing) }
+            ),
             ("gaps", "gauge", "Gaps on the listener's connections.", { Double($0.gaps + $0.filledGaps) }),
             ("gap_seconds", "gauge", "Length of the gaps on the listener's connections.", { $0.gapSeconds }),
-            ("silent_seconds", "gauge", "Since something last came from the listener.",
-                { Double(now - $0.lastReceivedMonotonicNanoseconds) / 1e9 }),
+            (
+                "silent_seconds", "gauge", "Since something last came from the listener.",
+                { Double(now - $0.lastReceivedMonotonicNanoseconds) / 1e9 }
+            ),
         ]
         for (name, type, help, value) in families {
             page.family(prefix + name, type, help)
@@ -161,8 +193,11 @@ struct MetricsCollector: Sendable {
 
     private func addProcess(_ page: inout MetricsPage) {
         let process = ProcessFigures.read()
-        page.single("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", Double(process.residentBytes))
-        page.single("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", process.cpuSeconds)
+        page.single(
+            "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", Double(process.residentBytes))
+        page.single(
+            "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.",
+            process.cpuSeconds)
         page.single("process_open_fds", "gauge", "Number of open file descriptors.", Double(process.openFiles))
         page.single("process_threads", "gauge", "Threads.", Double(process.threads))
         page.single(

@@ -103,7 +103,8 @@ final class ListenerRegistry: Service {
             for connection in connections {
                 let silent = now - connection.status.lastReceivedMonotonicNanoseconds
                 guard silent > Int64(limits.idleSeconds) * 1_000_000_000 else { continue }
-                logger.notice("A listener has been silent for too long", metadata: ["listener": "\(connection.listener)"])
+                logger.notice(
+                    "A listener has been silent for too long", metadata: ["listener": "\(connection.listener)"])
                 connection.end(reason: "idle")
             }
         }

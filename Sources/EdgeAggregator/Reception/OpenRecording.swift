@@ -55,7 +55,8 @@ struct RecordingClosing: Sendable {
                     startNanoseconds: recording.startNanoseconds + format.durationNanoseconds(frames: keptFrames)))
         }
         let close = RecordingClose(
-            name: recording.name, frames: keptFrames, durationNanoseconds: format.durationNanoseconds(frames: keptFrames),
+            name: recording.name, frames: keptFrames,
+            durationNanoseconds: format.durationNanoseconds(frames: keptFrames),
             filledNanoseconds: min(
                 format.durationNanoseconds(frames: end.filledFrames), format.durationNanoseconds(frames: keptFrames)),
             bytes: fileBytes, timeQuality: recording.timeQuality(isInferred: end.isInferred).rawValue,

@@ -41,7 +41,8 @@ struct StreamRoute: Sendable {
             listener: listener, bootID: house.time.now().bootID, counter: counter,
             source: request.headers[Self.mockHeader] == nil ? "stream" : "mock")
         house.logger.info(
-            "A listener has connected", metadata: ["session": "\(identity.text)", "remote": "\(connection.remoteAddress)"])
+            "A listener has connected",
+            metadata: ["session": "\(identity.text)", "remote": "\(connection.remoteAddress)"])
         do {
             let reason = try await withTaskExecutorPreference(house.executor) {
                 try await take(request.body, identity, connection)
@@ -51,7 +52,8 @@ struct StreamRoute: Sendable {
                 metadata: ["session": "\(identity.text)", "reason": "\(reason)", "bytes": "\(connection.status.bytes)"])
         } catch {
             house.logger.error(
-                "A stream's end could not be written down", metadata: ["session": "\(identity.text)", "error": "\(error)"])
+                "A stream's end could not be written down",
+                metadata: ["session": "\(identity.text)", "error": "\(error)"])
             return StockAnswer.detail(
                 "The box could not store the stream's end", status: .internalServerError, channel: context.channel)
         }
@@ -89,7 +91,8 @@ struct StreamRoute: Sendable {
     private func refuse(_ listener: ListenerID, _ reason: String, _ context: EdgeContext) async -> Response {
         house.metrics.refused.add(1)
         house.logger.notice(
-            "A listener was refused", metadata: ["listener": "\(listener)", "reason": "\(reason)", "remote": "\(context.remoteAddress)"])
+            "A listener was refused",
+            metadata: ["listener": "\(listener)", "reason": "\(reason)", "remote": "\(context.remoteAddress)"])
         await refusals.hold(context.channel)
         return Response(status: .forbidden)
     }

@@ -16,7 +16,8 @@ struct UploadRoute: Sendable {
 
     @Sendable
     func receive(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let type = request.headers[.contentType], let boundary = MultipartParser.boundary(contentType: type) else {
+        guard let type = request.headers[.contentType], let boundary = MultipartParser.boundary(contentType: type)
+        else {
             return StockAnswer.missing("file", in: "body", channel: context.channel)
         }
         let client = StreamRequest(

@@ -52,7 +52,9 @@ final class RecordingSegment: @unchecked Sendable {
         } else {
             let header = Self.openHeader(format)
             let count = header.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
-            if count != header.count { failure = SegmentError(.create, path: path, errnoValue: count < 0 ? errno : ENOSPC) }
+            if count != header.count {
+                failure = SegmentError(.create, path: path, errnoValue: count < 0 ? errno : ENOSPC)
+            }
         }
         if let failure {
             // The descriptor is closed with the object.
@@ -88,7 +90,8 @@ final class RecordingSegment: @unchecked Sendable {
     /// Writes silence.
     func appendSilence(bytes: Int) throws(SegmentError) {
         try flush()
-        let block = [UInt8](repeating: format.silenceByte, count: min(bytes, 65_536 / format.bytesPerFrame * format.bytesPerFrame))
+        let block = [UInt8](
+            repeating: format.silenceByte, count: min(bytes, 65_536 / format.bytesPerFrame * format.bytesPerFrame))
         var rest = bytes
         while rest > 0 {
             let count = min(rest, block.count)

@@ -83,7 +83,8 @@ struct Recovery {
             mended = try mend(path)
         } catch {
             // Nothing of it was synced, or it is damaged beyond reading: the file, if any, stays where it is.
-            logger.error("A recording could not be mended", metadata: ["recording": "\(row.name)", "error": "\(error)"])
+            logger.error(
+                "A recording could not be mended", metadata: ["recording": "\(row.name)", "error": "\(error)"])
             summary.lost += 1
             try store.commitBlocking([
                 .deleteRecording(name: row.name, reason: "lost in an unclean stop", atNanoseconds: now)
@@ -167,9 +168,10 @@ struct Recovery {
         var changes: [StoreChange] = []
         var bytes: Int64 = 0
         if let (end, recordings) = try store.endOfSessionBlocking(session) {
-            let lead = recordings.compactMap { row in
-                row.closedNanoseconds.map { row.startNanoseconds + row.durationNanoseconds - $0 }
-            }.max() ?? 0
+            let lead =
+                recordings.compactMap { row in
+                    row.closedNanoseconds.map { row.startNanoseconds + row.durationNanoseconds - $0 }
+                }.max() ?? 0
             let shift = lead > SampleClock.liveToleranceNanoseconds ? -lead : 0
             if shift != 0 {
                 for run in Set(recordings.map(\.run)) {
@@ -188,7 +190,8 @@ struct Recovery {
                     .ledger(
                         LedgerEntry(
                             listenerID: listener, sessionID: session, run: nil, recordingName: nil, kind: "gap",
-                            reason: "box was down", startNanoseconds: end + shift, durationNanoseconds: now - end - shift,
+                            reason: "box was down", startNanoseconds: end + shift,
+                            durationNanoseconds: now - end - shift,
                             frames: 0, bytes: 0, notedNanoseconds: now)))
             }
         }
@@ -200,7 +203,8 @@ struct Recovery {
 
     /// Uploads that were cut off were never acknowledged; their senders have them still.
     private func clearSpool() {
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: spoolFolder)) ?? [] where name.hasPrefix("upload-") {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: spoolFolder)) ?? []
+        where name.hasPrefix("upload-") {
             unlink("\(spoolFolder)/\(name)")
         }
     }

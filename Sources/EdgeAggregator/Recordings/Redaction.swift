@@ -17,7 +17,9 @@ enum WAVRedaction {
         var offset = layout.dataOffset + span.lowerBound * bytesPerFrame
         var rest = Int64(span.count) * bytesPerFrame
         while rest > 0 {
-            let count = block.withUnsafeBytes { pwrite(file, $0.baseAddress, Int(min(rest, Int64($0.count))), off_t(offset)) }
+            let count = block.withUnsafeBytes {
+                pwrite(file, $0.baseAddress, Int(min(rest, Int64($0.count))), off_t(offset))
+            }
             guard count > 0 else { throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC) }
             offset += Int64(count)
             rest -= Int64(count)

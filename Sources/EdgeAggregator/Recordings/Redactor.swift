@@ -44,7 +44,8 @@ final class Redactor: Sendable {
                 let last = (end - start48k) * Int64(current.sampleRate) / 48_000
                 let frames = try silence(current, frames: first..<max(first, last))
                 changes += entries(current, firstFrame: first, frames: frames, score: score)
-                let next48k = AnalysisFeed.frame48k(current.runOffsetFrames + first + frames, sampleRate: current.sampleRate)
+                let next48k = AnalysisFeed.frame48k(
+                    current.runOffsetFrames + first + frames, sampleRate: current.sampleRate)
                 guard next48k > from, let session = current.sessionID, next48k < end else { break }
                 from = next48k
                 row = try store.recordingBlocking(

@@ -48,7 +48,8 @@ struct RetentionService: Service {
         var missing = limits.freeBytes + limits.freeBytes / 8 - house.storageGuard.space.freeBytes
         if house.storageGuard.mayKeepSound, house.storageGuard.space.freeBytes >= limits.freeBytes { missing = 0 }
         for row in try house.store.deletableRecordingsBlocking(limit: 500) {
-            let isOld = limits.ageNanoseconds > 0 && now.isSynchronised
+            let isOld =
+                limits.ageNanoseconds > 0 && now.isSynchronised
                 && row.startNanoseconds < now.utcNanoseconds - limits.ageNanoseconds
             let isOver = limits.bytes > 0 && bytes > limits.bytes
             guard isOld || isOver || missing > 0 else { return }

@@ -59,7 +59,10 @@ final class StorageGuard: Sendable {
         }
         metrics.diskFull.add(1)
         state.withLock { state in
-            if !state.isShort { logger.error("The disk is full: sound is not kept until there is room again", metadata: ["path": "\(path)"]) }
+            if !state.isShort {
+                logger.error(
+                    "The disk is full: sound is not kept until there is room again", metadata: ["path": "\(path)"])
+            }
             state.isShort = true
             state.checked = .now
         }
@@ -70,7 +73,8 @@ final class StorageGuard: Sendable {
         state.checked = .now
         var status = statvfs()
         guard statvfs(path, &status) == 0 else {
-            logger.error("The recordings folder cannot be looked at", metadata: ["path": "\(path)", "errno": "\(errno)"])
+            logger.error(
+                "The recordings folder cannot be looked at", metadata: ["path": "\(path)", "errno": "\(errno)"])
             state.isShort = true
             return
         }
@@ -78,7 +82,8 @@ final class StorageGuard: Sendable {
         state.space = Space(freeBytes: Int64(status.f_bavail) * block, totalBytes: Int64(status.f_blocks) * block)
         if state.isShort, state.space.freeBytes >= reserveBytes + reserveBytes / 10 {
             state.isShort = false
-            logger.notice("There is room on the disk again: sound is kept", metadata: ["free_bytes": "\(state.space.freeBytes)"])
+            logger.notice(
+                "There is room on the disk again: sound is kept", metadata: ["free_bytes": "\(state.space.freeBytes)"])
         } else if !state.isShort, state.space.freeBytes < reserveBytes {
             state.isShort = true
             logger.error(

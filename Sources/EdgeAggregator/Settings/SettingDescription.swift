@@ -43,7 +43,9 @@ struct SettingDescription: Sendable {
         switch kind {
         case .bool: "true or false (also yes/no, on/off, 1/0)"
         case .int(let range):
-            range.upperBound == Int.max ? "a whole number from \(range.lowerBound)" : "a whole number, \(range.lowerBound) to \(range.upperBound)"
+            range.upperBound == Int.max
+                ? "a whole number from \(range.lowerBound)"
+                : "a whole number, \(range.lowerBound) to \(range.upperBound)"
         case .number(let range): "a number, \(range.lowerBound) to \(range.upperBound)"
         case .optionalNumber(let range): "empty, or a number, \(range.lowerBound) to \(range.upperBound)"
         case .text: "text"

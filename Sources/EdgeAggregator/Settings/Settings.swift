@@ -194,7 +194,8 @@ struct RecordingSettings: Sendable {
         minimumSeconds = reader.number("min_recording_duration_sec")
         maximumSeconds = reader.int("max_recording_duration_sec")
         if minimumSeconds >= Double(maximumSeconds) {
-            reader.refuse("min_recording_duration_sec", "it must be less than max_recording_duration_sec (\(maximumSeconds))")
+            reader.refuse(
+                "min_recording_duration_sec", "it must be less than max_recording_duration_sec (\(maximumSeconds))")
         }
         syncIntervalMilliseconds = reader.int("sync_interval_ms")
         mostAgeDays = reader.number("retention_max_age_days")
@@ -253,7 +254,9 @@ struct AnalysisSettings: Sendable {
         } else {
             let number = Int(weekText) ?? 0
             week = .fixed(number)
-            if number != -1, !(1...48).contains(number) { reader.refuse("week", "`\(weekText)` is not auto, -1 or 1 to 48") }
+            if number != -1, !(1...48).contains(number) {
+                reader.refuse("week", "`\(weekText)` is not auto, -1 or 1 to 48")
+            }
         }
         locationThreshold = reader.number("location_threshold")
         minimumConfidence = reader.number("min_confidence")

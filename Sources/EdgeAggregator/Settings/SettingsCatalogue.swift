@@ -9,92 +9,212 @@ enum SettingsCatalogue {
 
     private static let box: [SettingDescription] = [
         .init("aggregator_uuid", .text, "dev-pi", group: "Box", "The name of this box, in metrics and deliveries."),
-        .init("listen", .list, "127.0.0.1:8000", group: "Box", "Addresses (host:port) on which requests are answered. Use 0.0.0.0:8000 to be reached by listeners."),
-        .init("metrics_port", .int(0...65_535), "8001", group: "Box", "A second port for /metrics, on the first address; 0 for none."),
-        .init("api_token", .text, "", secret: true, group: "Box", "If set, /api/v1, /events and the page ask for it: as a Bearer token, or as the password of Basic credentials."),
-        .init("max_connections", .int(1...65_535), "4096", group: "Box", "Connections at a time; more wait to be accepted."),
-        .init("shutdown_timeout_sec", .int(1...300), "10", unit: "s", group: "Box", "How long ending may take before what is left is cut off."),
+        .init(
+            "listen", .list, "127.0.0.1:8000", group: "Box",
+            "Addresses (host:port) on which requests are answered. Use 0.0.0.0:8000 to be reached by listeners."),
+        .init(
+            "metrics_port", .int(0...65_535), "8001", group: "Box",
+            "A second port for /metrics, on the first address; 0 for none."),
+        .init(
+            "api_token", .text, "", secret: true, group: "Box",
+            "If set, /api/v1, /events and the page ask for it: as a Bearer token, or as the password of Basic credentials."
+        ),
+        .init(
+            "max_connections", .int(1...65_535), "4096", group: "Box",
+            "Connections at a time; more wait to be accepted."),
+        .init(
+            "shutdown_timeout_sec", .int(1...300), "10", unit: "s", group: "Box",
+            "How long ending may take before what is left is cut off."),
         .init("base_dir", .text, "/data", group: "Box", "Where everything is kept."),
-        .init("logs_dir", .text, "", group: "Box", "Known from the former system. Logs go to standard error and are kept by the system's journal; nothing is written here."),
-        .init("log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info", group: "Box", "How much is logged."),
+        .init(
+            "logs_dir", .text, "", group: "Box",
+            "Known from the former system. Logs go to standard error and are kept by the system's journal; nothing is written here."
+        ),
+        .init(
+            "log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info",
+            group: "Box", "How much is logged."),
         .init("log_format", .choice(["text", "json"]), "text", group: "Box", "How a log line is written."),
-        .init("commit_interval_ms", .int(1...1000), "20", unit: "ms", group: "Box", "How long changes of the database gather before they are synced together."),
-        .init("metrics_interval_sec", .int(1...3600), "15", unit: "s", group: "Box", "Known from the former system. Metrics are computed when they are asked for."),
+        .init(
+            "commit_interval_ms", .int(1...1000), "20", unit: "ms", group: "Box",
+            "How long changes of the database gather before they are synced together."),
+        .init(
+            "metrics_interval_sec", .int(1...3600), "15", unit: "s", group: "Box",
+            "Known from the former system. Metrics are computed when they are asked for."),
     ]
 
     private static let reception: [SettingDescription] = [
-        .init("recordings_stream_endpoint", .text, "/recordings_stream", group: "Reception", "Path on which listeners stream."),
-        .init("recordings_upload_endpoint", .text, "/recordings_upload", group: "Reception", "Path to which whole files are sent."),
+        .init(
+            "recordings_stream_endpoint", .text, "/recordings_stream", group: "Reception",
+            "Path on which listeners stream."),
+        .init(
+            "recordings_upload_endpoint", .text, "/recordings_upload", group: "Reception",
+            "Path to which whole files are sent."),
         .init("max_listeners", .int(1...10_000), "1000", group: "Reception", "Listeners at a time; more are refused."),
-        .init("max_connections_per_listener", .int(1...64), "4", group: "Reception", "Connections of one listener at a time. Each keeps recordings of its own."),
-        .init("listener_idle_timeout_sec", .int(5...86_400), "120", unit: "s", group: "Reception", "A connection that sends nothing for so long is closed."),
+        .init(
+            "max_connections_per_listener", .int(1...64), "4", group: "Reception",
+            "Connections of one listener at a time. Each keeps recordings of its own."),
+        .init(
+            "listener_idle_timeout_sec", .int(5...86_400), "120", unit: "s", group: "Reception",
+            "A connection that sends nothing for so long is closed."),
         .init("listener_allow", .list, "", group: "Reception", "Listener ids that may send; empty for all."),
-        .init("listener_tokens", .map, "", secret: true, group: "Reception", "A token for each listener id, or for `*`; empty for none. A listener sends it in the query, in the address (http://x:TOKEN@box/), as a Bearer header, or in a path /t/TOKEN/recordings_stream."),
-        .init("listener_max_bytes_per_sec", .int(0...1_000_000_000), "0", unit: "B/s", group: "Reception", "Mean rate at which one connection is read; 0 for no limit. A listener that sends what it buffered is slowed by this, never cut off."),
-        .init("refusal_hold_sec", .int(0...3600), "60", unit: "s", group: "Reception", "How long a refused stream is held without an answer, so that it does not connect again at once."),
+        .init(
+            "listener_tokens", .map, "", secret: true, group: "Reception",
+            "A token for each listener id, or for `*`; empty for none. A listener sends it in the query, in the address (http://x:TOKEN@box/), as a Bearer header, or in a path /t/TOKEN/recordings_stream."
+        ),
+        .init(
+            "listener_max_bytes_per_sec", .int(0...1_000_000_000), "0", unit: "B/s", group: "Reception",
+            "Mean rate at which one connection is read; 0 for no limit. A listener that sends what it buffered is slowed by this, never cut off."
+        ),
+        .init(
+            "refusal_hold_sec", .int(0...3600), "60", unit: "s", group: "Reception",
+            "How long a refused stream is held without an answer, so that it does not connect again at once."),
         .init("max_held_refusals", .int(0...10_000), "256", group: "Reception", "Refused streams held at a time."),
-        .init("max_gap_fill_frames", .int(0...1000), "9", unit: "frames", group: "Reception", "Up to so many missing frames are filled with silence; more begin a new recording."),
+        .init(
+            "max_gap_fill_frames", .int(0...1000), "9", unit: "frames", group: "Reception",
+            "Up to so many missing frames are filled with silence; more begin a new recording."),
         .init("audio_num_channels", .int(1...8), "1", group: "Reception", "Channels of a stream without a WAV header."),
-        .init("audio_sample_rate", .int(8000...384_000), "48000", unit: "Hz", group: "Reception", "Sample rate of a stream without a WAV header."),
-        .init("audio_bits_per_sample", .choice(["8", "16", "24", "32"]), "16", unit: "bit", group: "Reception", "Bits a sample of a stream without a WAV header."),
-        .init("max_upload_bytes", .int(1000...10_000_000_000), "200000000", unit: "B", group: "Reception", "The largest file that can be uploaded."),
-        .init("generate_mock_audio", .bool, "false", group: "Reception", "Let the box stream noise and chirps to itself, as a listener called mock."),
+        .init(
+            "audio_sample_rate", .int(8000...384_000), "48000", unit: "Hz", group: "Reception",
+            "Sample rate of a stream without a WAV header."),
+        .init(
+            "audio_bits_per_sample", .choice(["8", "16", "24", "32"]), "16", unit: "bit", group: "Reception",
+            "Bits a sample of a stream without a WAV header."),
+        .init(
+            "max_upload_bytes", .int(1000...10_000_000_000), "200000000", unit: "B", group: "Reception",
+            "The largest file that can be uploaded."),
+        .init(
+            "generate_mock_audio", .bool, "false", group: "Reception",
+            "Let the box stream noise and chirps to itself, as a listener called mock."),
         .init("mock_listeners", .int(1...100), "1", group: "Reception", "How many such listeners."),
     ]
 
     private static let recordings: [SettingDescription] = [
-        .init("recordings_dir", .text, "", group: "Recordings", "Where recordings are kept; empty for <base_dir>/recordings."),
-        .init("recordings_temp_dir", .text, "", group: "Recordings", "Where uploads are spooled, on the same disk as recordings_dir; empty for <base_dir>/spool."),
-        .init("recording_format", .choice(["wav", "flac"]), "wav", group: "Recordings", "FLAC needs about half the room and wears the card half as much. Floating point and 32-bit sound stays WAV."),
-        .init("keep_recordings", .choice(["all", "detections", "none"]), "all", group: "Recordings", "Which recordings stay once they are analysed."),
-        .init("min_recording_duration_sec", .number(0...3600), "3", unit: "s", group: "Recordings", "Shorter recordings are not kept; the ledger has them."),
-        .init("max_recording_duration_sec", .int(1...3600), "20", unit: "s", group: "Recordings", "A recording ends at the first frame beyond this, and the next one continues it."),
-        .init("sync_interval_ms", .int(50...60_000), "1000", unit: "ms", group: "Recordings", "Received sound is synced to the disk at least so often: the most that a power cut can take."),
-        .init("retention_max_age_days", .number(0...36_500), "0", unit: "days", group: "Recordings", "Older recordings are removed; 0 for no limit."),
-        .init("retention_max_bytes", .int(0...Int.max), "0", unit: "B", group: "Recordings", "The oldest recordings are removed beyond this; 0 for no limit."),
-        .init("min_free_disk_bytes", .int(0...Int.max), "268435456", unit: "B", group: "Recordings", "Left free for everything that is not sound: the oldest recordings that may go are removed, and if none may, sound is no longer kept until there is room."),
-        .init("storage_threads", .int(1...64), "4", group: "Recordings", "Threads that decode and write what listeners send."),
-        .init("delete_recordings", .bool, "false", group: "Recordings", "Known from the former system: true is keep_recordings: none, unless that is set."),
-        .init("max_recording_bytes", .int(0...Int.max), "2000000", unit: "B", group: "Recordings", "Known from the former system, which used it where a header could not be read. Here the format is always known."),
+        .init(
+            "recordings_dir", .text, "", group: "Recordings",
+            "Where recordings are kept; empty for <base_dir>/recordings."),
+        .init(
+            "recordings_temp_dir", .text, "", group: "Recordings",
+            "Where uploads are spooled, on the same disk as recordings_dir; empty for <base_dir>/spool."),
+        .init(
+            "recording_format", .choice(["wav", "flac"]), "wav", group: "Recordings",
+            "FLAC needs about half the room and wears the card half as much. Floating point and 32-bit sound stays WAV."
+        ),
+        .init(
+            "keep_recordings", .choice(["all", "detections", "none"]), "all", group: "Recordings",
+            "Which recordings stay once they are analysed."),
+        .init(
+            "min_recording_duration_sec", .number(0...3600), "3", unit: "s", group: "Recordings",
+            "Shorter recordings are not kept; the ledger has them."),
+        .init(
+            "max_recording_duration_sec", .int(1...3600), "20", unit: "s", group: "Recordings",
+            "A recording ends at the first frame beyond this, and the next one continues it."),
+        .init(
+            "sync_interval_ms", .int(50...60_000), "1000", unit: "ms", group: "Recordings",
+            "Received sound is synced to the disk at least so often: the most that a power cut can take."),
+        .init(
+            "retention_max_age_days", .number(0...36_500), "0", unit: "days", group: "Recordings",
+            "Older recordings are removed; 0 for no limit."),
+        .init(
+            "retention_max_bytes", .int(0...Int.max), "0", unit: "B", group: "Recordings",
+            "The oldest recordings are removed beyond this; 0 for no limit."),
+        .init(
+            "min_free_disk_bytes", .int(0...Int.max), "268435456", unit: "B", group: "Recordings",
+            "Left free for everything that is not sound: the oldest recordings that may go are removed, and if none may, sound is no longer kept until there is room."
+        ),
+        .init(
+            "storage_threads", .int(1...64), "4", group: "Recordings",
+            "Threads that decode and write what listeners send."),
+        .init(
+            "delete_recordings", .bool, "false", group: "Recordings",
+            "Known from the former system: true is keep_recordings: none, unless that is set."),
+        .init(
+            "max_recording_bytes", .int(0...Int.max), "2000000", unit: "B", group: "Recordings",
+            "Known from the former system, which used it where a header could not be read. Here the format is always known."
+        ),
     ]
 
     private static let analysis: [SettingDescription] = [
-        .init("analyze_recordings", .bool, "true", group: "Analysis", "Run BirdNET. If false, neither model nor library is needed."),
-        .init("analyzer_workers", .int(0...64), "0", group: "Analysis", "Interpreters, one thread each; 0 for one fewer than the cores, at least 1."),
-        .init("latitude", .optionalNumber(-90...90), "", unit: "°", group: "Analysis", "With longitude: only species expected at this place and season are reported. Empty for no filter; 0 is a place."),
+        .init(
+            "analyze_recordings", .bool, "true", group: "Analysis",
+            "Run BirdNET. If false, neither model nor library is needed."),
+        .init(
+            "analyzer_workers", .int(0...64), "0", group: "Analysis",
+            "Interpreters, one thread each; 0 for one fewer than the cores, at least 1."),
+        .init(
+            "latitude", .optionalNumber(-90...90), "", unit: "°", group: "Analysis",
+            "With longitude: only species expected at this place and season are reported. Empty for no filter; 0 is a place."
+        ),
         .init("longitude", .optionalNumber(-180...180), "", unit: "°", group: "Analysis", "See latitude."),
-        .init("week", .text, "auto", group: "Analysis", "Of a year of 48 weeks: auto (by the date), -1 (all year), or 1 to 48."),
-        .init("location_threshold", .number(0...1), "0.03", group: "Analysis", "A species is expected if the location model gives it at least this probability."),
+        .init(
+            "week", .text, "auto", group: "Analysis",
+            "Of a year of 48 weeks: auto (by the date), -1 (all year), or 1 to 48."),
+        .init(
+            "location_threshold", .number(0...1), "0.03", group: "Analysis",
+            "A species is expected if the location model gives it at least this probability."),
         .init("min_confidence", .number(0.01...0.99), "0.25", group: "Analysis", "Detections above this are kept."),
-        .init("sensitivity", .number(0.5...1.5), "1.0", group: "Analysis", "confidence = 1 / (1 + exp(-(score + 10 (sensitivity - 1)))), as BirdNET-Analyzer has it: higher finds more."),
-        .init("overlap_sec", .number(0...2.9), "0", unit: "s", group: "Analysis", "How much one window of 3 s overlaps the next."),
-        .init("channel", .choice(["mix", "1", "2", "3", "4", "5", "6", "7", "8"]), "mix", group: "Analysis", "Which channel is analysed; mix is the mean of all."),
-        .init("label_language", .text, "en", group: "Analysis", "Language of the common names: af, ar, bg, ca, cs, da, de, el, en_uk, es, fi, fr, he, hr, hu, in, is, it, ja, ko, lt, ml, nl, no, pl, pt_BR, pt_PT, ro, ru, sk, sl, sr, sv, th, tr, uk, zh."),
-        .init("species_include", .list, "", group: "Analysis", "Report only these (scientific or common names); they are not filtered by place."),
+        .init(
+            "sensitivity", .number(0.5...1.5), "1.0", group: "Analysis",
+            "confidence = 1 / (1 + exp(-(score + 10 (sensitivity - 1)))), as BirdNET-Analyzer has it: higher finds more."
+        ),
+        .init(
+            "overlap_sec", .number(0...2.9), "0", unit: "s", group: "Analysis",
+            "How much one window of 3 s overlaps the next."),
+        .init(
+            "channel", .choice(["mix", "1", "2", "3", "4", "5", "6", "7", "8"]), "mix", group: "Analysis",
+            "Which channel is analysed; mix is the mean of all."),
+        .init(
+            "label_language", .text, "en", group: "Analysis",
+            "Language of the common names: af, ar, bg, ca, cs, da, de, el, en_uk, es, fi, fr, he, hr, hu, in, is, it, ja, ko, lt, ml, nl, no, pl, pt_BR, pt_PT, ro, ru, sk, sl, sr, sv, th, tr, uk, zh."
+        ),
+        .init(
+            "species_include", .list, "", group: "Analysis",
+            "Report only these (scientific or common names); they are not filtered by place."),
         .init("species_exclude", .list, "", group: "Analysis", "Never report these."),
-        .init("gate_min_level_dbfs", .number(-200...0), "-90", unit: "dBFS", group: "Analysis", "Quieter windows are not analysed."),
-        .init("gate_max_clipped_fraction", .number(0...1), "0.1", group: "Analysis", "Windows with more samples at full scale report no species; 1 turns the check off."),
-        .init("gate_max_flatness", .number(0...1), "0.9", group: "Analysis", "Windows with a flatter spectrum (white noise has 1) report no species; 1 turns the check off."),
-        .init("privacy_threshold", .number(0...1), "0.25", group: "Analysis", "Where a human voice scores at least this, the 3 s are replaced by silence and the ledger says so; 1 turns the rule off."),
-        .init("models_dir", .text, "", group: "Analysis", "Where model, labels and library are; empty for <base_dir>/models."),
+        .init(
+            "gate_min_level_dbfs", .number(-200...0), "-90", unit: "dBFS", group: "Analysis",
+            "Quieter windows are not analysed."),
+        .init(
+            "gate_max_clipped_fraction", .number(0...1), "0.1", group: "Analysis",
+            "Windows with more samples at full scale report no species; 1 turns the check off."),
+        .init(
+            "gate_max_flatness", .number(0...1), "0.9", group: "Analysis",
+            "Windows with a flatter spectrum (white noise has 1) report no species; 1 turns the check off."),
+        .init(
+            "privacy_threshold", .number(0...1), "0.25", group: "Analysis",
+            "Where a human voice scores at least this, the 3 s are replaced by silence and the ledger says so; 1 turns the rule off."
+        ),
+        .init(
+            "models_dir", .text, "", group: "Analysis",
+            "Where model, labels and library are; empty for <base_dir>/models."),
         .init("model_path", .text, "", group: "Analysis", "The sound model; empty for the one in models_dir."),
         .init("meta_model_path", .text, "", group: "Analysis", "The location model; empty for the one in models_dir."),
-        .init("labels_path", .text, "", group: "Analysis", "The sound model's labels (English); empty for the one in models_dir."),
-        .init("tflite_library_path", .text, "", group: "Analysis", "The TensorFlow Lite library; empty for the one in models_dir."),
-        .init("analysis_windows_per_listener", .int(1...64), "3", group: "Analysis", "Windows of one listener that may wait in memory; more are read from the recording later."),
-        .init("analysis_windows_total", .int(2...4096), "96", group: "Analysis", "Windows in memory at a time, of 576 KB each."),
+        .init(
+            "labels_path", .text, "", group: "Analysis",
+            "The sound model's labels (English); empty for the one in models_dir."),
+        .init(
+            "tflite_library_path", .text, "", group: "Analysis",
+            "The TensorFlow Lite library; empty for the one in models_dir."),
+        .init(
+            "analysis_windows_per_listener", .int(1...64), "3", group: "Analysis",
+            "Windows of one listener that may wait in memory; more are read from the recording later."),
+        .init(
+            "analysis_windows_total", .int(2...4096), "96", group: "Analysis",
+            "Windows in memory at a time, of 576 KB each."),
     ]
 
     /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.
     static let unusedGroup = "Deliveries of the former system"
 
-    private static let legacy: [SettingDescription] = [
-        ("upload_raw_to_cloud", "false"), ("influx_url", ""), ("influx_org", ""), ("influx_recordings_bucket", "recordings"),
-        ("influx_analysis_table", "analysis"), ("influx_uploads_table", "uploads"), ("prom_scrape_interval", "15s"),
-        ("prom_user", "admin"), ("kvm_ip", ""), ("rclone_config_s3_type", "s3"), ("rclone_config_s3_provider", "Ceph"),
-        ("rclone_config_s3_endpoint", ""), ("rclone_remote_bucket", ""), ("analyzer_cpu_affinity", ""),
-        ("everything_but_analyzer_cpu_affinity", ""),
-    ].map { .init($0.0, .text, $0.1, group: unusedGroup, "Accepted, without effect.") }
+    private static let legacy: [SettingDescription] =
+        [
+            ("upload_raw_to_cloud", "false"), ("influx_url", ""), ("influx_org", ""),
+            ("influx_recordings_bucket", "recordings"),
+            ("influx_analysis_table", "analysis"), ("influx_uploads_table", "uploads"), ("prom_scrape_interval", "15s"),
+            ("prom_user", "admin"), ("kvm_ip", ""), ("rclone_config_s3_type", "s3"),
+            ("rclone_config_s3_provider", "Ceph"),
+            ("rclone_config_s3_endpoint", ""), ("rclone_remote_bucket", ""), ("analyzer_cpu_affinity", ""),
+            ("everything_but_analyzer_cpu_affinity", ""),
+        ].map { .init($0.0, .text, $0.1, group: unusedGroup, "Accepted, without effect.") }
         + ["influx_token", "prom_pass", "rclone_config_s3_access_key_id", "rclone_config_s3_secret_access_key"].map {
             .init($0, .text, "", secret: true, group: unusedGroup, "Accepted, without effect.")
         }

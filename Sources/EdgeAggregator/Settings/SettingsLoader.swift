@@ -16,7 +16,8 @@ struct SettingsLoader {
     init() {
         for setting in SettingsCatalogue.all {
             // A default that does not fit its own kind would be a mistake in the catalogue; a test looks.
-            values[setting.name] = Effective(value: setting.value(fromText: setting.fallback) ?? .none, source: "default")
+            values[setting.name] = Effective(
+                value: setting.value(fromText: setting.fallback) ?? .none, source: "default")
         }
     }
 
@@ -24,7 +25,9 @@ struct SettingsLoader {
     static func file(named path: String?, environment: [String: String]) -> String? {
         if let path { return path }
         if let path = environment["CONFIG_PATH"], !path.isEmpty { return path }
-        return ["settings.yaml", "/etc/edge-aggregator/settings.yaml"].first { FileManager.default.fileExists(atPath: $0) }
+        return ["settings.yaml", "/etc/edge-aggregator/settings.yaml"].first {
+            FileManager.default.fileExists(atPath: $0)
+        }
     }
 
     mutating func load(file path: String?, environment: [String: String]) {
@@ -39,7 +42,8 @@ struct SettingsLoader {
 
     mutating func loadFile(_ path: String) {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            problems.append(SettingsProblem(place: path, message: "the file cannot be read; name another with --settings"))
+            problems.append(
+                SettingsProblem(place: path, message: "the file cannot be read; name another with --settings"))
             return
         }
         load(yaml: text, path: path)
@@ -102,7 +106,8 @@ struct SettingsLoader {
     ) {
         guard let value else {
             problems.append(
-                SettingsProblem(place: place, message: "\(setting.name): \(found) stands here; allowed is \(setting.allowed)"))
+                SettingsProblem(
+                    place: place, message: "\(setting.name): \(found) stands here; allowed is \(setting.allowed)"))
             return
         }
         values[setting.name] = Effective(value: value, source: source)
@@ -133,7 +138,8 @@ struct SettingsLoader {
             guard let setting = Self.setting(named: name.lowercased()), name == name.uppercased() else {
                 if let near = Self.nearest(name.lowercased()) {
                     warnings.append(
-                        SettingsProblem(place: place, message: "\(name) is not a setting; the nearest is \(near.uppercased())"))
+                        SettingsProblem(
+                            place: place, message: "\(name) is not a setting; the nearest is \(near.uppercased())"))
                 }
                 continue
             }
@@ -143,7 +149,9 @@ struct SettingsLoader {
 
     mutating func loadEnvironment(_ environment: [String: String]) {
         for setting in SettingsCatalogue.all {
-            if let text = environment[setting.environmentName] { take(text: text, setting: setting, place: "environment") }
+            if let text = environment[setting.environmentName] {
+                take(text: text, setting: setting, place: "environment")
+            }
         }
         for (alias, name) in SettingsCatalogue.aliases {
             if let text = environment[alias.uppercased()], let setting = SettingsCatalogue.byName[name] {

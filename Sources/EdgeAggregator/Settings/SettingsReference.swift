@@ -23,7 +23,8 @@ enum SettingsReference {
                 let fallback = setting.fallback.isEmpty ? "" : "`\(setting.fallback)`"
                 let unit = setting.unit.isEmpty ? "" : " (\(setting.unit))"
                 let secret = setting.isSecret ? " Secret: never shown." : ""
-                text += "| `\(setting.name)` | \(fallback) | \(setting.allowed)\(unit) | \(setting.purpose)\(secret) |\n"
+                text +=
+                    "| `\(setting.name)` | \(fallback) | \(setting.allowed)\(unit) | \(setting.purpose)\(secret) |\n"
             }
         }
         return text

@@ -70,7 +70,9 @@ extension Store {
             let silenced: Int64 = row["privacy_ns"]
             let inside = min(to, start + duration) - max(from, start)
             // Where in the recording its silence lies is not kept, so a clipped recording has its share.
-            let share = { (part: Int64) in duration == inside ? part : Int64(Double(part) / Double(duration) * Double(inside)) }
+            let share = { (part: Int64) in
+                duration == inside ? part : Int64(Double(part) / Double(duration) * Double(inside))
+            }
             var coverage = all[id] ?? Coverage(listenerID: id)
             coverage.heardNanoseconds += inside - share(filled) - share(min(silenced, duration - filled))
             coverage.recordings += 1

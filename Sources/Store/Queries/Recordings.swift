@@ -88,7 +88,8 @@ extension Store {
     public func openRecordingsBlocking() throws(StoreError) -> [RecordingRecord] {
         try readBlocking { database in
             try RecordingRecord.fetchAll(
-                database, sql: "SELECT * FROM recordings WHERE state = 'open' ORDER BY session_id, run, run_offset_frames")
+                database,
+                sql: "SELECT * FROM recordings WHERE state = 'open' ORDER BY session_id, run, run_offset_frames")
         }
     }
 
@@ -104,9 +105,11 @@ extension Store {
     }
 
     /// Analysed recordings, oldest first, that hold no detection (`withoutDetections`), or any.
-    public func unwantedRecordingsBlocking(withoutDetections: Bool, limit: Int) throws(StoreError) -> [RecordingRecord] {
+    public func unwantedRecordingsBlocking(withoutDetections: Bool, limit: Int) throws(StoreError) -> [RecordingRecord]
+    {
         try readBlocking { database in
-            let condition = withoutDetections
+            let condition =
+                withoutDetections
                 ? "AND NOT EXISTS (SELECT 1 FROM detections d WHERE d.recording_name = r.name)" : ""
             return try RecordingRecord.fetchAll(
                 database,
@@ -121,14 +124,16 @@ extension Store {
     public func recordingTotals() async throws(StoreError) -> (count: Int, bytes: Int64) {
         try await read { database in
             let row = try Row.fetchOne(
-                database, sql: "SELECT count(*) AS n, ifnull(sum(bytes), 0) AS b FROM recordings WHERE state = 'closed'")
+                database, sql: "SELECT count(*) AS n, ifnull(sum(bytes), 0) AS b FROM recordings WHERE state = 'closed'"
+            )
             return (row?["n"] ?? 0, row?["b"] ?? 0)
         }
     }
 
     public func recordingBytesBlocking() throws(StoreError) -> Int64 {
         try readBlocking { database in
-            try Int64.fetchOne(database, sql: "SELECT ifnull(sum(bytes), 0) FROM recordings WHERE state = 'closed'") ?? 0
+            try Int64.fetchOne(database, sql: "SELECT ifnull(sum(bytes), 0) FROM recordings WHERE state = 'closed'")
+                ?? 0
         }
     }
 }

@@ -33,7 +33,9 @@ extension Store {
     }
 
     /// Sessions that were open when the daemon last ended.
-    public func openSessionsBlocking() throws(StoreError) -> [(id: String, listenerID: String, openedNanoseconds: Int64)] {
+    public func openSessionsBlocking() throws(StoreError) -> [(
+        id: String, listenerID: String, openedNanoseconds: Int64
+    )] {
         try readBlocking { database in
             try Row.fetchAll(database, sql: "SELECT id, listener_id, opened_ns FROM sessions WHERE closed_ns IS NULL")
                 .map { ($0["id"], $0["listener_id"], $0["opened_ns"]) }

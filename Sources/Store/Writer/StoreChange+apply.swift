@@ -64,7 +64,8 @@ extension StoreChange {
             }
         case .privacy(let recording, let addNanoseconds):
             try database.cachedStatement(
-                sql: "UPDATE recordings SET privacy_ns = min(privacy_ns + ?, max(duration_ns, privacy_ns + ?)) WHERE name = ?"
+                sql:
+                    "UPDATE recordings SET privacy_ns = min(privacy_ns + ?, max(duration_ns, privacy_ns + ?)) WHERE name = ?"
             ).execute(arguments: [addNanoseconds, addNanoseconds, recording])
         case .ledger(let entry):
             try database.cachedStatement(

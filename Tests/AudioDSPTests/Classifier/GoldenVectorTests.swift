@@ -11,9 +11,12 @@ import Testing
         let resampler = try Resampler(from: reader.sampleRate)
         var samples: [Float] = []
         var failure: (any Error)?
-        while try reader.readMono(channel: .mix, maxFrames: 4096, { block in
-            do { try resampler.process(block) { samples += $0 } } catch { failure = error }
-        }) > 0 {}
+        while try reader.readMono(
+            channel: .mix, maxFrames: 4096,
+            { block in
+                do { try resampler.process(block) { samples += $0 } } catch { failure = error }
+            }) > 0
+        {}
         try resampler.flush { samples += $0 }
         if let failure { throw failure }
         return samples
@@ -99,7 +102,10 @@ import Testing
         }
         let labels = try LabelSet(path: "\(models)/labels/en.txt", translation: "\(models)/labels/de.txt")
         #expect(labels.entries.count == 6522)
-        #expect(labels.humanIndices.map { labels.entries[$0].english }.sorted() == ["Human non-vocal", "Human vocal", "Human whistle"])
+        #expect(
+            labels.humanIndices.map { labels.entries[$0].english }.sorted() == [
+                "Human non-vocal", "Human vocal", "Human whistle",
+            ])
         #expect(labels.entries.first { $0.scientific == "Turdus merula" }?.common == "Amsel")
         let folder = try TestFolders.temporary()
         defer { TestFolders.remove(folder) }

@@ -43,7 +43,8 @@ import Testing
             let offset = frame * format.bytesPerFrame
             switch encoding {
             case .unsigned8: return (Float(sound[offset]) - 128) / 128
-            case .signed16: return Float(Int16(truncatingIfNeeded: Int(sound[offset]) | Int(sound[offset + 1]) << 8)) / 32_768
+            case .signed16:
+                return Float(Int16(truncatingIfNeeded: Int(sound[offset]) | Int(sound[offset + 1]) << 8)) / 32_768
             default:
                 let value = Int32(sound[offset]) << 8 | Int32(sound[offset + 1]) << 16 | Int32(sound[offset + 2]) << 24
                 return Float(value >> 8) / 8_388_608

@@ -1,6 +1,7 @@
-@testable import AudioDSP
 import EdgeTesting
 import Testing
+
+@testable import AudioDSP
 
 @Suite struct WAVHeaderTests {
     private func parse(_ bytes: [UInt8]) -> WAVHeader.Parse {
@@ -55,7 +56,8 @@ import Testing
     @Test func refusesWhatCannotBeUsedAndSaysWhy() {
         for header in [
             WireMaker.wavHeader(rate: 0), WireMaker.wavHeader(rate: 7999), WireMaker.wavHeader(rate: 384_001),
-            WireMaker.wavHeader(channels: 9), WireMaker.wavHeader(tag: 2, bits: 16), WireMaker.wavHeader(tag: 3, bits: 16),
+            WireMaker.wavHeader(channels: 9), WireMaker.wavHeader(tag: 2, bits: 16),
+            WireMaker.wavHeader(tag: 3, bits: 16),
         ] {
             guard case .unsupported(let reason) = parse(header) else {
                 Issue.record("taken: \(header)")

@@ -16,7 +16,8 @@ import Testing
             piece.withUnsafeBytes { bytes in
                 decoder.decode(bytes) { event in
                     switch event {
-                    case .frameBegin(let sequence, _): frames.append(Frame(sequence: sequence, payload: [], isWhole: false))
+                    case .frameBegin(let sequence, _):
+                        frames.append(Frame(sequence: sequence, payload: [], isWhole: false))
                     case .payload(let bytes): frames[frames.count - 1].payload += bytes
                     case .frameEnd: frames[frames.count - 1].isWhole = true
                     }

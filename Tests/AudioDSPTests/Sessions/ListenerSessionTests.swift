@@ -88,7 +88,9 @@ import Testing
         // The gap lies exactly between the two recordings.
         let end = player.recordings[0].start.startNanoseconds + 3 * 341_333_333
         #expect(abs(player.notes[0].startNanoseconds - end) < 10)
-        #expect(player.recordings[1].start.startNanoseconds == player.notes[0].startNanoseconds + player.notes[0].durationNanoseconds)
+        #expect(
+            player.recordings[1].start.startNanoseconds == player.notes[0].startNanoseconds
+                + player.notes[0].durationNanoseconds)
     }
 
     @Test func dropsDuplicatesAndOldFramesWithoutEndingTheStream() throws {
@@ -143,7 +145,8 @@ import Testing
         }
         #expect(player.recordings.last?.start.isInferred == true)
         #expect(player.settled.count == 1)
-        let lastEnd = player.recordings[8].start.startNanoseconds
+        let lastEnd =
+            player.recordings[8].start.startNanoseconds
             + Int64(player.recordings[8].end?.frames ?? 0) * 1_000_000_000 / 48_000
         // Moved so, the sound ends when its last byte arrived: not after, and not before.
         #expect(abs(lastEnd + (player.settled.first?.byNanoseconds ?? 0) - 1_000_000_000_000) < 1000)

@@ -50,9 +50,12 @@ import Testing
         let reader = try SoundFileReader(path: TestFolders.birds())
         let resampler = try Resampler(from: reader.sampleRate)
         var birds: [Float] = []
-        while try reader.readMono(channel: .mix, maxFrames: 4096, { block in
-            try? resampler.process(block) { birds += $0 }
-        }) > 0 {}
+        while try reader.readMono(
+            channel: .mix, maxFrames: 4096,
+            { block in
+                try? resampler.process(block) { birds += $0 }
+            }) > 0
+        {}
         for start in stride(from: 0, through: birds.count - 144_000, by: 48_000) {
             let result = verdict(Array(birds[start..<(start + 144_000)]))
             print("birds at \(start / 48_000) s: \(result.1)")
@@ -66,7 +69,9 @@ import Testing
         let tone = (0..<rate).map { Float(sin(2 * Double.pi * 1000 * Double($0) / Double(rate))) }
         var out: [Float] = []
         for start in stride(from: 0, to: tone.count, by: 3001) {
-            try tone[start..<min(start + 3001, tone.count)].withUnsafeBufferPointer { try resampler.process($0) { out += $0 } }
+            try tone[start..<min(start + 3001, tone.count)].withUnsafeBufferPointer {
+                try resampler.process($0) { out += $0 }
+            }
         }
         try resampler.flush { out += $0 }
         #expect(abs(out.count - 48_000) <= 1)

@@ -19,7 +19,9 @@ import Testing
                     let isRight = window.samples.enumerated().allSatisfy { $1 == Float(Int(window.startFrame48k) + $0) }
                     found.append((window.startFrame48k, isRight))
                     if !keep { pool.give(window.buffer) }
-                } skipped: { lost.append($0) }
+                } skipped: {
+                    lost.append($0)
+                }
             }
             position += size
         }
@@ -76,7 +78,8 @@ import Testing
         let pool = WindowBufferPool(limit: 2)
         var skipped: [Int64] = []
         var assembler = WindowAssembler(overlapSeconds: 0, pool: pool)
-        let found = play(&assembler, from: 0, count: 6 * 144_000, pieces: 4096, pool: pool, keep: true, skipped: &skipped)
+        let found = play(
+            &assembler, from: 0, count: 6 * 144_000, pieces: 4096, pool: pool, keep: true, skipped: &skipped)
         #expect(found.map { $0.0 } == [0, 144_000])
         #expect(skipped == [288_000, 432_000, 576_000, 720_000])
     }

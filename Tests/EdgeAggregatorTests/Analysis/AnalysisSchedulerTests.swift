@@ -1,6 +1,7 @@
-@testable import EdgeAggregator
 import EdgeTesting
 import Testing
+
+@testable import EdgeAggregator
 
 @Suite struct AnalysisSchedulerTests {
     typealias Scheduler = AnalysisScheduler<String, String>

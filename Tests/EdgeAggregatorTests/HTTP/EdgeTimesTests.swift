@@ -1,5 +1,6 @@
-@testable import EdgeAggregator
 import Testing
+
+@testable import EdgeAggregator
 
 @Suite struct EdgeTimesTests {
     @Test func writesAndReadsTimes() {
@@ -26,7 +27,9 @@ import Testing
     @Test func namesAreUniqueAndNeverLieAboutTheFuture() {
         let names = RecordingNames { $0 == "a_20251121T012744Z-2.wav" }
         let second: Int64 = 1_763_688_464_000_000_000
-        let name = { (start: Int64) in names.name(for: "a", startNanoseconds: start, nowNanoseconds: second, fileExtension: "wav") }
+        let name = { (start: Int64) in
+            names.name(for: "a", startNanoseconds: start, nowNanoseconds: second, fileExtension: "wav")
+        }
         #expect(name(second) == "a_20251121T012744Z.wav")
         // Taken already, by a former life of the box.
         #expect(name(second + 5) == "a_20251121T012744Z-3.wav")

@@ -1,6 +1,7 @@
-@testable import EdgeAggregator
 import EdgeTesting
 import Testing
+
+@testable import EdgeAggregator
 
 @Suite struct MultipartParserTests {
     struct Part: Equatable {
@@ -10,7 +11,8 @@ import Testing
         var isWhole = false
     }
 
-    private func parse(_ body: [UInt8], boundary: String, pieces: () -> Int) throws -> (parts: [Part], isFinished: Bool) {
+    private func parse(_ body: [UInt8], boundary: String, pieces: () -> Int) throws -> (parts: [Part], isFinished: Bool)
+    {
         var parser = MultipartParser(boundary: boundary)
         var parts: [Part] = []
         var rest = body[...]
@@ -38,9 +40,12 @@ import Testing
                 var data = random.bytes(Int.random(in: 0...600, using: &random))
                 // Beginnings of the delimiter inside the data must not end it.
                 if number == 0 { data += Array("\r\n--b\r\n-".utf8) }
-                wanted.append(Part(name: "n\(number)", filename: number % 2 == 0 ? "f \"x\".wav" : nil, data: data, isWhole: true))
+                wanted.append(
+                    Part(name: "n\(number)", filename: number % 2 == 0 ? "f \"x\".wav" : nil, data: data, isWhole: true)
+                )
                 let filename = number % 2 == 0 ? "; filename=\"f \\\"x\\\".wav\"" : ""
-                body += Array("--\(boundary)\r\nContent-Disposition: form-data; name=\"n\(number)\"\(filename)\r\n\r\n".utf8)
+                body += Array(
+                    "--\(boundary)\r\nContent-Disposition: form-data; name=\"n\(number)\"\(filename)\r\n\r\n".utf8)
                 body += data + [13, 10]
             }
             body += Array("--\(boundary)--\r\n".utf8)

@@ -1,15 +1,22 @@
-@testable import EdgeAggregator
 import EdgeTesting
 import Testing
 
+@testable import EdgeAggregator
+
 @Suite struct ReceptionRulesTests {
     @Test func takesOnlyListenerIdsThatCanBeFileNames() {
-        for text in ["a", "listener01", "A-b_c.9", String(repeating: "x", count: 64)] { #expect(ListenerID(text) != nil) }
-        for text in ["", ".", "..", "a/b", "a b", "ä", "a\u{0}", String(repeating: "x", count: 65)] { #expect(ListenerID(text) == nil) }
+        for text in ["a", "listener01", "A-b_c.9", String(repeating: "x", count: 64)] {
+            #expect(ListenerID(text) != nil)
+        }
+        for text in ["", ".", "..", "a/b", "a b", "ä", "a\u{0}", String(repeating: "x", count: 65)] {
+            #expect(ListenerID(text) == nil)
+        }
     }
 
     @Test func findsTheTokenWhereverStockClientsCanPutIt() {
-        #expect(StreamRequest(query: "token=t?listener_id=a", authorization: nil, pathToken: nil) == StreamRequest(query: "listener_id=a&token=t", authorization: nil, pathToken: nil))
+        #expect(
+            StreamRequest(query: "token=t?listener_id=a", authorization: nil, pathToken: nil)
+                == StreamRequest(query: "listener_id=a&token=t", authorization: nil, pathToken: nil))
         #expect(StreamRequest(query: "listener_id=a", authorization: "Basic eDp0", pathToken: nil).token == "t")
         #expect(StreamRequest(query: "listener_id=a", authorization: "bearer t", pathToken: nil).token == "t")
         #expect(StreamRequest(query: "listener_id=a", authorization: "Basic !!!", pathToken: nil).token == nil)

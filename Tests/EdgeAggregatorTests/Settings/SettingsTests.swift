@@ -1,8 +1,9 @@
-@testable import EdgeAggregator
 import AudioDSP
 import EdgeTesting
 import Foundation
 import Testing
+
+@testable import EdgeAggregator
 
 @Suite struct SettingsTests {
     private func settings(
@@ -47,9 +48,16 @@ import Testing
 
     @Test func tellsAllThatIsWrongAtOnceWithLineAndNearestName() {
         let found = problems(
-            yaml: "max_listners: 3\naggregator_uuid: pi\nmin_confidence: much\nlatitude: 91\nlisten: [nowhere]\nzzz: 1\n")
-        #expect(found.contains { $0.hasPrefix("settings.yaml:1: max_listners is not a setting; the nearest is max_listeners") })
-        #expect(found.contains { $0.hasPrefix("settings.yaml:3: min_confidence: `much` stands here; allowed is a number, 0.01 to 0.99") })
+            yaml:
+                "max_listners: 3\naggregator_uuid: pi\nmin_confidence: much\nlatitude: 91\nlisten: [nowhere]\nzzz: 1\n")
+        #expect(
+            found.contains {
+                $0.hasPrefix("settings.yaml:1: max_listners is not a setting; the nearest is max_listeners")
+            })
+        #expect(
+            found.contains {
+                $0.hasPrefix("settings.yaml:3: min_confidence: `much` stands here; allowed is a number, 0.01 to 0.99")
+            })
         #expect(found.contains { $0.hasPrefix("settings.yaml:4: latitude: `91`") })
         #expect(found.contains { $0.contains("listen: `nowhere` is not host:port") })
         #expect(found.contains { $0.hasPrefix("settings.yaml:6: zzz is not a setting") })
@@ -63,7 +71,8 @@ import Testing
 
     @Test func takesEveryFormOfABoolean() throws {
         for (text, value) in [
-            ("true", true), ("1", true), ("Yes", true), ("on", true), ("false", false), ("0", false), ("NO", false), ("off", false),
+            ("true", true), ("1", true), ("Yes", true), ("on", true), ("false", false), ("0", false), ("NO", false),
+            ("off", false),
         ] {
             #expect(try settings(environment: ["ANALYZE_RECORDINGS": text]).analysis.isOn == value)
         }
@@ -83,12 +92,14 @@ import Testing
     }
 
     @Test func readsListsAndMaps() throws {
-        let yaml = "listener_tokens: {a: x, '*': y}\nspecies_exclude: ['Dog', 'Siren']\nlisten: ['0.0.0.0:80', '[::1]:8000']\n"
+        let yaml =
+            "listener_tokens: {a: x, '*': y}\nspecies_exclude: ['Dog', 'Siren']\nlisten: ['0.0.0.0:80', '[::1]:8000']\n"
         let all = try settings(yaml: yaml)
         #expect(all.reception.tokens == ["a": "x", "*": "y"])
         #expect(all.analysis.exclude == ["Dog", "Siren"])
         #expect(all.box.addresses.map(\.host) == ["0.0.0.0", "::1"])
-        #expect(try settings(environment: ["LISTENER_TOKENS": "a=x, b=y=z"]).reception.tokens == ["a": "x", "b": "y=z"])
+        #expect(
+            try settings(environment: ["LISTENER_TOKENS": "a=x, b=y=z"]).reception.tokens == ["a": "x", "b": "y=z"])
         #expect(problems(yaml: "listener_allow: ['../x']\n").count == 1)
     }
 
@@ -115,13 +126,20 @@ import Testing
         let yaml = try String(contentsOfFile: "\(root)/settings.yaml", encoding: .utf8)
         _ = try settings(yaml: yaml)
         // Every line that is commented out would be right too, and says the default.
-        let lines = yaml.split(separator: "\n").filter { $0.hasPrefix("# ") && $0.dropFirst(2).prefix { $0 != ":" }.allSatisfy { $0.isLowercase || $0 == "_" || $0.isNumber } && $0.contains(":") }
+        let lines = yaml.split(separator: "\n").filter {
+            $0.hasPrefix("# ")
+                && $0.dropFirst(2).prefix { $0 != ":" }.allSatisfy { $0.isLowercase || $0 == "_" || $0.isNumber }
+                && $0.contains(":")
+        }
         #expect(lines.count > 20)
         let uncommented = try settings(yaml: lines.map { String($0.dropFirst(2)) }.joined(separator: "\n"))
         for setting in SettingsCatalogue.all {
-            #expect(uncommented.effective[setting.name]?.value == setting.value(fromText: setting.fallback), "\(setting.name)")
+            #expect(
+                uncommented.effective[setting.name]?.value == setting.value(fromText: setting.fallback),
+                "\(setting.name)")
         }
-        for line in try String(contentsOfFile: "\(root)/.env.example", encoding: .utf8).split(separator: "\n") where !line.hasPrefix("#") {
+        for line in try String(contentsOfFile: "\(root)/.env.example", encoding: .utf8).split(separator: "\n")
+        where !line.hasPrefix("#") {
             let name = line.prefix { $0 != "=" }.lowercased()
             #expect(SettingsCatalogue.byName[name] != nil, "\(line)")
         }
