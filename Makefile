@@ -46,7 +46,7 @@ test-faults: setup
 		swift test --filter 'KillTests|FullDiskTests'
 
 test-threads: setup
-	EDGE_KILLS=0 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
+	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
 		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests'
 
 bench: setup

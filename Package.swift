@@ -67,13 +67,19 @@ let package = Package(
             name: "EdgeAggregatorTests",
             dependencies: ["EdgeAggregator", "EdgeTesting", .product(name: "Yams", package: "Yams")]),
         .testTarget(name: "IntegrationTests", dependencies: ["EdgeAggregator", "EdgeTesting", "Store"]),
-
-        .executableTarget(
-            name: "edge-bench", dependencies: ["AudioDSP", "CEdgeSystem", "CTensorFlowLite"],
-            path: "Benchmarks/EdgeBench"),
     ],
     cLanguageStandard: .gnu11
 )
+
+// The thread sanitizer does not see the standard library's mutex: its builds take one that it does.
+let isForThreadSanitizer = Context.environment["EDGE_THREAD_SANITIZER"] == "1"
+if isForThreadSanitizer {
+    package.targets.append(.target(name: "SanitizerMutex", path: "Sources/System/SanitizerMutex"))
+    for target in package.targets where ["AudioDSP", "Sensors", "Store", "EdgeAggregator"].contains(target.name) {
+        target.dependencies.append("SanitizerMutex")
+        target.swiftSettings = [.define("EDGE_THREAD_SANITIZER")]
+    }
+}
 
 // One place for the language settings of every Swift target.
 for target in package.targets where target.type == .regular || target.type == .executable || target.type == .test {

@@ -91,23 +91,24 @@ public final class Store: Sendable {
     /// Makes changes, all or none, and returns when they are synced to the disk.
     public func commit(_ changes: [StoreChange]) async throws(StoreError) {
         let result = await withCheckedContinuation { continuation in
-            writer.enqueue(changes) { continuation.resume(returning: $0) }
+            writer.enqueue(changes, isPatient: false) { continuation.resume(returning: $0) }
         }
         try result.get()
     }
 
-    /// Makes changes, all or none, soon; in the order of the calls. `completion` hears of it on the writer's thread.
+    /// Makes changes, all or none, soon; in the order of the calls. While the disk is full they wait for room.
+    /// `completion` hears of it on the writer's thread.
     public func enqueue(
         _ changes: [StoreChange], completion: (@Sendable (Result<Void, StoreError>) -> Void)? = nil
     ) {
-        writer.enqueue(changes, completion)
+        writer.enqueue(changes, isPatient: true, completion)
     }
 
     /// Like ``commit(_:)``, for threads that may wait. Never call it from a task.
     public func commitBlocking(_ changes: [StoreChange]) throws(StoreError) {
         let done = DispatchSemaphore(value: 0)
         let box = ResultBox()
-        writer.enqueue(changes) { result in
+        writer.enqueue(changes, isPatient: false) { result in
             box.set(result)
             done.signal()
         }

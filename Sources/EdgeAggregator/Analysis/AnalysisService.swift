@@ -37,6 +37,8 @@ final class AnalysisService: Sendable {
         var isStopping = false
         var readyWorkers = 0
         var nextBacklogCheck: ContinuousClock.Instant = .now
+        /// Of each listener's last live window.
+        var lagSeconds: [String: Double] = [:]
     }
 
     let configuration: Configuration
@@ -54,6 +56,7 @@ final class AnalysisService: Sendable {
     /// How often the store is asked for recordings that wait.
     private static let backlogCheckInterval = Duration.seconds(2)
     private static let mostSpilledRecordings = 10_000
+    private static let mostListeners = 2000
 
     init(
         configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
@@ -255,7 +258,7 @@ final class AnalysisService: Sendable {
             redactor.redact(window, of: progress, score: outcome.humanScore)
         }
         guard !outcome.found.isEmpty else {
-            noteLag(completeNanoseconds)
+            noteLag(completeNanoseconds, progress)
             take(progress.windowAnalysed(), progress)
             return
         }
@@ -264,7 +267,7 @@ final class AnalysisService: Sendable {
             switch result {
             case .success:
                 metrics.detections.add(Int64(records.count))
-                noteLag(completeNanoseconds)
+                noteLag(completeNanoseconds, progress)
                 events.detections(records)
                 take(progress.windowAnalysed(), progress)
             case .failure(let error):
@@ -274,10 +277,19 @@ final class AnalysisService: Sendable {
         }
     }
 
-    private func noteLag(_ completeNanoseconds: Int64?) {
+    private func noteLag(_ completeNanoseconds: Int64?, _ progress: RecordingProgress) {
         guard let completeNanoseconds else { return }
-        metrics.lagSeconds.observe(Double(time.now().monotonicNanoseconds - completeNanoseconds) / 1e9)
+        let lag = Double(time.now().monotonicNanoseconds - completeNanoseconds) / 1e9
+        metrics.lagSeconds.observe(lag)
+        state.withLock { state in
+            if state.lagSeconds.count > Self.mostListeners { state.lagSeconds.removeAll() }
+            state.lagSeconds[progress.recording.listener] = lag
+        }
     }
+
+    /// From the last sample of a listener's last live window to its detections in the store.
+    var lagSeconds: [String: Double] { state.withLock { $0.lagSeconds } }
+
 
     // MARK: - Recordings
 

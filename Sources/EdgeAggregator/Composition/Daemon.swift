@@ -122,7 +122,8 @@ struct Daemon {
                 configuration: HTTP1Channel.Configuration(
                     idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))),
             configuration: ApplicationConfiguration(
-                address: .hostname(address.host, port: address.port), serverName: "edge-aggregator", backlog: 1024),
+                address: .hostname(address.host, port: address.port), serverName: "edge-aggregator", backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(settings.box.mostConnections)),
             onServerRunning: { channel in listening?.note(channel.localAddress?.port ?? address.port) },
             logger: logger)
     }

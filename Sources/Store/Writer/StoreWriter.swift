@@ -12,6 +12,8 @@ final class StoreWriter: @unchecked Sendable {
 
     private struct Job {
         let changes: [StoreChange]
+        /// Whether it is tried again until the disk has room: nobody waits for it, and it must not be lost.
+        let isPatient: Bool
         let completion: Completion?
     }
 
@@ -24,6 +26,8 @@ final class StoreWriter: @unchecked Sendable {
     }
 
     static let largestGroup = 500
+    /// How long patient changes wait for room on the disk before they are tried again.
+    private static let patience = 1.0
 
     private let database: any DatabaseWriter
     private let interval: Duration
@@ -48,7 +52,7 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
-    func enqueue(_ changes: [StoreChange], _ completion: Completion?) {
+    func enqueue(_ changes: [StoreChange], isPatient: Bool, _ completion: Completion?) {
         guard !changes.isEmpty else {
             completion?(.success(()))
             return
@@ -59,7 +63,7 @@ final class StoreWriter: @unchecked Sendable {
                 state.statistics.refusedChanges += 1
                 return StoreError(.overloaded, reason: "\(longestQueue) changes wait: the disk is too slow or stalled")
             }
-            state.queue.append(Job(changes: changes, completion: completion))
+            state.queue.append(Job(changes: changes, isPatient: isPatient, completion: completion))
             return nil
         }
         if let refusal {
@@ -84,7 +88,8 @@ final class StoreWriter: @unchecked Sendable {
 
     private func work() {
         while let group = nextGroup() {
-            commit(group)
+            let waiting = commit(group)
+            if !waiting.isEmpty { putBack(waiting) }
         }
         condition.lock()
         state.withLock { $0.isClosed = true }
@@ -118,7 +123,23 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
-    private func commit(_ group: [Job]) {
+    /// Puts changes that found no room back to the front, and waits a little. At the end they are given up.
+    private func putBack(_ jobs: [Job]) {
+        let isClosing = state.withLock { state in
+            if !state.isClosing { state.queue.insert(contentsOf: jobs, at: 0) }
+            return state.isClosing
+        }
+        if isClosing {
+            for job in jobs { job.completion?(.failure(StoreError(.diskFull, reason: "the store ended before there was room"))) }
+            return
+        }
+        condition.lock()
+        _ = condition.wait(until: Date(timeIntervalSinceNow: Self.patience))
+        condition.unlock()
+    }
+
+    /// Returns the jobs that found no room and are to be tried again.
+    private func commit(_ group: [Job]) -> [Job] {
         let started = ContinuousClock.now
         var results: [Result<Void, StoreError>] = []
         do {
@@ -139,7 +160,15 @@ final class StoreWriter: @unchecked Sendable {
             state.lastCommit = .now
             state.statistics.note(seconds: elapsed, changes: changes)
         }
-        for (job, result) in zip(group, results) { job.completion?(result) }
+        var waiting: [Job] = []
+        for (job, result) in zip(group, results) {
+            if case .failure(let error) = result, error.code == .diskFull, job.isPatient {
+                waiting.append(job)
+            } else {
+                job.completion?(result)
+            }
+        }
+        return waiting
     }
 
     /// A failure of one caller's changes; one that ended the whole transaction (a full disk does) is thrown.

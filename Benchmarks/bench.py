@@ -1,0 +1,267 @@
+"""Measures the daemon against the least that could do the same work, all in one run on one machine.
+
+Each figure is a ratio, or has a limit of its own; nothing is compared with another machine. Usage: bench.py [NAME...]
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DAEMON = f"{ROOT}/.build/release/edge-aggregator"
+REFERENCE = f"{ROOT}/.build/release/birdnet-reference"
+TOOLS = f"{ROOT}/.build/bench"
+MODELS = os.environ.get("EDGE_MODELS_DIR", f"{ROOT}/var/models")
+SAMPLES = os.environ.get("EDGE_SAMPLES_DIR", f"{ROOT}/var/samples")
+LIBRARY = f"{MODELS}/libtensorflowlite_c.so"
+MODEL = f"{MODELS}/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
+CORES = os.cpu_count() or 1
+SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+class Daemon:
+    """The release build, in a folder of its own in memory."""
+
+    def __init__(self, **settings):
+        self.folder = tempfile.mkdtemp(prefix="edge-bench-", dir=SHM)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+        open(f"{self.folder}/settings.yaml", "w").close()
+        environment.update(
+            BASE_DIR=self.folder, LISTEN="127.0.0.1:0", METRICS_PORT="0", CONFIG_PATH=f"{self.folder}/settings.yaml",
+            MODELS_DIR=MODELS, LOG_LEVEL="error", PRIVACY_THRESHOLD="1", MIN_FREE_DISK_BYTES="1000000")
+        environment.update({key: str(value) for key, value in settings.items()})
+        started = time.monotonic()
+        self.process = subprocess.Popen(
+            [DAEMON, "run"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        text = ""
+        while "listeners POST" not in text:
+            line = self.process.stdout.readline()
+            if not line:
+                raise SystemExit(f"the daemon did not start: {text}")
+            text += line
+        self.port = int(re.search(r"page +http://127.0.0.1:(\d+)/", text).group(1))
+        while True:
+            try:
+                self.get("/readyz")
+                break
+            except urllib.error.HTTPError:
+                time.sleep(0.005)
+        self.ready_seconds = time.monotonic() - started
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+            return answer.read().decode()
+
+    def status(self):
+        return json.loads(self.get("/api/v1/status"))
+
+    def cpu_seconds(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        """Resident and anonymous bytes."""
+        values = {}
+        for line in open(f"/proc/{self.process.pid}/smaps_rollup"):
+            match = re.match(r"(\w+): +(\d+) kB", line)
+            if match:
+                values[match.group(1)] = int(match.group(2)) * 1024
+        return values["Rss"], values["Anonymous"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run_json(*command):
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def sound(seconds, folder):
+    """A WAV file of birds at 48 kHz: the sample's own values, told to be faster than they are. Its cost is what counts."""
+    data = open(f"{SAMPLES}/birds_10s.wav", "rb").read()[44:]
+    wanted = seconds * 96000
+    data = (data * (wanted // len(data) + 1))[:wanted]
+    path = f"{folder}/birds48.wav"
+    with open(path, "wb") as file:
+        file.write(b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 48000, 96000, 2, 16))
+        file.write(b"data" + struct.pack("<I", len(data)) + data)
+    return path
+
+
+def play(daemon, path, listeners, speed, files=1, wait=True):
+    command = [DAEMON, "stream", path, "--listeners", str(listeners), "--stagger", "0", "--interval", "0", "--files",
+               str(files), "--speed", str(speed), "--url", f"http://127.0.0.1:{daemon.port}/recordings_stream"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return process.wait() if wait else process
+
+
+def drain(daemon):
+    while True:
+        status = daemon.status()
+        if status["queues"]["windows_waiting"] == 0 and status["queues"]["backlog_recordings"] == 0:
+            return status
+        time.sleep(0.2)
+
+
+def analysis():
+    """CPU of a window, and windows a second, against bare runs of the model."""
+    results = {}
+    seconds = 240
+    for workers, name in [(1, "cpu_per_window_ratio"), (CORES, "throughput_ratio")]:
+        bare_before = run_json(REFERENCE, LIBRARY, MODEL, "bench", "40", str(workers))
+        daemon = Daemon(ANALYZER_WORKERS=workers)
+        path = sound(seconds, daemon.folder)
+        play(daemon, path, 1, "max")
+        drain(daemon)  # warm: every worker has run, the files are in memory
+        before, cpu, wall = daemon.status()["analysis"]["windows"], daemon.cpu_seconds(), time.monotonic()
+        play(daemon, path, 2, "max")
+        status = drain(daemon)
+        windows = status["analysis"]["windows"] - before
+        cpu, wall = daemon.cpu_seconds() - cpu, time.monotonic() - wall
+        daemon.stop()
+        bare_after = run_json(REFERENCE, LIBRARY, MODEL, "bench", "40", str(workers))
+        runs = bare_before["runs"] + bare_after["runs"]
+        bare_cpu = (bare_before["cpu_seconds"] + bare_after["cpu_seconds"]) / runs
+        bare_rate = runs / (bare_before["wall_seconds"] + bare_after["wall_seconds"])
+        if workers == 1:
+            results[name] = (cpu / windows) / bare_cpu
+            results["bare_invoke_cpu_ms"] = bare_cpu * 1000
+        if workers == CORES:
+            results[name] = (windows / wall) / bare_rate
+            results["windows_per_second"] = windows / wall
+    return results
+
+
+def reception():
+    """CPU of a gigabyte received and stored, against a bare socket-to-file server."""
+    megabytes, listeners = 60, 8
+    ratios = []
+    for _ in range(3):
+        folder = tempfile.mkdtemp(prefix="edge-bare-", dir=SHM)
+        bare = subprocess.Popen([f"{TOOLS}/bare_server", "18099", folder, str(listeners)], stdout=subprocess.PIPE, text=True)
+        bare.stdout.readline()
+        run_json(f"{TOOLS}/load", "18099", str(listeners), str(megabytes), "raw")
+        bare_result = json.loads(bare.stdout.readline())
+        bare.wait()
+        shutil.rmtree(folder)
+        daemon = Daemon(ANALYZE_RECORDINGS="false")
+        cpu = daemon.cpu_seconds()
+        load = run_json(f"{TOOLS}/load", str(daemon.port), str(listeners), str(megabytes), "pushed")
+        assert load["answered"] == listeners, load
+        cpu = daemon.cpu_seconds() - cpu
+        daemon.stop()
+        ratios.append((cpu / load["bytes"]) / (bare_result["cpu_seconds"] / bare_result["bytes"]))
+        gigabyte = cpu / load["bytes"] * 1e9
+    return {"reception_cpu_ratio": sorted(ratios)[1], "reception_cpu_seconds_per_gb": gigabyte}
+
+
+def thousand():
+    """A thousand paced listeners, received and stored in memory."""
+    seconds, listeners = 25, 1000
+    daemon = Daemon(ANALYZE_RECORDINGS="false", MAX_LISTENERS=2000)
+    cpu, wall, peak = daemon.cpu_seconds(), time.monotonic(), 0
+    load = subprocess.Popen([f"{TOOLS}/load", str(daemon.port), str(listeners), str(seconds), "paced"],
+                            stdout=subprocess.PIPE, text=True)
+    while load.poll() is None:
+        peak = max(peak, daemon.memory()[0])
+        time.sleep(0.5)
+    result = json.loads(load.stdout.read())
+    share = (daemon.cpu_seconds() - cpu) / (time.monotonic() - wall)
+    received = daemon.status()["listeners"]["bytes_received"]
+    metrics = daemon.get("/metrics")
+    missing = int(re.search(r"^edge_aggregator_missing_frames_total (\d+)", metrics, re.M).group(1))
+    frames = int(re.search(r"^edge_aggregator_received_frames_total (\d+)", metrics, re.M).group(1))
+    daemon.stop()
+    lost = result["frames"] - frames + missing + (listeners - result["answered"])
+    assert received >= result["bytes"]
+    return {"thousand_listeners_core_share": share, "thousand_listeners_rss_mb": peak / 1e6, "thousand_listeners_lost": lost}
+
+
+def memory():
+    """Memory with the model and thirty paced listeners; and what a second worker adds."""
+    results = {}
+    for workers in [1, 2]:
+        daemon = Daemon(ANALYZER_WORKERS=workers)
+        path = sound(20, daemon.folder)
+        process = play(daemon, path, 30, 1, wait=False)
+        peak, anonymous = 0, 0
+        while process.poll() is None:
+            rss, anon = daemon.memory()
+            peak, anonymous = max(peak, rss), max(anonymous, anon)
+            time.sleep(0.5)
+        daemon.stop()
+        results[f"rss_mb_{workers}_worker"] = peak / 1e6
+        results[f"anonymous_mb_{workers}_worker"] = anonymous / 1e6
+    results["second_worker_mb"] = results["rss_mb_2_worker"] - results["rss_mb_1_worker"]
+    return results
+
+
+def lag():
+    """From a window's last byte to its detection in the store: ten paced listeners."""
+    daemon = Daemon(ANALYZER_WORKERS=CORES)
+    path = sound(30, daemon.folder)
+    play(daemon, path, 10, 1)
+    metrics = daemon.get("/metrics")
+    daemon.stop()
+    buckets = [(float(bound), int(count)) for bound, count in re.findall(
+        r'^edge_aggregator_detection_lag_seconds_bucket\{le="([\d.]+|\+Inf)"\} (\d+)', metrics.replace("+Inf", "1e9"), re.M)]
+    total = buckets[-1][1]
+    return {"detection_lag_p99_below_seconds": next(bound for bound, count in buckets if count >= 0.99 * total),
+            "detection_lag_windows": total}
+
+
+def start():
+    """From the start of the process to ready; the median of five, files in memory."""
+    results = {}
+    for name, on in [("without_model", "false"), ("with_model", "true")]:
+        times = []
+        for _ in range(5):
+            daemon = Daemon(ANALYZE_RECORDINGS=on)
+            times.append(daemon.ready_seconds)
+            daemon.stop()
+        results[f"ready_seconds_{name}"] = sorted(times)[2]
+    return results
+
+
+LIMITS = {
+    "cpu_per_window_ratio": ("<=", 1.05), "throughput_ratio": (">=", 0.95), "reception_cpu_ratio": ("<=", 1.3),
+    "thousand_listeners_core_share": ("<=", 0.6), "thousand_listeners_rss_mb": ("<=", 150),
+    "thousand_listeners_lost": ("<=", 0), "rss_mb_1_worker": ("<=", 220), "anonymous_mb_1_worker": ("<=", 150),
+    "second_worker_mb": ("<=", 70), "detection_lag_p99_below_seconds": ("<=", 1),
+    "ready_seconds_without_model": ("<=", 0.2), "ready_seconds_with_model": ("<=", 1),
+}
+PARTS = [start, reception, thousand, memory, lag, analysis]
+
+
+def main():
+    wanted = sys.argv[1:]
+    results = {}
+    for part in PARTS:
+        if wanted and part.__name__ not in wanted:
+            continue
+        print(f"measuring {part.__name__}: {part.__doc__.splitlines()[0]}", file=sys.stderr)
+        results.update(part())
+    machine = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    print(f"\n{machine}, {CORES} cores, {time.strftime('%Y-%m-%d')}\n")
+    print(f"| figure | measured | to reach |\n|---|---|---|")
+    for name, value in results.items():
+        sign, limit = LIMITS.get(name, ("", ""))
+        reached = "" if not sign else ("" if (value <= limit if sign == "<=" else value >= limit) else " (missed)")
+        print(f"| {name.replace('_', ' ')} | {value:.3f}{reached} | {sign} {limit} |")
+    os.makedirs(f"{ROOT}/.build", exist_ok=True)
+    with open(f"{ROOT}/.build/bench.json", "w") as file:
+        json.dump({"machine": machine, "cores": CORES, "date": time.strftime("%Y-%m-%d"), "figures": results}, file, indent=2)
+
+
+main()

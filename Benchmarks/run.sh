@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds what is measured and prints the figures of docs/performance.md; writes .build/bench.json.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+swift build -c release --product edge-aggregator
+swift build -c release --product birdnet-reference
+mkdir -p .build/bench
+for tool in load bare_server; do
+    cc -O2 -Wall -Wextra -o ".build/bench/$tool" "Benchmarks/$tool.c"
+done
+exec python3 Benchmarks/bench.py "$@"

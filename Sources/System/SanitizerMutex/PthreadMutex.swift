@@ -1,0 +1,44 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Stands in for `Synchronization.Mutex` in builds for the thread sanitizer.
+///
+/// The standard library's mutex is a futex that the sanitizer does not see, so everything that it guards is reported as
+/// a race. This one is a pthread mutex, which the sanitizer knows. It is in no other build.
+public struct PthreadMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+    private final class Storage {
+        var value: Value
+        let mutex: UnsafeMutablePointer<pthread_mutex_t>
+
+        init(_ value: consuming Value) {
+            self.value = value
+            mutex = .allocate(capacity: 1)
+            mutex.initialize(to: pthread_mutex_t())
+            pthread_mutex_init(mutex, nil)
+        }
+
+        deinit {
+            pthread_mutex_destroy(mutex)
+            mutex.deallocate()
+        }
+    }
+
+    private let storage: Storage
+
+    public init(_ value: consuming sending Value) {
+        storage = Storage(value)
+    }
+
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout sending Value) throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
+        pthread_mutex_lock(storage.mutex)
+        defer { pthread_mutex_unlock(storage.mutex) }
+        return try body(&storage.value)
+    }
+}
