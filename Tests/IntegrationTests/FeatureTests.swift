@@ -75,7 +75,8 @@ import Testing
         let stream = try daemon.stream("cut")
         try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
         for number in 0..<12 {
-            try stream.send(WireMaker.chunk(WireMaker.frame(number + 1, Array(sound[number * 32_768..<(number + 1) * 32_768]))))
+            try stream.send(
+                WireMaker.chunk(WireMaker.frame(number + 1, Array(sound[number * 32_768..<(number + 1) * 32_768]))))
         }
         try waitFor("the pages") {
             let listeners = try daemon.json("/api/v1/listeners")["listeners"] as? [[String: Any]] ?? []
@@ -141,7 +142,10 @@ import Testing
             "PRIVACY_THRESHOLD": "1",
         ])
         try waitFor("a recording of it") { try daemon.recordings("&analysis=done").isEmpty == false }
-        #expect(try daemon.recordings().allSatisfy { $0["listener"] as? String == "mock" && $0["source"] as? String == "mock" })
+        #expect(
+            try daemon.recordings().allSatisfy {
+                $0["listener"] as? String == "mock" && $0["source"] as? String == "mock"
+            })
         #expect(daemon.stop() == 0)
     }
 
@@ -156,10 +160,12 @@ import Testing
         #expect(!page.body.contains("<script"))
         let metrics = try daemon.get("/metrics").body
         for name in [
-            "analyze_queue_length", "upload_queue_length", "publish_analysis_queue_length", "publish_upload_queue_length",
+            "analyze_queue_length", "upload_queue_length", "publish_analysis_queue_length",
+            "publish_upload_queue_length",
             "analyze_jobs_processed_total", "upload_jobs_processed_total", "publish_analysis_jobs_processed_total",
             "publish_upload_jobs_processed_total", "supervisor_process_state", "supervisor_process_exitcode",
-            "edge_aggregator_inference_seconds", "edge_aggregator_detection_lag_seconds", "process_resident_memory_bytes",
+            "edge_aggregator_inference_seconds", "edge_aggregator_detection_lag_seconds",
+            "process_resident_memory_bytes",
         ] {
             #expect(metrics.contains("# TYPE \(name) "), "\(name)")
         }

@@ -29,6 +29,7 @@ public final class BirdNETModel: @unchecked Sendable {
             spare = Mutex(nil)
             if let weights { _ = library.functions.weights_cache_finalize_soft(weights) }
             keep(first)
+            edge_tflite_drop_mapped_pages(path)
         } catch {
             library.functions.model_delete(model)
             throw error
@@ -54,10 +55,12 @@ public final class BirdNETModel: @unchecked Sendable {
             return spare
         }
         if let first { return first.interpreter }
-        return try making.withLock { (_) throws(ClassifierError) -> SendableInterpreter in
+        let made = try making.withLock { (_) throws(ClassifierError) -> SendableInterpreter in
             SendableInterpreter(
                 interpreter: try Interpreter(library: library, model: model, path: path, weights: weights))
-        }.interpreter
+        }
+        edge_tflite_drop_mapped_pages(path)
+        return made.interpreter
     }
 
     deinit {

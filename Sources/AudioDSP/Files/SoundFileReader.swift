@@ -91,6 +91,11 @@ public final class SoundFileReader {
         let count = block.withUnsafeMutableBufferPointer { block -> Int in
             let count = Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
             guard count > 0 else { return count }
+            if channels == 1 {
+                for frame in 0..<count where !block[frame].isFinite { block[frame] = 0 }
+                body(UnsafeBufferPointer(rebasing: block[..<count]))
+                return count
+            }
             for frame in 0..<count {
                 var sample: Float = 0
                 switch channel {

@@ -10,11 +10,12 @@ import Darwin
 public final class RealFFT {
     /// A power of two, at least 4.
     public let size: Int
-    private let cosines: [Float]
-    private let sines: [Float]
-    private let reversed: [Int]
-    private var real: [Float]
-    private var imaginary: [Float]
+    // Plain memory: the butterflies are most of the work, and arrays would check each index.
+    private let cosines: UnsafeMutablePointer<Float>
+    private let sines: UnsafeMutablePointer<Float>
+    private let reversed: UnsafeMutablePointer<Int>
+    private let real: UnsafeMutablePointer<Float>
+    private let imaginary: UnsafeMutablePointer<Float>
 
     /// - Parameter size: rounded up to a power of two.
     public init(size: Int) {
@@ -22,15 +23,31 @@ public final class RealFFT {
         while rounded < size { rounded *= 2 }
         self.size = rounded
         let bits = rounded.trailingZeroBitCount
-        cosines = (0..<rounded / 2).map { Float(cos(2 * Double.pi * Double($0) / Double(rounded))) }
-        sines = (0..<rounded / 2).map { Float(sin(2 * Double.pi * Double($0) / Double(rounded))) }
-        reversed = (0..<rounded).map { index in
+        cosines = .allocate(capacity: rounded / 2)
+        sines = .allocate(capacity: rounded / 2)
+        reversed = .allocate(capacity: rounded)
+        real = .allocate(capacity: rounded)
+        imaginary = .allocate(capacity: rounded)
+        for index in 0..<rounded / 2 {
+            let angle = 2 * Double.pi * Double(index) / Double(rounded)
+            (cosines + index).initialize(to: Float(cos(angle)))
+            (sines + index).initialize(to: Float(sin(angle)))
+        }
+        for index in 0..<rounded {
             var value = 0
             for bit in 0..<bits where index & (1 << bit) != 0 { value |= 1 << (bits - 1 - bit) }
-            return value
+            (reversed + index).initialize(to: value)
         }
-        real = [Float](repeating: 0, count: rounded)
-        imaginary = [Float](repeating: 0, count: rounded)
+        real.initialize(repeating: 0, count: rounded)
+        imaginary.initialize(repeating: 0, count: rounded)
+    }
+
+    deinit {
+        cosines.deallocate()
+        sines.deallocate()
+        reversed.deallocate()
+        real.deallocate()
+        imaginary.deallocate()
     }
 
     /// Adds |X(k)|² for k in 0...size/2 to `power`, which must have room for size/2 + 1 values.
@@ -44,36 +61,33 @@ public final class RealFFT {
     ) {
         guard samples.count >= size, window.count >= size, power.count > size / 2 else { return }
         let size = size
-        real.withUnsafeMutableBufferPointer { re in
-            imaginary.withUnsafeMutableBufferPointer { im in
-                for index in 0..<size {
-                    re[reversed[index]] = samples[index] * window[index]
-                    im[index] = 0
-                }
-                var length = 2
-                while length <= size {
-                    let half = length / 2
-                    let stride = size / length
-                    var start = 0
-                    while start < size {
-                        for offset in 0..<half {
-                            let c = cosines[offset &* stride]
-                            let s = sines[offset &* stride]
-                            let upper = start &+ offset
-                            let lower = upper &+ half
-                            let r = re[lower] * c + im[lower] * s
-                            let i = im[lower] * c - re[lower] * s
-                            re[lower] = re[upper] - r
-                            im[lower] = im[upper] - i
-                            re[upper] += r
-                            im[upper] += i
-                        }
-                        start &+= length
-                    }
-                    length *= 2
-                }
-                for index in 0...(size / 2) { power[index] += re[index] * re[index] + im[index] * im[index] }
-            }
+        let (re, im, cosines, sines) = (real, imaginary, cosines, sines)
+        for index in 0..<size {
+            re[reversed[index]] = samples[index] * window[index]
+            im[index] = 0
         }
+        var length = 2
+        while length <= size {
+            let half = length / 2
+            let stride = size / length
+            var start = 0
+            while start < size {
+                for offset in 0..<half {
+                    let c = cosines[offset &* stride]
+                    let s = sines[offset &* stride]
+                    let upper = start &+ offset
+                    let lower = upper &+ half
+                    let r = re[lower] * c + im[lower] * s
+                    let i = im[lower] * c - re[lower] * s
+                    re[lower] = re[upper] - r
+                    im[lower] = im[upper] - i
+                    re[upper] += r
+                    im[upper] += i
+                }
+                start &+= length
+            }
+            length *= 2
+        }
+        for index in 0...(size / 2) { power[index] += re[index] * re[index] + im[index] * im[index] }
     }
 }

@@ -12,7 +12,7 @@ import Darwin
 /// noise alone reaches 0.5 for a woodpecker. Three measures catch them:
 /// - level: the root of the mean square, in dB of full scale;
 /// - clipping: the share of samples at full scale;
-/// - spectral flatness between 300 Hz and 15 kHz (geometric over arithmetic mean of the power of 32 averaged spectra of
+/// - spectral flatness between 300 Hz and 15 kHz (geometric over arithmetic mean of the power of 16 averaged spectra of
 ///   1,024 samples): near 1 for white noise, whatever its level, and far below for anything heard outdoors.
 public struct SignalGate: Sendable {
     public enum Verdict: String, Sendable, CaseIterable {
@@ -39,13 +39,28 @@ public struct SignalGate: Sendable {
     }
 
     static let fftSize = 1024
-    static let spectra = 32
+    static let spectra = 16
 
     /// - Parameter meter: scratch room, one a thread.
     public func measure(_ samples: UnsafeBufferPointer<Float>, meter: Meter) -> Measures {
         var sum: Float = 0
         var clipped = 0
-        for sample in samples {
+        // Eight sums side by side, since one waits for itself.
+        var sums = SIMD8<Float>(repeating: 0)
+        var counts = SIMD8<Int32>(repeating: 0)
+        let whole = samples.count / 8 * 8
+        var index = 0
+        while index < whole {
+            let values = UnsafeRawPointer(samples.baseAddress.unsafelyUnwrapped + index).loadUnaligned(
+                as: SIMD8<Float>.self)
+            sums += values * values
+            counts &-= SIMD8<Int32>(repeating: 0).replacing(
+                with: -1, where: values .>= 0.9999 .| values .<= -0.9999)
+            index += 8
+        }
+        sum = sums.sum()
+        clipped = Int(counts.wrappedSum())
+        for sample in samples[whole...] {
             sum += sample * sample
             clipped &+= abs(sample) >= 0.9999 ? 1 : 0
         }

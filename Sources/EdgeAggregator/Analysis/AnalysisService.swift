@@ -55,6 +55,7 @@ final class AnalysisService: Sendable {
 
     /// How often the store is asked for recordings that wait.
     private static let backlogCheckInterval = Duration.seconds(2)
+    private static let eagerBacklogCheckInterval = Duration.milliseconds(200)
     private static let mostSpilledRecordings = 10_000
     private static let mostListeners = 2000
 
@@ -180,7 +181,11 @@ final class AnalysisService: Sendable {
                 state -> (AnalysisScheduler<LiveWindow, BacklogReader>.Work?, Bool, Bool) in
                 if state.isStopping { return (nil, true, false) }
                 let isCheckDue = state.scheduler.backlogCount == 0 && state.nextBacklogCheck <= .now
-                if isCheckDue { state.nextBacklogCheck = .now + Self.backlogCheckInterval }
+                if isCheckDue {
+                    // Windows that were left to the disk are waited for eagerly: their recordings close any moment.
+                    state.nextBacklogCheck =
+                        .now + (state.spilled.isEmpty ? Self.backlogCheckInterval : Self.eagerBacklogCheckInterval)
+                }
                 return (state.scheduler.next(), false, isCheckDue)
             }
             if isStopping { return nil }
@@ -189,7 +194,7 @@ final class AnalysisService: Sendable {
             if isCheckDue { continue }
             condition.lock()
             if state.withLock({ $0.scheduler.liveCount == 0 && $0.scheduler.backlogCount == 0 && !$0.isStopping }) {
-                _ = condition.wait(until: Date(timeIntervalSinceNow: 0.5))
+                _ = condition.wait(until: Date(timeIntervalSinceNow: 0.2))
             }
             condition.unlock()
         }
@@ -289,7 +294,6 @@ final class AnalysisService: Sendable {
 
     /// From the last sample of a listener's last live window to its detections in the store.
     var lagSeconds: [String: Double] { state.withLock { $0.lagSeconds } }
-
 
     // MARK: - Recordings
 

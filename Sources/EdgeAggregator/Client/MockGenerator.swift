@@ -16,7 +16,8 @@ struct MockGenerator: Service {
     let logger: Logger
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        // Its end is a cancellation, and no error.
+        try? await cancelWhenGracefulShutdown {
             while port() == nil { try await Task.sleep(for: .milliseconds(50)) }
             await withTaskGroup(of: Void.self) { group in
                 for number in 1...max(1, listeners) {

@@ -191,7 +191,8 @@ struct MetricsCollector: Sendable {
         }
         let lags = snapshot.house.analysis?.lagSeconds ?? [:]
         page.family(
-            "\(prefix)lag_seconds", "gauge", "From the last sample of the listener's last window to its detections in the store.")
+            "\(prefix)lag_seconds", "gauge",
+            "From the last sample of the listener's last window to its detections in the store.")
         for listener in statuses.keys.sorted() {
             if let lag = lags[listener] { page.sample("\(prefix)lag_seconds", [("listener", listener)], lag) }
         }

@@ -130,7 +130,9 @@ final class StoreWriter: @unchecked Sendable {
             return state.isClosing
         }
         if isClosing {
-            for job in jobs { job.completion?(.failure(StoreError(.diskFull, reason: "the store ended before there was room"))) }
+            for job in jobs {
+                job.completion?(.failure(StoreError(.diskFull, reason: "the store ended before there was room")))
+            }
             return
         }
         condition.lock()

@@ -1,9 +1,12 @@
+#define _GNU_SOURCE
 #include "CTensorFlowLite.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static int look_up(void *handle, const char *name, void **function, char *error, size_t error_size) {
     *function = dlsym(handle, name);
@@ -84,4 +87,29 @@ static int keep_message(void *user_data, const char *format, va_list arguments) 
 void edge_tflite_set_message_buffer(
     const EdgeTensorFlowLite *table, TfLiteInterpreterOptions *options, EdgeTfLiteMessage *message) {
     table->options_set_error_reporter(options, (void *)keep_message, message);
+}
+
+void edge_tflite_drop_mapped_pages(const char *path) {
+#ifdef __linux__
+    char *resolved = realpath(path, NULL);
+    FILE *maps = resolved != NULL ? fopen("/proc/self/maps", "r") : NULL;
+    char *line = NULL;
+    size_t room = 0;
+    while (maps != NULL && getline(&line, &room, maps) > 0) {
+        unsigned long from = 0, to = 0;
+        char permissions[5] = "";
+        int name = 0;
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %n", &from, &to, permissions, &name) < 3 || name == 0) continue;
+        line[strcspn(line, "\n")] = 0;
+        // Only what is mapped from the file and not written to can be read again from it.
+        if (strcmp(line + name, resolved) == 0 && permissions[1] != 'w') {
+            (void)madvise((void *)from, to - from, MADV_DONTNEED);
+        }
+    }
+    free(line);
+    if (maps != NULL) fclose(maps);
+    free(resolved);
+#else
+    (void)path;
+#endif
 }

@@ -69,3 +69,7 @@ typedef struct {
 } EdgeTfLiteMessage;
 void edge_tflite_set_message_buffer(
     const EdgeTensorFlowLite *table, TfLiteInterpreterOptions *options, EdgeTfLiteMessage *message);
+
+/// Gives the resident pages of a mapped file back to the kernel, which reads them again if they are used. The packed
+/// weights are what is used; the model file's own copy of them need not stay in memory. Linux only; elsewhere nothing.
+void edge_tflite_drop_mapped_pages(const char *path);
