@@ -11,34 +11,29 @@ import Darwin
 /// The standard library's mutex is a futex that the sanitizer does not see, so everything that it guards is reported as
 /// a race. This one is a pthread mutex, which the sanitizer knows. It is in no other build.
 public struct PthreadMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
-    private final class Storage {
-        var value: Value
-        let mutex: UnsafeMutablePointer<pthread_mutex_t>
-
-        init(_ value: consuming Value) {
-            self.value = value
-            mutex = .allocate(capacity: 1)
-            mutex.initialize(to: pthread_mutex_t())
-            pthread_mutex_init(mutex, nil)
-        }
-
-        deinit {
-            pthread_mutex_destroy(mutex)
-            mutex.deallocate()
-        }
-    }
-
-    private let storage: Storage
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let value: UnsafeMutablePointer<Value>
 
     public init(_ value: consuming sending Value) {
-        storage = Storage(value)
+        mutex = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
+        self.value = .allocate(capacity: 1)
+        self.value.initialize(to: value)
+    }
+
+    deinit {
+        value.deinitialize(count: 1)
+        value.deallocate()
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
     }
 
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
-        pthread_mutex_lock(storage.mutex)
-        defer { pthread_mutex_unlock(storage.mutex) }
-        return try body(&storage.value)
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&value.pointee)
     }
 }
