@@ -67,7 +67,8 @@ public struct MonoConverter: Sendable {
             reduce(base, frames, stride, output) { offset in
                 let bits = UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
                 let value = Float(bitPattern: bits)
-                return value.isFinite ? value : 0
+                // A sum of channels must stay finite too; nothing heard is a million times full scale.
+                return value.isFinite ? min(max(value, -1e6), 1e6) : 0
             }
         }
         return frames

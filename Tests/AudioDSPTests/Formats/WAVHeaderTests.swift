@@ -89,3 +89,35 @@ import Testing
         }
     }
 }
+
+@Suite struct MonoConverterTests {
+    private func convert(_ bytes: [UInt8], _ format: PCMFormat, _ channel: MonoConverter.Channel) -> [Float] {
+        var output = [Float](repeating: 9, count: bytes.count / format.bytesPerFrame)
+        let count = output.withUnsafeMutableBufferPointer { output in
+            bytes.withUnsafeBytes { MonoConverter(format: format, channel: channel).convert($0, into: output) }
+        }
+        return Array(output[..<count])
+    }
+
+    @Test func scalesEveryEncodingToFullScale() throws {
+        let half: [(PCMFormat.Encoding, [UInt8])] = [
+            (.unsigned8, [0xC0, 0x40]), (.signed16, [0, 0x40, 0, 0xC0]), (.signed24, [0, 0, 0x40, 0, 0, 0xC0]),
+            (.signed32, [0, 0, 0, 0x40, 0, 0, 0, 0xC0]), (.float32, [0, 0, 0, 0x3F, 0, 0, 0, 0xBF]),
+        ]
+        for (encoding, bytes) in half {
+            let mono = try PCMFormat(encoding: encoding, channels: 1, sampleRate: 48_000)
+            #expect(convert(bytes, mono, .mix) == [0.5, -0.5])
+            let stereo = try PCMFormat(encoding: encoding, channels: 2, sampleRate: 48_000)
+            #expect(convert(bytes, stereo, .mix) == [0])
+            #expect(convert(bytes, stereo, .index(1)) == [-0.5])
+            #expect(convert(bytes, stereo, .index(7)) == [-0.5])
+        }
+    }
+
+    @Test func staysFiniteWhateverTheFloatsAre() throws {
+        let format = try PCMFormat(encoding: .float32, channels: 2, sampleRate: 48_000)
+        // The greatest finite number twice, not a number, infinity.
+        let bytes: [UInt8] = [0xFF, 0xFF, 0x7F, 0x7F, 0xFF, 0xFF, 0x7F, 0x7F, 1, 0, 0xC0, 0x7F, 0, 0, 0x80, 0x7F]
+        #expect(convert(bytes, format, .mix) == [1e6, 0])
+    }
+}
