@@ -36,31 +36,11 @@ import Testing
         let recording = try #require(try daemon.recordings().first)
         let name = recording["name"] as? String ?? ""
         let path = "\(daemon.folder)/recordings/private/\(name)"
-        // Decoded by another program's decoder: nothing but silence in the three whole windows, 288,000 samples.
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
-            "python3", "-c",
-            """
-            import ctypes, sys
-            lib = ctypes.CDLL("libsndfile.so.1")
-            class Info(ctypes.Structure):
-                _fields_ = [("frames", ctypes.c_int64)] + [(n, ctypes.c_int) for n in "rate channels format sections seekable".split()]
-            info = Info()
-            lib.sf_open.restype = ctypes.c_void_p
-            file = lib.sf_open(sys.argv[1].encode(), 0x10, ctypes.byref(info))
-            samples = (ctypes.c_short * info.frames)()
-            lib.sf_read_short.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-            lib.sf_read_short.restype = ctypes.c_int64
-            lib.sf_read_short(file, samples, info.frames)
-            print(info.frames, sum(1 for s in samples[:288000] if s), sum(1 for s in samples[288000:] if s) > 0)
-            """, path,
-        ]
-        process.standardOutput = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        #expect(text == "324263 0 True\n")
+        // Decoded by another program: nothing but silence in the three whole windows of 96,000 samples each.
+        let raw = try decode(path)
+        #expect(raw.count == 2 * 324_263)
+        #expect(raw[..<(2 * 288_000)].allSatisfy { $0 == 0 })
+        #expect(raw[(2 * 288_000)...].contains { $0 != 0 })
         #expect(recording["silenced_seconds"] as? Double == 9)
         let coverage = try daemon.json("/api/v1/coverage")["listeners"] as? [[String: Any]] ?? []
         #expect((coverage.first?["losses"] as? [String: Double])?["human voice"] == 9)
