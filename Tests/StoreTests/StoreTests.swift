@@ -7,6 +7,7 @@ import Testing
 @Suite struct StoreTests {
     private static let second: Int64 = 1_000_000_000
 
+    @discardableResult
     private func withStore<Result>(
         _ options: Store.Options = Store.Options(), _ body: (Store, String) async throws -> Result
     ) async throws -> Result {

@@ -130,7 +130,8 @@ extension StoreChange {
     ) throws {
         try database.execute(
             sql: """
-                UPDATE recordings SET start_ns = start_ns + ?, time_quality = ifnull(?, time_quality)
+                UPDATE recordings SET start_ns = start_ns + ?,
+                    time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
                 WHERE session_id = ? AND run = ?
                 """, arguments: [nanoseconds, timeQuality, sessionID, run])
         try database.execute(
@@ -144,7 +145,8 @@ extension StoreChange {
         let statement = try database.cachedStatement(
             sql: """
                 UPDATE OR IGNORE detections SET start_ns = start_ns + ?, end_ns = end_ns + ?,
-                    time_quality = ifnull(?, time_quality) WHERE id = ?
+                    time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
+                WHERE id = ?
                 """)
         for id in ids { try statement.execute(arguments: [nanoseconds, nanoseconds, timeQuality, id]) }
     }
