@@ -116,6 +116,25 @@ import Testing
         #expect(coverage.count == 3)
     }
 
+    @Test func finishesAfterAKillWhatItHadNotAnalysedAndKeepsOnlyWhatHasDetections() throws {
+        let daemon = try analysed(["PRIVACY_THRESHOLD": "1", "KEEP_RECORDINGS": "detections", "MIN_CONFIDENCE": "0.3"])
+        try send(birds(), to: daemon, listener: "birds")
+        // Below the level gate there is nothing to be found in it.
+        try send([UInt8](repeating: 0, count: 640_000), to: daemon, listener: "silence")
+        daemon.killNow()
+        try daemon.start()
+        try waitFor("both analyses") {
+            try daemon.recordings().allSatisfy { ["done", "skipped"].contains($0["analysis"] as? String) }
+        }
+        try waitFor("the silence to go") { try daemon.recordings("&state=deleted").count == 1 }
+        #expect(try daemon.recordings("&state=closed").compactMap { $0["listener"] as? String } == ["birds"])
+        let detections = try daemon.json("/api/v1/detections")["detections"] as? [[String: Any]] ?? []
+        // The three windows of the sample, as `analyze` prints them too.
+        #expect(
+            Set(detections.compactMap { $0["scientific_name"] as? String })
+                == ["Setophaga castanea", "Leiothlypis peregrina", "Setophaga fusca"])
+    }
+
     @Test func streamsMadeUpSoundToItselfThroughTheWholePath() throws {
         let daemon = try analysed([
             "GENERATE_MOCK_AUDIO": "true", "MAX_RECORDING_DURATION_SEC": "3", "MIN_RECORDING_DURATION_SEC": "1",
