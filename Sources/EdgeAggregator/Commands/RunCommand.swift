@@ -2,6 +2,7 @@ import ArgumentParser
 import AudioDSP
 import Foundation
 import Logging
+import NIOCore
 import Store
 
 /// `edge-aggregator run`: the daemon.
@@ -35,8 +36,15 @@ struct RunCommand: AsyncParsableCommand {
             throw ExitCodes.inputOutput
         } catch let error as CocoaError {
             printError(
-                "A folder could not be made; set base_dir to one that can be written: \(error.localizedDescription)")
+                "A folder could not be made below \(settings.box.baseFolder): \(error.localizedDescription) "
+                    + "Set base_dir to one that this user can write.")
             throw ExitCodes.inputOutput
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            let addresses = settings.box.addresses.map { "\($0.host):\($0.port)" }.joined(separator: ", ")
+            printError(
+                "An address is in use already, by another daemon or program (`ss -ltnp` tells): \(addresses) or port "
+                    + "\(settings.box.metricsPort) for metrics. End that one, or set listen and metrics_port.")
+            throw ExitCodes.failure
         } catch let problems as SettingsProblems {
             printError("\(problems)")
             throw ExitCodes.settings
