@@ -19,7 +19,7 @@ import Testing
             headers: ["Content-Type: multipart/form-data; boundary=XbX"], body: form(parts))
     }
 
-    @Test func analysesWAVAndFLACAndRefusesTheRest() throws {
+    @Test func analysesWAVFLACAndMP3AndRefusesTheRest() throws {
         let models = try TestFolders.models()
         let daemon = try DaemonProcess(settings: [
             "ANALYZE_RECORDINGS": "true", "MODELS_DIR": models, "ANALYZER_WORKERS": "1", "PRIVACY_THRESHOLD": "1",
@@ -37,6 +37,10 @@ import Testing
         // The same name again is another recording.
         let again = try upload(daemon, [("name=\"file\"; filename=\"listener01_20251121T012744Z.wav\"", birds)])
         #expect(again.body == #"{"status":"ok","filename":"listener01_20251121T012744Z-2.wav"}"#)
+        for (name, format) in [("l2_20251121T012744Z.flac", 0x170002), ("l3_20251121T012744Z.mp3", 0x230082)] {
+            let answer = try upload(daemon, [("name=\"file\"; filename=\"\(name)\"", try encoded(format))])
+            #expect(answer.body == "{\"status\":\"ok\",\"filename\":\"\(name)\"}")
+        }
         let before = try daemon.recordings().count
         for (name, content, status) in [
             ("a.txt", birds, 400), ("a.wav", Array("not a wav".utf8), 400), ("a.flac", birds, 400), ("a.wav", [], 400),
@@ -55,7 +59,7 @@ import Testing
             ).status == 400)
         #expect(try daemon.recordings().count == before)
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/spool").isEmpty)
-        try waitFor("both analyses") { try daemon.recordings("&analysis=done").count == 2 }
+        try waitFor("all analyses") { try daemon.recordings("&analysis=done").count == 4 }
         let detections = try daemon.json("/api/v1/detections")["detections"] as? [[String: Any]] ?? []
         // What the authors' own tool finds in this recording above 0.25, window by window.
         let species = Set(detections.compactMap { $0["scientific_name"] as? String })
@@ -66,7 +70,40 @@ import Testing
             })
         // Both files say the same listener and moment: what is heard in them is one detection, in one line below the head.
         let csv = try daemon.get("/api/v1/detections?format=csv&species=tennessee%20warbler")
-        #expect(csv.body.split(separator: "\r\n").count == 2)
+        let listeners = csv.body.split(separator: "\r\n").dropFirst().map { $0.split(separator: ",")[1] }
+        #expect(listeners.sorted() == ["l2", "l3", "listener01"])
+    }
+
+    /// The bird recording, encoded by another program (libsndfile's format number).
+    private func encoded(_ format: Int) throws -> [UInt8] {
+        let folder = try TestFolders.temporary()
+        defer { TestFolders.remove(folder) }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "python3", "-c",
+            """
+            import ctypes, sys
+            lib = ctypes.CDLL("libsndfile.so.1")
+            class Info(ctypes.Structure):
+                _fields_ = [("frames", ctypes.c_int64)] + [(n, ctypes.c_int) for n in "rate channels format sections seekable".split()]
+            lib.sf_open.restype = ctypes.c_void_p
+            lib.sf_close.argtypes = [ctypes.c_void_p]
+            for name in ["sf_read_short", "sf_write_short"]:
+                getattr(lib, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+                getattr(lib, name).restype = ctypes.c_int64
+            info = Info()
+            source = lib.sf_open(sys.argv[1].encode(), 0x10, ctypes.byref(info))
+            samples = (ctypes.c_short * info.frames)()
+            lib.sf_read_short(source, samples, info.frames)
+            target = lib.sf_open(sys.argv[2].encode(), 0x20, ctypes.byref(Info(0, info.rate, 1, int(sys.argv[3]), 0, 0)))
+            lib.sf_write_short(target, samples, info.frames)
+            lib.sf_close(target)
+            """, try TestFolders.birds(), "\(folder)/out", "\(format)",
+        ]
+        try process.run()
+        process.waitUntilExit()
+        return try Array(Data(contentsOf: URL(fileURLWithPath: "\(folder)/out")))
     }
 
     @Test func handsOutTheSoundWithRangesAndDeletesIt() throws {
