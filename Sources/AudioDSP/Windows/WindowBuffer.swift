@@ -1,16 +1,32 @@
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// Room for the samples of one window. Handed from one owner to the next, never shared.
+///
+/// Mapped, not allocated: pages that no sample has reached yet take no memory, and all of them go back when it is given
+/// up. Many listeners fill their windows at the same time, so both count.
 public final class WindowBuffer: @unchecked Sendable {
     let storage: UnsafeMutableBufferPointer<Float>
+    private static let bytes = BirdNET.windowSamples * MemoryLayout<Float>.stride
 
-    init() {
-        storage = .allocate(capacity: BirdNET.windowSamples)
-        storage.initialize(repeating: 0)
+    /// Nil when there is no memory.
+    init?() {
+        let mapped = mmap(nil, Self.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let mapped, mapped != MAP_FAILED else { return nil }
+        // Fresh pages are zero, which is 0.0 too.
+        let samples = mapped.bindMemory(to: Float.self, capacity: BirdNET.windowSamples)
+        storage = UnsafeMutableBufferPointer(start: samples, count: BirdNET.windowSamples)
     }
 
     deinit {
-        storage.deallocate()
+        munmap(storage.baseAddress, Self.bytes)
     }
 }
 
@@ -29,7 +45,7 @@ public final class WindowBufferPool: Sendable {
 
     public init(limit: Int) {
         self.limit = limit
-        kept = min(limit, 8)
+        kept = min(limit, 2)
     }
 
     public var inUse: Int { state.withLock { $0.inUse } }
@@ -37,9 +53,9 @@ public final class WindowBufferPool: Sendable {
     /// Nil when all are in use: the window must be read from the recording later.
     public func take() -> WindowBuffer? {
         state.withLock { state in
-            guard state.inUse < limit else { return nil }
+            guard state.inUse < limit, let buffer = state.free.popLast() ?? WindowBuffer() else { return nil }
             state.inUse += 1
-            return state.free.popLast() ?? WindowBuffer()
+            return buffer
         }
     }
 
