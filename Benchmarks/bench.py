@@ -149,9 +149,9 @@ def analysis():
 
 def reception():
     """CPU of a gigabyte received and stored, against a bare socket-to-file server."""
-    megabytes, listeners = 60, 8
-    ratios = []
-    for _ in range(3):
+    megabytes, listeners, rounds = 60, 8, 7
+    bare_cpu = daemon_cpu = total = 0
+    for _ in range(rounds):
         folder = tempfile.mkdtemp(prefix="edge-bare-", dir=SHM)
         bare = subprocess.Popen([f"{TOOLS}/bare_server", "18099", folder, str(listeners)], stdout=subprocess.PIPE, text=True)
         bare.stdout.readline()
@@ -163,11 +163,11 @@ def reception():
         cpu = daemon.cpu_seconds()
         load = run_json(f"{TOOLS}/load", str(daemon.port), str(listeners), str(megabytes), "pushed")
         assert load["answered"] == listeners, load
-        cpu = daemon.cpu_seconds() - cpu
+        daemon_cpu += daemon.cpu_seconds() - cpu
+        total += load["bytes"]
+        bare_cpu += bare_result["cpu_seconds"] * load["bytes"] / bare_result["bytes"]
         daemon.stop()
-        ratios.append((cpu / load["bytes"]) / (bare_result["cpu_seconds"] / bare_result["bytes"]))
-        gigabyte = cpu / load["bytes"] * 1e9
-    return {"reception_cpu_ratio": sorted(ratios)[1], "reception_cpu_seconds_per_gb": gigabyte}
+    return {"reception_cpu_ratio": daemon_cpu / bare_cpu, "reception_cpu_seconds_per_gb": daemon_cpu / total * 1e9}
 
 
 def thousand():

@@ -96,6 +96,13 @@ public final class Store: Sendable {
         try result.get()
     }
 
+    /// Makes changes, all or none, and tells, on the writer's thread, when they are synced to the disk.
+    public func commit(
+        _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        writer.enqueue(changes, isPatient: false, completion)
+    }
+
     /// Makes changes, all or none, soon; in the order of the calls. While the disk is full they wait for room.
     /// `completion` hears of it on the writer's thread.
     public func enqueue(

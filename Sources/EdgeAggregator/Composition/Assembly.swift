@@ -21,20 +21,18 @@ extension ReceptionHouse.Configuration {
 
 extension Routes {
     init(
-        settings: Settings, house: ReceptionHouse, storage: StorageMetrics, analysis: AnalysisMetrics,
-        started: TimeStamp
+        settings: Settings, house: ReceptionHouse, gate: StreamGate, storage: StorageMetrics,
+        analysis: AnalysisMetrics, started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
             boxName: settings.box.uuid, house: house, storage: storage, analysisMetrics: analysis, started: started)
-        let admission = ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens)
         let refusals = RefusalHold(
             seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
         self.init(
             stream: StreamRoute(
-                house: house, admission: admission, refusals: refusals,
-                quotaBytesPerSecond: settings.reception.quotaBytesPerSecond),
+                gate: gate, refusals: refusals, quotaBytesPerSecond: settings.reception.quotaBytesPerSecond),
             upload: UploadRoute(
-                house: house, admission: admission, spoolFolder: settings.recordings.spoolFolder,
+                house: house, admission: gate.admission, spoolFolder: settings.recordings.spoolFolder,
                 mostBytes: Int64(settings.reception.mostUploadBytes)),
             listeners: ListenerResources(house: house, snapshot: snapshot),
             recordings: RecordingResources(

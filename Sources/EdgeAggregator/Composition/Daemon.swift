@@ -18,6 +18,8 @@ struct Daemon {
     let house: ReceptionHouse
     let analysis: AnalysisService?
     let routes: Routes
+    private let gate: StreamGate
+    private let ingest: IngestLoop
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -73,8 +75,15 @@ struct Daemon {
                 keep: settings.recordings.keep, ageNanoseconds: Int64(settings.recordings.mostAgeDays * 86_400e9),
                 bytes: Int64(settings.recordings.mostBytes), freeBytes: Int64(settings.recordings.leastFreeBytes)),
             house: house, interval: .seconds(5))
+        gate = StreamGate(
+            house: house,
+            admission: ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens))
+        ingest = try IngestLoop(
+            house: house, threads: settings.recordings.threads,
+            quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
         routes = Routes(
-            settings: settings, house: house, storage: storageMetrics, analysis: analysisMetrics, started: time.now())
+            settings: settings, house: house, gate: gate, storage: storageMetrics, analysis: analysisMetrics,
+            started: time.now())
     }
 
     /// Runs until a signal ends it; every recording is closed by then.
@@ -95,6 +104,7 @@ struct Daemon {
             listeners: settings.reception.mockListeners, port: { listening.firstPort },
             path: settings.reception.streamPath, token: settings.reception.tokens, logger: logger)
         if settings.reception.mockListeners > 0 { services.append(mock) }
+        services.append(ingest)
         services.append(ShutdownAnnouncer(house: house))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -107,6 +117,7 @@ struct Daemon {
         } catch {
             outcome = .failure(error)
         }
+        ingest.stop()
         house.keeper.stop()
         analysis?.stop()
         house.store.close()
@@ -116,11 +127,16 @@ struct Daemon {
     private func server(
         _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ listening: ListeningAddresses?
     ) -> some Service {
-        Application(
+        let http = HTTP1Channel.Configuration(
+            idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))
+        let path = settings.reception.streamPath
+        return Application(
             router: router,
-            server: .http1(
-                configuration: HTTP1Channel.Configuration(
-                    idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))),
+            server: HTTPServerBuilder { [gate, ingest] responder in
+                SwitchedChannel(http: HTTP1Channel(responder: responder, configuration: http)) {
+                    StreamSwitch(gate: gate, loop: ingest, path: path)
+                }
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(address.host, port: address.port), serverName: "edge-aggregator", backlog: 1024,
                 availableConnectionsDelegate: MaximumAvailableConnections(settings.box.mostConnections)),

@@ -12,9 +12,5 @@ struct EdgeContext: RequestContext {
         channel = source.channel
     }
 
-    var remoteAddress: String {
-        channel.remoteAddress.map { address in
-            address.ipAddress.map { "\($0):\(address.port ?? 0)" } ?? "\(address)"
-        } ?? "unknown"
-    }
+    var remoteAddress: String { channel.remoteAddressText }
 }

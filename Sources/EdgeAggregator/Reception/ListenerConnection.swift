@@ -1,5 +1,4 @@
 import AudioDSP
-import NIOCore
 import Sensors
 import Store
 import Synchronization
@@ -23,14 +22,14 @@ final class ListenerConnection: Sendable {
     let remoteAddress: String
     /// Why the box ended the connection, once it has.
     private let endReason = Mutex<String?>(nil)
-    private let channel: (any Channel)?
+    private let close: @Sendable () -> Void
     private let state: Mutex<Status>
 
-    /// - Parameter channel: the connection, closed by ``end(reason:)``; nil for sessions without one.
-    init(listener: ListenerID, remoteAddress: String, channel: (any Channel)?, now: TimeStamp) {
+    /// - Parameter close: closes the connection, from any thread.
+    init(listener: ListenerID, remoteAddress: String, now: TimeStamp, close: @escaping @Sendable () -> Void) {
         self.listener = listener
         self.remoteAddress = remoteAddress
-        self.channel = channel
+        self.close = close
         state = Mutex(
             Status(
                 openedNanoseconds: now.utcNanoseconds, lastReceivedNanoseconds: now.utcNanoseconds,
@@ -68,6 +67,6 @@ final class ListenerConnection: Sendable {
     /// Closes the connection; its session then ends with this reason.
     func end(reason: String) {
         endReason.withLock { $0 = $0 ?? reason }
-        channel?.close(promise: nil)
+        close()
     }
 }

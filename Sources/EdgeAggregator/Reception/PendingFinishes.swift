@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Counts work that goes on elsewhere, and lets one task wait until none is left.
+/// Counts work that goes on elsewhere, and tells once when none is left.
 final class PendingFinishes: Sendable {
     private struct State {
         var count = 0
-        var waiter: CheckedContinuation<Void, Never>?
+        var whenDone: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -14,24 +14,22 @@ final class PendingFinishes: Sendable {
     }
 
     func end() {
-        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        let whenDone = state.withLock { state -> (@Sendable () -> Void)? in
             state.count -= 1
             guard state.count == 0 else { return nil }
-            defer { state.waiter = nil }
-            return state.waiter
+            defer { state.whenDone = nil }
+            return state.whenDone
         }
-        waiter?.resume()
+        whenDone?()
     }
 
-    /// Returns when everything begun has ended. One waiter at a time.
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isDone = state.withLock { state -> Bool in
-                if state.count == 0 { return true }
-                state.waiter = continuation
-                return false
-            }
-            if isDone { continuation.resume() }
+    /// Calls `body` when everything begun has ended, at once or on the thread that ends the last. One at a time.
+    func whenDone(_ body: @escaping @Sendable () -> Void) {
+        let isDone = state.withLock { state -> Bool in
+            if state.count == 0 { return true }
+            state.whenDone = body
+            return false
         }
+        if isDone { body() }
     }
 }

@@ -6,74 +6,68 @@ import Sensors
 import Store
 
 /// `POST /recordings_stream?listener_id=<id>`: sound without end.
+///
+/// The usual form of it never comes here: the ``StreamSwitch`` hands such a connection to the ``IngestLoop``. Here come
+/// those that are refused, and the forms that it leaves to the general server, such as a body with a known length.
 struct StreamRoute: Sendable {
-    let house: ReceptionHouse
-    let admission: ListenerAdmission
+    let gate: StreamGate
     let refusals: RefusalHold
     /// Bytes a second of one connection; 0 for no limit.
     let quotaBytesPerSecond: Int
+
+    private var house: ReceptionHouse { gate.house }
 
     @Sendable
     func receive(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization],
             pathToken: context.parameters.get("token"))
-        guard let text = client.listenerID else {
-            return StockAnswer.missing("listener_id", in: "query", channel: context.channel)
-        }
-        guard let listener = ListenerID(text) else {
+        let channel = context.channel
+        let verdict = gate.judge(
+            client, isMock: request.headers[Self.mockHeader] != nil, remoteAddress: context.remoteAddress,
+            close: { channel.close(promise: nil) })
+        switch verdict {
+        case .missingID:
+            return StockAnswer.missing("listener_id", in: "query", channel: channel)
+        case .badID:
             return StockAnswer.detail(
-                "listener_id must be 1 to 64 of A-Z a-z 0-9 . _ -", status: .badRequest, channel: context.channel)
-        }
-        if case .refused(let reason) = admission.judge(listener, token: client.token) {
+                "listener_id must be 1 to 64 of A-Z a-z 0-9 . _ -", status: .badRequest, channel: channel)
+        case .refused(let listener, let reason):
             return await refuse(listener, reason, context)
+        case .admitted(let stream):
+            return await receive(request.body, stream, channel)
         }
-        let connection = ListenerConnection(
-            listener: listener, remoteAddress: context.remoteAddress, channel: context.channel, now: house.time.now())
-        let counter: Int
-        do {
-            counter = try house.registry.admit(connection)
-        } catch {
-            return await refuse(listener, error.rawValue, context)
-        }
-        defer { house.registry.remove(connection) }
-        let identity = SessionIdentity(
-            listener: listener, bootID: house.time.now().bootID, counter: counter,
-            source: request.headers[Self.mockHeader] == nil ? "stream" : "mock")
-        house.logger.info(
-            "A listener has connected",
-            metadata: ["session": "\(identity.text)", "remote": "\(connection.remoteAddress)"])
-        do {
-            let reason = try await withTaskExecutorPreference(house.executor) {
-                try await take(request.body, identity, connection)
-            }
-            house.logger.info(
-                "A listener's stream has ended",
-                metadata: ["session": "\(identity.text)", "reason": "\(reason)", "bytes": "\(connection.status.bytes)"])
-        } catch {
-            house.logger.error(
-                "A stream's end could not be written down",
-                metadata: ["session": "\(identity.text)", "error": "\(error)"])
-            return StockAnswer.detail(
-                "The box could not store the stream's end", status: .internalServerError, channel: context.channel)
-        }
-        return Answer.text(#"{"status":"ok","listener":"\#(listener.text)"}"#, type: "application/json")
     }
 
     /// Sent by the mock generator only; it changes nothing but the session's source.
     static let mockHeader = HTTPField.Name("X-Edge-Mock")!
 
+    private func receive(_ body: RequestBody, _ stream: AdmittedStream, _ channel: any Channel) async -> Response {
+        house.enter(stream)
+        do {
+            let reason = try await withTaskExecutorPreference(house.executor) {
+                try await take(body, stream)
+            }
+            house.leave(stream, reason: reason)
+        } catch {
+            house.leave(stream, failure: error)
+            return StockAnswer.detail(
+                "The box could not store the stream's end", status: .internalServerError, channel: channel)
+        }
+        return Answer.text(stream.answerBody, type: "application/json")
+    }
+
     /// Reads the body to its end, whatever ends it, and returns why it ended.
-    private func take(
-        _ body: RequestBody, _ identity: SessionIdentity, _ connection: ListenerConnection
-    ) async throws -> String {
-        let session = StreamSession(identity: identity, house: house, status: connection)
+    private func take(_ body: RequestBody, _ stream: AdmittedStream) async throws -> String {
+        let session = StreamSession(identity: stream.identity, house: house, status: stream.connection)
         var quota = ByteQuota(
             bytesPerSecond: quotaBytesPerSecond, nowNanoseconds: house.time.now().monotonicNanoseconds)
         var reason = "end of body"
         do {
             for try await buffer in body {
-                session.receive(buffer)
+                buffer.withUnsafeReadableBytes { bytes in
+                    session.receive(bytes: bytes.count) { take in take(bytes) }
+                }
                 if let pause = quota?.take(
                     buffer.readableBytes, nowNanoseconds: house.time.now().monotonicNanoseconds)
                 {
@@ -83,8 +77,10 @@ struct StreamRoute: Sendable {
         } catch {
             reason = "disconnected"
         }
-        reason = connection.endedFor ?? reason
-        try await session.end(reason: reason)
+        reason = stream.connection.endedFor ?? reason
+        try await withCheckedContinuation { continuation in
+            session.end(reason: reason) { continuation.resume(returning: $0) }
+        }.get()
         return reason
     }
 

@@ -1,7 +1,6 @@
 import AudioDSP
 import Foundation
 import Logging
-import NIOCore
 import Sensors
 import Store
 
@@ -37,40 +36,40 @@ final class StreamSession {
         ])
     }
 
-    /// Takes what was read from the connection.
-    func receive(_ buffer: ByteBuffer) {
+    /// Takes what was read from the connection at once: `bytes` of them, in one or more pieces, which must stay valid
+    /// until this returns.
+    func receive(bytes count: Int, _ pieces: ((UnsafeRawBufferPointer) -> Void) -> Void) {
         let arrival = house.time.now()
-        buffer.withUnsafeReadableBytes { bytes in
+        pieces { bytes in
             decoder.decode(bytes) { event in
                 session.receive(event, arrivalNanoseconds: arrival.monotonicNanoseconds) { action in
                     perform(action, now: arrival)
                 }
             }
-            // The slices point into `buffer`, so they are written before it is given back.
-            write { (segment) throws(SegmentError) in try segment.flush() }
         }
-        status.note(bytes: buffer.readableBytes, counters: session.counters, format: session.format, at: arrival)
-        noteMetrics(bytes: buffer.readableBytes)
+        // The segment keeps slices of the pieces, so they are written before the pieces are given back.
+        write { (segment) throws(SegmentError) in try segment.flush() }
+        status.note(bytes: count, counters: session.counters, format: session.format, at: arrival)
+        noteMetrics(bytes: count)
     }
 
-    /// Ends the session. Returns when everything that arrived is synced and written down.
-    func end(reason: String) async throws(StoreError) {
+    /// Ends the session. `completion` hears, on some thread, when everything that arrived is synced and written down.
+    func end(reason: String, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void) {
         let now = house.time.now()
         session.finish(arrivalNanoseconds: now.monotonicNanoseconds) { action in perform(action, now: now) }
         feed?.endRun()
         feed = nil
         noteMetrics(bytes: 0)
-        await unfinished.wait()
         let counters = session.counters
-        try await house.store.commit([
-            .closeSession(
-                SessionClose(
-                    id: identity.text, closedNanoseconds: now.utcNanoseconds, reason: reason,
-                    framesReceived: counters.framesReceived, bytesReceived: counters.bytesReceived,
-                    framesDuplicate: counters.framesDuplicate, framesOld: counters.framesOld,
-                    framesMissing: counters.framesMissing, framesRealigned: counters.framesRealigned,
-                    metadataFrames: counters.metadataFrames))
-        ])
+        let close = SessionClose(
+            id: identity.text, closedNanoseconds: now.utcNanoseconds, reason: reason,
+            framesReceived: counters.framesReceived, bytesReceived: counters.bytesReceived,
+            framesDuplicate: counters.framesDuplicate, framesOld: counters.framesOld,
+            framesMissing: counters.framesMissing, framesRealigned: counters.framesRealigned,
+            metadataFrames: counters.metadataFrames)
+        unfinished.whenDone { [store = house.store] in
+            store.commit([.closeSession(close)], completion: completion)
+        }
     }
 
     // MARK: - Actions

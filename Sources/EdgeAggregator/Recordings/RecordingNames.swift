@@ -38,7 +38,7 @@ final class RecordingNames: Sendable {
 
     /// Whether a name stands in the store or on disk. When the store cannot be asked, the disk must do.
     static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
-        if let row = try? store.recordingBlocking(name: name) { return row.name == name }
+        if let isRecorded = store.isRecordedBlocking(name: name) { return isRecorded }
         guard let underscore = name.lastIndex(of: "_") else { return false }
         return access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
     }

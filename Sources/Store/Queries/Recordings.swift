@@ -46,6 +46,14 @@ extension Store {
         }
     }
 
+    /// Whether a name has been used; nil when the store cannot be asked.
+    public func isRecordedBlocking(name: String) -> Bool? {
+        try? readBlocking { database in
+            let statement = try database.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM recordings WHERE name = ?)")
+            return try Bool.fetchOne(statement, arguments: [name]) ?? false
+        }
+    }
+
     /// The recording of a run that begins at a sample frame.
     public func recordingBlocking(
         inSession session: String, run: Int, atOffsetFrames offset: Int64

@@ -118,11 +118,12 @@ extension StoreChange {
             close.closedNanoseconds, close.reason, close.framesReceived, close.bytesReceived, close.framesDuplicate,
             close.framesOld, close.framesMissing, close.framesRealigned, close.metadataFrames, close.id,
         ])
-        try database.execute(
+        try database.cachedStatement(
             sql: """
                 UPDATE listeners SET last_seen_ns = max(last_seen_ns, ?)
                 WHERE id = (SELECT listener_id FROM sessions WHERE id = ?)
-                """, arguments: [close.closedNanoseconds, close.id])
+                """
+        ).execute(arguments: [close.closedNanoseconds, close.id])
     }
 
     private func shift(

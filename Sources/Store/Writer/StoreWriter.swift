@@ -4,9 +4,10 @@ import Synchronization
 
 /// The one writer: commits what many callers want in groups, and tells each when its own is on the disk.
 ///
-/// One thread takes everything queued, runs each caller's changes in a savepoint of its own inside one transaction,
-/// commits it with `synchronous=FULL`, and only then tells the callers. While one group is being synced the next one
-/// gathers, so the groups grow with the load by themselves; at rest a change is written at once.
+/// One thread takes everything queued, makes all changes in one transaction, commits it with `synchronous=FULL`, and
+/// only then tells the callers. When some change is refused, which is rare, the group is made once more with a savepoint
+/// for each caller, so that each hears of its own. While one group is being synced the next one gathers, so the groups
+/// grow with the load by themselves; at rest a change is written at once.
 final class StoreWriter: @unchecked Sendable {
     typealias Completion = @Sendable (Result<Void, StoreError>) -> Void
 
@@ -143,19 +144,7 @@ final class StoreWriter: @unchecked Sendable {
     /// Returns the jobs that found no room and are to be tried again.
     private func commit(_ group: [Job]) -> [Job] {
         let started = ContinuousClock.now
-        var results: [Result<Void, StoreError>] = []
-        do {
-            try database.writeWithoutTransaction { database in
-                try database.inTransaction(.immediate) {
-                    for job in group { results.append(try run(job, database)) }
-                    return .commit
-                }
-            }
-        } catch {
-            // Nothing of the group is on the disk.
-            let failure = StoreError(error)
-            results = group.map { _ in .failure(failure) }
-        }
+        let results = commitTogether(group) ?? commitOneByOne(group)
         let elapsed = ContinuousClock.now - started
         let changes = group.reduce(0) { $0 + $1.changes.count }
         state.withLock { state in
@@ -171,6 +160,40 @@ final class StoreWriter: @unchecked Sendable {
             }
         }
         return waiting
+    }
+
+    /// Nil when some change was refused: then nothing of the group is on the disk.
+    private func commitTogether(_ group: [Job]) -> [Result<Void, StoreError>]? {
+        do {
+            try database.writeWithoutTransaction { database in
+                try database.inTransaction(.immediate) {
+                    for job in group {
+                        for change in job.changes { try change.apply(database) }
+                    }
+                    return .commit
+                }
+            }
+            return group.map { _ in .success(()) }
+        } catch {
+            return nil
+        }
+    }
+
+    private func commitOneByOne(_ group: [Job]) -> [Result<Void, StoreError>] {
+        var results: [Result<Void, StoreError>] = []
+        do {
+            try database.writeWithoutTransaction { database in
+                try database.inTransaction(.immediate) {
+                    for job in group { results.append(try run(job, database)) }
+                    return .commit
+                }
+            }
+            return results
+        } catch {
+            // Nothing of the group is on the disk.
+            let failure = StoreError(error)
+            return group.map { _ in .failure(failure) }
+        }
     }
 
     /// A failure of one caller's changes; one that ended the whole transaction (a full disk does) is thrown.

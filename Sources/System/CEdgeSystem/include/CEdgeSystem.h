@@ -2,3 +2,4 @@
 
 #include "clock.h"
 #include "io.h"
+#include "edge_poll.h"

@@ -1,0 +1,108 @@
+import Foundation
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The first handler of a connection: hands an admitted stream's socket to the ``IngestLoop``, and everything else,
+/// unchanged, to the HTTP server behind it.
+final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let gate: StreamGate
+    private let loop: IngestLoop
+    private let path: String
+    private var seen = ByteBuffer()
+    private var isOver = false
+
+    init(gate: StreamGate, loop: IngestLoop, path: String) {
+        self.gate = gate
+        self.loop = loop
+        self.path = path
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        guard !isOver else { return context.fireChannelRead(data) }
+        seen.writeBuffer(&bytes)
+        switch seen.withUnsafeReadableBytes({ StreamHead.read($0, path: path) }) {
+        case .needMoreBytes: return
+        case .other: passOn(context)
+        case .stream(let head, let headBytes):
+            if !takeOver(head, headBytes: headBytes, context) { passOn(context) }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        seen = ByteBuffer()
+        context.fireChannelInactive()
+    }
+
+    private func passOn(_ context: ChannelHandlerContext) {
+        isOver = true
+        let bytes = seen
+        seen = ByteBuffer()
+        context.fireChannelRead(wrapInboundOut(bytes))
+        context.fireChannelReadComplete()
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    /// False when the stream is not admitted, or its socket cannot be had.
+    private func takeOver(_ head: StreamHead, headBytes: Int, _ context: ChannelHandlerContext) -> Bool {
+        let socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+            of: NIOBSDSocket.Handle.self
+        ) { fcntl($0, F_DUPFD_CLOEXEC, 0) }
+        guard let descriptor = socket, descriptor >= 0 else { return false }
+        let ticket = loop.reserve()
+        let client = StreamRequest(query: head.query, authorization: head.authorization, pathToken: head.pathToken)
+        let verdict = gate.judge(
+            client, isMock: head.isMock, remoteAddress: context.channel.remoteAddressText,
+            close: { [loop] in loop.close(ticket) })
+        guard case .admitted(let stream) = verdict else {
+            close(descriptor)
+            loop.release(ticket)
+            return false
+        }
+        isOver = true
+        seen.moveReaderIndex(forwardBy: headBytes)
+        let first = [UInt8](seen.readableBytesView)
+        seen = ByteBuffer()
+        loop.adopt(
+            AdoptedConnection(
+                stream: stream, descriptor: descriptor, firstBytes: first, expectsContinue: head.expectsContinue),
+            as: ticket)
+        // Only this side's handle of the socket is closed; the connection lives on.
+        context.close(promise: nil)
+        return true
+    }
+}
+
+/// An HTTP/1.1 connection with a ``StreamSwitch`` before it.
+struct SwitchedChannel: ServerChildChannel {
+    typealias Value = HTTP1Channel.Value
+
+    let http: HTTP1Channel
+    let makeSwitch: @Sendable () -> StreamSwitch
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        http.setup(channel: channel, logger: logger).flatMapThrowing { value in
+            try channel.pipeline.syncOperations.addHandler(makeSwitch(), position: .first)
+            return value
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async {
+        await http.handle(value: value, logger: logger)
+    }
+}
+
+extension Channel {
+    /// `address:port` of the far end.
+    var remoteAddressText: String {
+        remoteAddress.map { address in
+            address.ipAddress.map { "\($0):\(address.port ?? 0)" } ?? "\(address)"
+        } ?? "unknown"
+    }
+}

@@ -1,0 +1,73 @@
+import Logging
+import Sensors
+
+/// Decides whether a stream may begin.
+struct StreamGate: Sendable {
+    let house: ReceptionHouse
+    let admission: ListenerAdmission
+
+    enum Verdict: Sendable {
+        case admitted(AdmittedStream)
+        case missingID
+        case badID
+        case refused(ListenerID, reason: String)
+    }
+
+    /// - Parameter close: closes the connection, from any thread.
+    func judge(
+        _ client: StreamRequest, isMock: Bool, remoteAddress: String, close: @escaping @Sendable () -> Void
+    ) -> Verdict {
+        guard let text = client.listenerID else { return .missingID }
+        guard let listener = ListenerID(text) else { return .badID }
+        if case .refused(let reason) = admission.judge(listener, token: client.token) {
+            return .refused(listener, reason: reason)
+        }
+        let now = house.time.now()
+        let connection = ListenerConnection(
+            listener: listener, remoteAddress: remoteAddress, now: now, close: close)
+        do throws(ListenerRegistry.Refusal) {
+            let counter = try house.registry.admit(connection)
+            return .admitted(
+                AdmittedStream(
+                    identity: SessionIdentity(
+                        listener: listener, bootID: now.bootID, counter: counter, source: isMock ? "mock" : "stream"),
+                    connection: connection))
+        } catch {
+            return .refused(listener, reason: error.rawValue)
+        }
+    }
+}
+
+/// A stream that may begin; it counts as connected until ``ReceptionHouse/leave(_:reason:)``.
+struct AdmittedStream: Sendable {
+    let identity: SessionIdentity
+    let connection: ListenerConnection
+
+    /// What a stock client hears at the end of its stream.
+    var answerBody: String { #"{"status":"ok","listener":"\#(identity.listener.text)"}"# }
+}
+
+extension ReceptionHouse {
+    func enter(_ stream: AdmittedStream) {
+        logger.info(
+            "A listener has connected",
+            metadata: ["session": "\(stream.identity.text)", "remote": "\(stream.connection.remoteAddress)"])
+    }
+
+    func leave(_ stream: AdmittedStream, reason: String) {
+        registry.remove(stream.connection)
+        logger.info(
+            "A listener's stream has ended",
+            metadata: [
+                "session": "\(stream.identity.text)", "reason": "\(reason)",
+                "bytes": "\(stream.connection.status.bytes)",
+            ])
+    }
+
+    func leave(_ stream: AdmittedStream, failure: any Error) {
+        registry.remove(stream.connection)
+        logger.error(
+            "A stream's end could not be written down",
+            metadata: ["session": "\(stream.identity.text)", "error": "\(failure)"])
+    }
+}
