@@ -109,23 +109,29 @@ def play(daemon, path, listeners, speed, files=1, wait=True):
 def analysis():
     """CPU of a window, and windows a second, against bare runs of the model."""
     results = {}
-    # CPU of a window: paced listeners, as many as one worker keeps up with, so that everything is paid for as it is in
-    # the field: reception, sync, conversion, analysis, database. The bare runs go on beside it at the same time, so
-    # that both have the same machine.
-    def bare(runs, loops):
-        return run_json(REFERENCE, LIBRARY, MODEL, "bench", str(runs), str(loops))
+    # CPU of a window: paced listeners, so that everything is paid for as it is in the field: reception, sync, conversion,
+    # analysis, database. The bare runs come at the same pace, so that they find caches as cold, and in turns with the
+    # daemon's, so that both have the same machine.
+    def bare(runs, loops, every_ms=0):
+        return run_json(REFERENCE, LIBRARY, MODEL, "bench", str(runs), str(loops), str(every_ms))
+    listeners, seconds, rounds = 18, 12, 4
     daemon = Daemon(ANALYZER_WORKERS=1)
     path = sound(60, daemon.folder)
-    player = play(daemon, path, 18, 1, wait=False)
-    time.sleep(6)
-    windows, cpu = daemon.status()["analysis"]["windows"], daemon.cpu_seconds()
-    beside = bare(450, 1)
-    status = daemon.status()["analysis"]
-    cpu, windows = daemon.cpu_seconds() - cpu, status["windows"] - windows
-    player.kill()
-    player.wait()
+    cpu = windows = bare_cpu = bare_runs = 0
+    for _ in range(rounds):
+        beside = bare(seconds * listeners // 3, 1, 3000 // listeners)
+        bare_cpu, bare_runs = bare_cpu + beside["cpu_seconds"], bare_runs + beside["runs"]
+        player = play(daemon, path, listeners, 1, wait=False)
+        time.sleep(5)
+        windows_before, cpu_before = daemon.status()["analysis"]["windows"], daemon.cpu_seconds()
+        time.sleep(seconds)
+        windows += daemon.status()["analysis"]["windows"] - windows_before
+        cpu += daemon.cpu_seconds() - cpu_before
+        player.kill()
+        player.wait()
+        time.sleep(2)
     daemon.stop()
-    bare_cpu = beside["cpu_seconds"] / beside["runs"]
+    bare_cpu /= bare_runs
     results["cpu_per_window_ratio"] = cpu / windows / bare_cpu
     results["bare_invoke_cpu_ms"] = bare_cpu * 1000
     # Windows a second with as many workers as cores: a backlog, so that they never wait for sound.

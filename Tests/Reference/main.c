@@ -2,7 +2,8 @@
 // that scores and speed are held against.
 //
 //   birdnet-reference LIBRARY MODEL score IN OUT     IN: windows of 144,000 float32; OUT: 6,522 float32 for each
-//   birdnet-reference LIBRARY MODEL bench N LOOPS    N runs in each of LOOPS threads; prints JSON
+//   birdnet-reference LIBRARY MODEL bench N LOOPS [EVERY_MS]
+//                                                    N runs in each of LOOPS threads, one every so often; prints JSON
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -84,12 +85,17 @@ static int score(void *model, const char *in, const char *out) {
 typedef struct {
     void *model;
     int count;
+    int every_ms;
     pthread_barrier_t *barrier;
 } Loop;
 
 static void *loop(void *argument) {
     Loop *self = argument;
+    // One after the other: the library is not known to build interpreters of one model in several threads at once.
+    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&making);
     Runner runner = make(self->model);
+    pthread_mutex_unlock(&making);
     size_t bytes = score_bytes(runner);
     float *window = malloc(window_samples * sizeof(float));
     float *scores = malloc(bytes);
@@ -101,21 +107,29 @@ static void *loop(void *argument) {
     run(runner, window, scores, bytes);
     pthread_barrier_wait(self->barrier);
     pthread_barrier_wait(self->barrier);
-    for (int i = 0; i < self->count; i++) run(runner, window, scores, bytes);
+    struct timespec due;
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    for (int i = 0; i < self->count; i++) {
+        run(runner, window, scores, bytes);
+        if (self->every_ms == 0) continue;
+        due.tv_nsec += self->every_ms * 1000000L;
+        due.tv_sec += due.tv_nsec / 1000000000L;
+        due.tv_nsec %= 1000000000L;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    }
     pthread_barrier_wait(self->barrier);
     return NULL;
 }
 
 static double seconds(struct timeval time) { return (double)time.tv_sec + (double)time.tv_usec / 1e6; }
 
-static int bench(void *model, int count, int loops) {
+static int bench(void *model, int count, int loops, int every_ms) {
+    if (loops < 1 || loops > 64) return 64;
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, (unsigned)loops + 1);
-    Loop self = {model, count, &barrier};
-    for (int i = 0; i < loops; i++) {
-        pthread_t thread;
-        pthread_create(&thread, NULL, loop, &self);
-    }
+    Loop self = {model, count, every_ms, &barrier};
+    pthread_t threads[64];
+    for (int i = 0; i < loops; i++) pthread_create(&threads[i], NULL, loop, &self);
     pthread_barrier_wait(&barrier);
     struct rusage before, after;
     struct timespec started, ended;
@@ -125,6 +139,8 @@ static int bench(void *model, int count, int loops) {
     pthread_barrier_wait(&barrier);
     clock_gettime(CLOCK_MONOTONIC, &ended);
     getrusage(RUSAGE_SELF, &after);
+    // The threads end before the process does, which takes the library down.
+    for (int i = 0; i < loops; i++) pthread_join(threads[i], NULL);
     double wall = (double)(ended.tv_sec - started.tv_sec) + (double)(ended.tv_nsec - started.tv_nsec) / 1e9;
     double cpu = seconds(after.ru_utime) + seconds(after.ru_stime) - seconds(before.ru_utime) - seconds(before.ru_stime);
     printf("{\"runs\":%d,\"wall_seconds\":%.6f,\"cpu_seconds\":%.6f}\n", count * loops, wall, cpu);
@@ -132,8 +148,8 @@ static int bench(void *model, int count, int loops) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 6) {
-        fprintf(stderr, "usage: birdnet-reference LIBRARY MODEL score IN OUT | LIBRARY MODEL bench N LOOPS\n");
+    if (count != 6 && count != 7) {
+        fprintf(stderr, "usage: birdnet-reference LIBRARY MODEL score IN OUT | LIBRARY MODEL bench N LOOPS [EVERY_MS]\n");
         return 64;
     }
     library = dlopen(arguments[1], RTLD_NOW);
@@ -144,5 +160,5 @@ int main(int count, char **arguments) {
     void *model = CALL(void *, "TfLiteModelCreateFromFile", const char *)(arguments[2]);
     if (model == NULL) return 1;
     if (strcmp(arguments[3], "score") == 0) return score(model, arguments[4], arguments[5]);
-    return bench(model, atoi(arguments[4]), atoi(arguments[5]));
+    return bench(model, atoi(arguments[4]), atoi(arguments[5]), count == 7 ? atoi(arguments[6]) : 0);
 }
