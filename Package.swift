@@ -26,6 +26,11 @@ let package = Package(
         .systemLibrary(
             name: "CSoxr", path: "Sources/System/CSoxr", pkgConfig: "soxr",
             providers: [.apt(["libsoxr-dev"])]),
+        .systemLibrary(
+            name: "CCurl", path: "Sources/System/CCurl", pkgConfig: "libcurl",
+            providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
@@ -37,10 +42,19 @@ let package = Package(
 
         .target(name: "Store", dependencies: [.product(name: "GRDB", package: "GRDB.swift")]),
 
+        .target(
+            name: "Uplink",
+            dependencies: [
+                "CCurl", "CZlib", "Sensors", "Store",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+
         .executableTarget(
             name: "EdgeAggregator",
             dependencies: [
-                "AudioDSP", "CEdgeSystem", "Sensors", "Store",
+                "AudioDSP", "CEdgeSystem", "Sensors", "Store", "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -63,6 +77,7 @@ let package = Package(
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
         .testTarget(
             name: "StoreTests", dependencies: ["Store", .product(name: "GRDB", package: "GRDB.swift")]),
+        .testTarget(name: "UplinkTests", dependencies: ["Uplink", "EdgeTesting", "Store", "Sensors"]),
         .testTarget(
             name: "EdgeAggregatorTests",
             dependencies: ["EdgeAggregator", "EdgeTesting", .product(name: "Yams", package: "Yams")]),
@@ -75,7 +90,7 @@ let package = Package(
 let isForThreadSanitizer = Context.environment["EDGE_THREAD_SANITIZER"] == "1"
 if isForThreadSanitizer {
     package.targets.append(.target(name: "SanitizerMutex", path: "Sources/System/SanitizerMutex"))
-    for target in package.targets where ["AudioDSP", "Sensors", "Store", "EdgeAggregator"].contains(target.name) {
+    for target in package.targets where ["AudioDSP", "Sensors", "Store", "Uplink", "EdgeAggregator"].contains(target.name) {
         target.dependencies.append("SanitizerMutex")
         target.swiftSettings = [.define("EDGE_THREAD_SANITIZER")]
     }

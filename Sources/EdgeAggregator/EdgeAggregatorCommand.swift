@@ -9,7 +9,7 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         discussion: ExitCodes.help,
         version: Version.text,
         subcommands: [
-            RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, SettingsCommand.self,
-            DoctorCommand.self,
+            RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
+            SettingsCommand.self, DoctorCommand.self,
         ])
 }

@@ -13,6 +13,8 @@ public final class Store: Sendable {
         public var longestQueue = 20_000
         /// Pages the file may have; 0 for no limit. (A page has 4,096 bytes.)
         public var mostPages = 0
+        /// Which sinks are to be sent what.
+        public var deliveries = DeliveryPlan.nothing
 
         public init() {}
     }
@@ -22,6 +24,7 @@ public final class Store: Sendable {
     public let path: String
     /// Where a damaged database was put aside at the start; nil if there was none.
     public let damagedCopy: String?
+    private let doorbells = Doorbells()
 
     /// Opens the database, or makes it. A damaged file is put aside, never deleted, and a new one begun.
     ///
@@ -43,7 +46,8 @@ public final class Store: Sendable {
             damagedCopy = aside
             writer = StoreWriter(
                 database: pool, commitIntervalMilliseconds: options.commitIntervalMilliseconds,
-                longestQueue: options.longestQueue)
+                longestQueue: options.longestQueue, plan: options.deliveries,
+                ring: { [doorbells] in doorbells.ring() })
         } catch {
             throw StoreError(error, code: .open)
         }
@@ -85,6 +89,9 @@ public final class Store: Sendable {
         }
         return aside
     }
+
+    /// Rings after each commit that may have made something to deliver. One for each who waits, for the store's life.
+    public func doorbell() -> Doorbell { doorbells.make() }
 
     // MARK: - Writing
 

@@ -37,6 +37,9 @@ public struct ListenerSession: Sendable {
     /// The format of the audio now coming in; nil while an unusable header is in force.
     public private(set) var format: PCMFormat?
 
+    /// Whether the audio is further ahead of its arrival than a live source can be: its times will be moved.
+    public var isAhead: Bool { recorder.isAhead }
+
     private let configuration: Configuration
     private var tracker = SequenceTracker()
     private var recorder: RunRecorder

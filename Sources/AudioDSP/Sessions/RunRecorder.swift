@@ -7,6 +7,8 @@ struct RunRecorder: Sendable {
     /// Bytes of a sample frame that has begun and waits for its rest.
     var phaseBytes: Int { partial.count }
 
+    var isAhead: Bool { clock?.isAhead ?? false }
+
     private let maximumRecordingNanoseconds: Int64
     private var format: PCMFormat?
     private var clock: SampleClock?

@@ -16,6 +16,12 @@ enum OpenAPI {
             ["listener", "species", "recording", "min_confidence", "from", "to", "cursor", "limit", "format"]),
         operation("/api/v1/coverage", "What was heard and what was lost, by listener", ["listener", "from", "to"]),
         operation("/api/v1/ledger", "The lines of the loss ledger", ["listener", "kind", "cursor", "limit"]),
+        operation("/api/v1/sinks", "Far ends: how they are, and what waits for them", []),
+        operation(
+            "/api/v1/deliveries", "The outbox, oldest first", ["sink", "kind", "state", "cursor", "limit"]),
+        operation(
+            "/api/v1/deliveries/requeue", "Give refused deliveries another chance: all, one sink's, or one",
+            ["sink", "id"], method: "post"),
         operation("/events", "Detections and recordings as they come (server-sent events)", []),
         operation("/healthz", "Alive", []),
         operation("/readyz", "Able to receive, keep and analyse; else 503 with reasons", []),
@@ -23,12 +29,12 @@ enum OpenAPI {
     ]
 
     private static func operation(
-        _ path: String, _ summary: String, _ query: [String], path parameter: String? = nil
+        _ path: String, _ summary: String, _ query: [String], path parameter: String? = nil, method: String = "get"
     ) -> String {
         let parameters =
             query.map { #"{"name":"\#($0)","in":"query","schema":{"type":"string"}}"# }
             + (parameter.map { [#"{"name":"\#($0)","in":"path","required":true,"schema":{"type":"string"}}"#] } ?? [])
         return
-            #""\#(path)":{"get":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
+            #""\#(path)":{"\#(method)":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
     }
 }

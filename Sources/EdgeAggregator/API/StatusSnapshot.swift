@@ -1,11 +1,13 @@
 import Foundation
 import Sensors
 import Store
+import Uplink
 
 /// The state of the whole box in one answer.
 struct StatusSnapshot: Sendable {
     let boxName: String
     let house: ReceptionHouse
+    let sinks: [SinkStatus]
     let storage: StorageMetrics
     let analysisMetrics: AnalysisMetrics
     let started: TimeStamp
@@ -67,6 +69,7 @@ struct StatusSnapshot: Sendable {
         var disk: Disk
         /// Of the last 24 hours.
         var loss: [Loss]
+        var sinks: [SinkReading]
     }
 
     /// Why sound cannot be received or analysed now; empty if it can.
@@ -120,7 +123,7 @@ struct StatusSnapshot: Sendable {
                     filledSeconds: Double(coverage.filledNanoseconds) / 1e9,
                     gapSeconds: Double(coverage.gaps.values.reduce(0, +)) / 1e9,
                     lossSeconds: Double(coverage.losses.values.reduce(0, +)) / 1e9)
-            })
+            }, sinks: try await SinkReading.all(sinks, store: house.store, now: now))
     }
 }
 

@@ -323,8 +323,11 @@ final class AnalysisService: Sendable {
             untrack(progress)
             return
         }
-        store.enqueue([.analysed(recording: progress.recording.name, state: state, windows: windows, error: error)]) {
-            [self] _ in
+        store.enqueue([
+            .analysed(
+                recording: progress.recording.name, state: state, windows: windows, error: error,
+                atNanoseconds: time.now().utcNanoseconds)
+        ]) { [self] _ in
             metrics.recordingsAnalysed.add(1)
             untrack(progress)
         }

@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// One GET of a small answer from the daemon.
+/// One request of a small answer from the daemon.
 enum SmallHTTPClient {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -11,13 +11,18 @@ enum SmallHTTPClient {
 
     private static let mostBytes = 16 << 20
 
+    enum Method: String {
+        case GET, POST
+    }
+
     /// The body of a 200 answer.
-    static func get(_ url: String, bearer: String) async throws -> String {
+    static func ask(_ url: String, method: Method = .GET, bearer: String) async throws -> String {
         guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host
         else {
             throw Failure(description: "\(url) is not an http address")
         }
         let port = components.port ?? 80
+        let target = components.percentEncodedPath + (components.percentEncodedQuery.map { "?\($0)" } ?? "")
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(5))
             .connect(host: host, port: port) { channel in
@@ -28,9 +33,10 @@ enum SmallHTTPClient {
                 }
             }
         return try await channel.executeThenClose { inbound, outbound in
-            var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: components.percentEncodedPath)
+            var head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: target)
             head.headers = ["Host": "\(host):\(port)", "Connection": "close"]
             if !bearer.isEmpty { head.headers.add(name: "Authorization", value: "Bearer \(bearer)") }
+            if method == .POST { head.headers.add(name: "Content-Length", value: "0") }
             try await outbound.write(contentsOf: [.head(head), .end(nil)])
             var status = HTTPResponseStatus.ok
             var body = ""

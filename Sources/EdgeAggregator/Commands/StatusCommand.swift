@@ -9,35 +9,19 @@ struct StatusCommand: AsyncParsableCommand {
 
     @OptionGroup var options: SettingsOptions
 
-    @Option(help: "Address of the daemon (else the first of `listen` in the settings).")
-    var url: String?
+    @OptionGroup var daemon: DaemonOptions
 
     @Flag(help: "Print the daemon's answer as it is.")
     var json = false
 
     func run() async throws {
         let settings = try options.load()
-        let address = settings.box.addresses.first.map {
-            "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)"
-        }
-        let base = url ?? address ?? "http://127.0.0.1:8000"
-        let body: String
-        do {
-            body = try await SmallHTTPClient.get("\(base)/api/v1/status", bearer: settings.box.apiToken)
-        } catch {
-            printError("No daemon answers at \(base): \(error). Start one with `make run`, or name it with --url.")
-            throw ExitCodes.unavailable
-        }
+        let body = try await daemon.ask("/api/v1/status", settings)
         if json {
             print(body)
             return
         }
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        guard let status = try? decoder.decode(StatusSnapshot.Status.self, from: Data(body.utf8)) else {
-            printError("\(base) does not answer like this program's daemon: \(body.prefix(200))")
-            throw ExitCodes.unavailable
-        }
+        let status: StatusSnapshot.Status = try daemon.decode(body)
         print(Self.text(status))
     }
 
@@ -57,9 +41,10 @@ struct StatusCommand: AsyncParsableCommand {
                     : "off"),
             "disk       \(Dashboard.bytes(status.disk.freeBytes)) free of \(Dashboard.bytes(status.disk.totalBytes)), "
                 + "\(status.disk.recordings) recordings of \(Dashboard.bytes(status.disk.recordingBytes))"
-                + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT"),
-            "loss, last 24 hours:",
+                + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT")
         ]
+        for sink in status.sinks { lines.append("sink       \(sink.text)") }
+        lines.append("loss, last 24 hours:")
         if status.loss.isEmpty { lines.append("  nothing has been heard yet") }
         for loss in status.loss {
             lines.append(

@@ -21,11 +21,11 @@ extension ReceptionHouse.Configuration {
 
 extension Routes {
     init(
-        settings: Settings, house: ReceptionHouse, gate: StreamGate, storage: StorageMetrics,
-        analysis: AnalysisMetrics, started: TimeStamp
+        settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse,
+        storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
-            boxName: settings.box.uuid, house: house, storage: storage, analysisMetrics: analysis, started: started)
+            boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage, analysisMetrics: analysis, started: started)
         let refusals = RefusalHold(
             seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
         self.init(
@@ -37,7 +37,8 @@ extension Routes {
             listeners: ListenerResources(house: house, snapshot: snapshot),
             recordings: RecordingResources(
                 house: house, isPrivacyOn: settings.analysis.isOn && settings.analysis.privacyThreshold < 1),
-            detections: DetectionResources(store: house.store), events: EventResource(events: house.events),
+            detections: DetectionResources(store: house.store),
+            deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time), events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
             metrics: MetricsCollector(snapshot: snapshot, refusals: refusals), snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,

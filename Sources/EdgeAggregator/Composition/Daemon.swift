@@ -20,6 +20,7 @@ struct Daemon {
     let routes: Routes
     private let gate: StreamGate
     private let ingest: IngestLoop
+    private let deliveries: DeliveryHouse
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -32,6 +33,7 @@ struct Daemon {
         }
         var options = Store.Options()
         options.commitIntervalMilliseconds = settings.box.commitIntervalMilliseconds
+        options.deliveries = DeliveryHouse.plan(settings, isClockHeld: settings.deliveries.clockWaitSeconds > 0)
         let store = try Store(path: "\(settings.box.baseFolder)/edge.db", options: options)
         if let damaged = store.damagedCopy {
             logger.error(
@@ -60,9 +62,10 @@ struct Daemon {
         house = ReceptionHouse(
             configuration: try ReceptionHouse.Configuration(settings: settings),
             executor: IngestExecutor(threads: settings.recordings.threads), registry: registry, store: store,
-            names: RecordingNames { [folder = settings.recordings.folder] name in
-                RecordingNames.isTaken(name, store: store, folder: folder)
-            },
+            names: RecordingNames(
+                isTaken: { [folder = settings.recordings.folder] name in
+                    RecordingNames.isTaken(name, store: store, folder: folder)
+                }, latestSecond: { RecordingNames.latestSecond(of: $0, store: store) }),
             keeper: SegmentKeeper(
                 syncIntervalMilliseconds: settings.recordings.syncIntervalMilliseconds, metrics: storageMetrics,
                 logger: logger),
@@ -75,6 +78,7 @@ struct Daemon {
                 keep: settings.recordings.keep, ageNanoseconds: Int64(settings.recordings.mostAgeDays * 86_400e9),
                 bytes: Int64(settings.recordings.mostBytes), freeBytes: Int64(settings.recordings.leastFreeBytes)),
             house: house, interval: .seconds(5))
+        deliveries = try DeliveryHouse(settings: settings, store: store, time: time, logger: logger)
         gate = StreamGate(
             house: house,
             admission: ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens))
@@ -82,7 +86,7 @@ struct Daemon {
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
         routes = Routes(
-            settings: settings, house: house, gate: gate, storage: storageMetrics, analysis: analysisMetrics,
+            settings: settings, house: house, gate: gate, deliveries: deliveries, storage: storageMetrics, analysis: analysisMetrics,
             started: time.now())
     }
 
@@ -93,6 +97,7 @@ struct Daemon {
         let router = routes.router()
         var services: [any Service] = [house.registry, retention]
         if let season { services.append(season) }
+        services += deliveries.services(settings, house: house)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))
         }
@@ -120,6 +125,7 @@ struct Daemon {
         ingest.stop()
         house.keeper.stop()
         analysis?.stop()
+        deliveries.stop()
         house.store.close()
         try outcome.get()
     }

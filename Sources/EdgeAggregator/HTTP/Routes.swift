@@ -10,6 +10,7 @@ struct Routes: Sendable {
     let listeners: ListenerResources
     let recordings: RecordingResources
     let detections: DetectionResources
+    let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
     let metrics: MetricsCollector
@@ -32,6 +33,9 @@ struct Routes: Sendable {
         api.get("/coverage", use: listeners.coverage)
         api.get("/ledger", use: listeners.ledger)
         api.get("/detections", use: detections.list)
+        api.get("/sinks", use: deliveries.sinks)
+        api.get("/deliveries", use: deliveries.list)
+        api.post("/deliveries/requeue", use: deliveries.requeue)
         api.get("/recordings", use: recordings.list)
         api.get("/recordings/:name", use: recordings.show)
         api.get("/recordings/:name/audio", use: recordings.download)

@@ -49,6 +49,7 @@ final class StreamSession {
         }
         // The segment keeps slices of the pieces, so they are written before the pieces are given back.
         write { (segment) throws(SegmentError) in try segment.flush() }
+        noteWhenAhead()
         status.note(bytes: count, counters: session.counters, format: session.format, at: arrival)
         noteMetrics(bytes: count)
     }
@@ -220,6 +221,13 @@ final class StreamSession {
         } else {
             house.store.enqueue([.ledger(entry)])
         }
+    }
+
+    /// Says once of a recording that its times are not what they seemed, before anything of it leaves the box.
+    private func noteWhenAhead() {
+        guard session.isAhead, let open = recording, !open.isKnownAhead else { return }
+        recording?.isKnownAhead = true
+        if !open.start.isInferred { house.store.enqueue([.inferTimes(recording: open.name)]) }
     }
 
     private func noteMetrics(bytes: Int) {

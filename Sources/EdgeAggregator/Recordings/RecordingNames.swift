@@ -8,13 +8,27 @@ import Synchronization
 /// never lies about the future either: audio pushed faster than real time is counted ahead of the clock, so its names
 /// stop at the clock and take a number.
 final class RecordingNames: Sendable {
-    /// Per listener: the last second used, and how many names it has.
-    private let last = Mutex<[String: (second: String, count: Int)]>([:])
-    private let isTaken: @Sendable (String) -> Bool
+    /// Listeners of which is remembered what they have; beyond that all is asked for again.
+    private static let mostListeners = 4096
 
-    /// - Parameter isTaken: whether a name stands in the store or on disk already.
-    init(isTaken: @escaping @Sendable (String) -> Bool) {
+    private struct Issued {
+        /// No name of the listener is of a later second; nil when that is not known.
+        var latest: String?
+        var second = ""
+        var count = 0
+    }
+
+    private let issued = Mutex<[String: Issued]>([:])
+    private let isTaken: @Sendable (String) -> Bool
+    private let latestSecond: @Sendable (String) -> String?
+
+    /// - Parameters:
+    ///   - isTaken: whether a name stands in the store or on disk already.
+    ///   - latestSecond: the latest second in a listener's names, `""` for no name, nil when it cannot be told. With
+    ///     it, a name of a later second is known to be free without asking.
+    init(isTaken: @escaping @Sendable (String) -> Bool, latestSecond: @escaping @Sendable (String) -> String?) {
         self.isTaken = isTaken
+        self.latestSecond = latestSecond
     }
 
     /// - Parameters:
@@ -22,30 +36,40 @@ final class RecordingNames: Sendable {
     ///   - nowNanoseconds: UTC now.
     func name(for listener: String, startNanoseconds: Int64, nowNanoseconds: Int64, fileExtension: String) -> String {
         let second = Self.stamp(nanoseconds: min(startNanoseconds, nowNanoseconds))
-        return last.withLock { last in
-            var count = last[listener].map { $0.second == second ? $0.count : 0 } ?? 0
-            while true {
+        return issued.withLock { issued in
+            if issued.count >= Self.mostListeners, issued[listener] == nil { issued = [:] }
+            var own = issued[listener] ?? Issued(latest: latestSecond(listener))
+            var count = own.second == second ? own.count : 0
+            var name: String
+            repeat {
                 count += 1
                 let suffix = count == 1 ? "" : "-\(count)"
-                let name = "\(listener)_\(second)\(suffix).\(fileExtension)"
-                if !isTaken(name) {
-                    last[listener] = (second, count)
-                    return name
-                }
-            }
+                name = "\(listener)_\(second)\(suffix).\(fileExtension)"
+                if let latest = own.latest, second > latest { break }
+            } while isTaken(name)
+            own.latest = own.latest.map { max($0, second) }
+            own.second = second
+            own.count = count
+            issued[listener] = own
+            return name
         }
     }
 
-    /// Whether a name stands in the store or on disk. When the store cannot be asked, the disk must do.
-    static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
-        if let isRecorded = store.isRecordedBlocking(name: name) { return isRecorded }
-        guard let underscore = name.lastIndex(of: "_") else { return false }
-        return access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
+    /// The latest second in a listener's names in the store.
+    static func latestSecond(of listener: String, store: Store) -> String? {
+        guard let name = store.greatestNameBlocking(from: "\(listener)_0", below: "\(listener)_:") else { return nil }
+        if name.isEmpty { return "" }
+        // Another listener's id may begin with this one's and an underscore.
+        let stamp = name.dropFirst(listener.utf8.count + 1).prefix(16)
+        let isStamp = stamp.utf8.count == 16 && stamp.hasSuffix("Z") && stamp.dropFirst(8).first == "T"
+        return isStamp ? String(stamp) : nil
     }
 
-    /// Forgets listeners that are gone, so that memory does not grow with the names ever seen.
-    func forget(listener: String) {
-        last.withLock { $0[listener] = nil }
+    /// Whether a name stands in the store or on disk; a name just given is on disk before it is in the store.
+    static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
+        if store.isRecordedBlocking(name: name) == true { return true }
+        guard let underscore = name.lastIndex(of: "_") else { return false }
+        return access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
     }
 
     /// `20261121T012744Z`

@@ -57,6 +57,12 @@ struct RetentionService: Service {
             bytes -= row.bytes
             missing -= row.bytes
         }
+        // Nothing else is left to go: what waits for its upload makes room, the oldest first, and the ledger says so.
+        guard missing > 0 else { return }
+        for row in try house.store.undeliveredRecordingsBlocking(limit: 500) where missing > 0 {
+            try await remove(row, reason: "disk short")
+            missing -= row.bytes
+        }
     }
 
     private func remove(_ row: RecordingRecord, reason: String) async throws {

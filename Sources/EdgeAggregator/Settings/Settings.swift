@@ -11,6 +11,7 @@ struct Settings: Sendable {
     let reception: ReceptionSettings
     let recordings: RecordingSettings
     let analysis: AnalysisSettings
+    let deliveries: DeliverySettings
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -29,6 +30,7 @@ struct Settings: Sendable {
         reception = ReceptionSettings(&reader)
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
         analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
+        deliveries = DeliverySettings(&reader)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }

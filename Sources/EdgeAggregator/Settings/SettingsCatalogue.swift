@@ -1,6 +1,6 @@
 /// Every setting there is.
 enum SettingsCatalogue {
-    static let all: [SettingDescription] = box + reception + recordings + analysis + legacy
+    static let all: [SettingDescription] = box + reception + recordings + analysis + deliveries + legacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
@@ -202,20 +202,74 @@ enum SettingsCatalogue {
             "Windows in memory at a time, of 576 KB each."),
     ]
 
+    private static let deliveries: [SettingDescription] = [
+        .init(
+            "clock_wait_sec", .int(0...86_400), "300", unit: "s", group: "Deliveries",
+            "While the box does not know the time, nothing that it stamped leaves it, for so long after the start at most."
+        ),
+        .init(
+            "delivery_retry_first_sec", .number(0.1...3600), "2", unit: "s", group: "Deliveries",
+            "How long a far end that failed is left alone; doubled each time."),
+        .init(
+            "delivery_retry_max_sec", .number(1...86_400), "900", unit: "s", group: "Deliveries",
+            "The most that this grows to."),
+        .init(
+            "delivery_max_age_days", .number(0...36_500), "90", unit: "days", group: "Deliveries",
+            "Detections and everything else small that waited so long are given up, with a line in the ledger; 0 for never."
+        ),
+        .init(
+            "delivery_max_rows", .int(1000...1_000_000_000), "10000000", unit: "rows", group: "Deliveries",
+            "The outbox may hold so many rows (about 100 bytes each); beyond that the least important, oldest are given up."
+        ),
+        .init(
+            "upload_max_age_days", .number(0...36_500), "0", unit: "days", group: "Deliveries",
+            "Recordings that waited so long for their upload are given up; 0 for never."),
+        .init(
+            "upload_max_waiting_bytes", .int(0...Int.max), "0", unit: "B", group: "Deliveries",
+            "Recordings that wait for their upload may take so much; beyond that the oldest are given up. 0: as the disk allows."
+        ),
+        .init(
+            "delivery_proxy", .text, "", group: "Deliveries",
+            "A proxy for everything that is sent (http://host:port); empty for the environment's."),
+        .init(
+            "influx_url", .text, "", group: "Deliveries: InfluxDB",
+            "Address of an InfluxDB 3 server, such as http://influx.example:8181; empty for none."),
+        .init("influx_token", .text, "", secret: true, group: "Deliveries: InfluxDB", "Its token."),
+        .init(
+            "influx_api", .choice(["v3", "v2"]), "v3", group: "Deliveries: InfluxDB",
+            "Which of its two write paths: /api/v3/write_lp or /api/v2/write."),
+        .init(
+            "influx_org", .text, "", group: "Deliveries: InfluxDB", "Organisation, for v2; InfluxDB 3 does not need it."),
+        .init("influx_recordings_bucket", .text, "recordings", group: "Deliveries: InfluxDB", "Database or bucket."),
+        .init(
+            "influx_analysis_table", .text, "analysis", group: "Deliveries: InfluxDB",
+            "Table with a point for each recording, as the former system wrote it; empty for none."),
+        .init(
+            "influx_uploads_table", .text, "uploads", group: "Deliveries: InfluxDB",
+            "Table with a point for each upload, as the former system wrote it; empty for none."),
+        .init(
+            "influx_detections_table", .text, "detections", group: "Deliveries: InfluxDB",
+            "Table with a point for each detection."),
+        .init(
+            "influx_coverage_table", .text, "coverage", group: "Deliveries: InfluxDB",
+            "Table with a point for each gap and loss."),
+        .init(
+            "influx_ca_file", .text, "", group: "Deliveries: InfluxDB",
+            "Certificates (PEM) to trust instead of the system's."),
+    ]
+
     /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.
     static let unusedGroup = "Deliveries of the former system"
 
     private static let legacy: [SettingDescription] =
         [
-            ("upload_raw_to_cloud", "false"), ("influx_url", ""), ("influx_org", ""),
-            ("influx_recordings_bucket", "recordings"),
-            ("influx_analysis_table", "analysis"), ("influx_uploads_table", "uploads"), ("prom_scrape_interval", "15s"),
+            ("upload_raw_to_cloud", "false"), ("prom_scrape_interval", "15s"),
             ("prom_user", "admin"), ("kvm_ip", ""), ("rclone_config_s3_type", "s3"),
             ("rclone_config_s3_provider", "Ceph"),
             ("rclone_config_s3_endpoint", ""), ("rclone_remote_bucket", ""), ("analyzer_cpu_affinity", ""),
             ("everything_but_analyzer_cpu_affinity", ""),
         ].map { .init($0.0, .text, $0.1, group: unusedGroup, "Accepted, without effect.") }
-        + ["influx_token", "prom_pass", "rclone_config_s3_access_key_id", "rclone_config_s3_secret_access_key"].map {
+        + ["prom_pass", "rclone_config_s3_access_key_id", "rclone_config_s3_secret_access_key"].map {
             .init($0, .text, "", secret: true, group: unusedGroup, "Accepted, without effect.")
         }
 }

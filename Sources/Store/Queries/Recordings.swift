@@ -54,6 +54,15 @@ extension Store {
         }
     }
 
+    /// The greatest recording name of a range, `""` when there is none; nil when the store cannot be asked.
+    public func greatestNameBlocking(from lower: String, below upper: String) -> String? {
+        try? readBlocking { database in
+            try String.fetchOne(
+                database, sql: "SELECT max(name) FROM recordings WHERE name >= ? AND name < ?", arguments: [lower, upper])
+                ?? ""
+        }
+    }
+
     /// The recording of a run that begins at a sample frame.
     public func recordingBlocking(
         inSession session: String, run: Int, atOffsetFrames offset: Int64
@@ -107,7 +116,10 @@ extension Store {
             try RecordingRecord.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM recordings WHERE state = 'closed' AND analysis <> 'pending' ORDER BY start_ns LIMIT ?
+                    SELECT * FROM recordings r WHERE state = 'closed' AND analysis <> 'pending'
+                        AND NOT EXISTS (SELECT 1 FROM deliveries d
+                            WHERE d.kind = 'recording' AND d.first_id = r.id AND d.state <> 'refused')
+                    ORDER BY start_ns LIMIT ?
                     """, arguments: [limit])
         }
     }
@@ -123,6 +135,22 @@ extension Store {
                 database,
                 sql: """
                     SELECT * FROM recordings r WHERE state = 'closed' AND analysis IN ('done', 'skipped') \(condition)
+                        AND NOT EXISTS (SELECT 1 FROM deliveries d
+                            WHERE d.kind = 'recording' AND d.first_id = r.id AND d.state <> 'refused')
+                    ORDER BY start_ns LIMIT ?
+                    """, arguments: [limit])
+        }
+    }
+
+    /// Recordings that still wait to be sent somewhere, oldest first: what must go when nothing else can.
+    public func undeliveredRecordingsBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
+        try readBlocking { database in
+            try RecordingRecord.fetchAll(
+                database,
+                sql: """
+                    SELECT r.* FROM recordings r
+                    WHERE state = 'closed' AND analysis <> 'pending' AND EXISTS (
+                        SELECT 1 FROM deliveries d WHERE d.kind = 'recording' AND d.first_id = r.id)
                     ORDER BY start_ns LIMIT ?
                     """, arguments: [limit])
         }

@@ -45,6 +45,10 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
     public var windows: Int
     /// How much of it was silenced for a human voice.
     public var privacyNanoseconds: Int64
+    /// When its analysis ended; nil for recordings of versions that did not note it.
+    public var analysedNanoseconds: Int64?
+    /// When its file was first known to be at a far end.
+    public var uploadedNanoseconds: Int64?
     public var deletedNanoseconds: Int64?
     public var deleteReason: String?
 
@@ -64,6 +68,8 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
         case closedNanoseconds = "closed_ns"
         case analysisError = "analysis_error"
         case privacyNanoseconds = "privacy_ns"
+        case analysedNanoseconds = "analysed_ns"
+        case uploadedNanoseconds = "uploaded_ns"
         case deletedNanoseconds = "deleted_ns"
         case deleteReason = "delete_reason"
     }

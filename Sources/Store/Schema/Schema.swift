@@ -7,6 +7,9 @@ enum Schema {
         migrator.registerMigration("1 listeners, recordings, detections, ledger") { database in
             try database.execute(sql: version1)
         }
+        migrator.registerMigration("2 deliveries") { database in
+            try database.execute(sql: version2)
+        }
         return migrator
     }
 
@@ -127,5 +130,52 @@ enum Schema {
             ON ledger (listener_id, ifnull(session_id, ''), kind, reason, start_ns, ifnull(recording_name, ''));
         CREATE INDEX ledger_by_start ON ledger (listener_id, start_ns);
         CREATE INDEX ledger_by_run ON ledger (session_id, run);
+        """
+
+    /// The outbox. A row refers to its facts by their numbers, and is deleted when it is done.
+    private static let version2 = """
+        -- Whether the times of a run that came faster than real time have been moved to where they belong.
+        ALTER TABLE recordings ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE recordings ADD COLUMN analysed_ns INTEGER;
+        -- When the file was first known to be at a far end.
+        ALTER TABLE recordings ADD COLUMN uploaded_ns INTEGER;
+
+        CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            sink TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            rank INTEGER NOT NULL,
+            first_id INTEGER NOT NULL,
+            last_id INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            hold TEXT,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            next_ns INTEGER NOT NULL DEFAULT 0,
+            created_ns INTEGER NOT NULL,
+            error TEXT,
+            bytes INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE UNIQUE INDEX deliveries_of_fact ON deliveries (kind, first_id, sink);
+        CREATE INDEX deliveries_due ON deliveries (sink, state, rank, id);
+        CREATE INDEX deliveries_held ON deliveries (hold) WHERE hold IS NOT NULL;
+
+        CREATE TABLE delivery_totals (
+            sink TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            done INTEGER NOT NULL DEFAULT 0,
+            refused INTEGER NOT NULL DEFAULT 0,
+            shed INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (sink, kind)
+        ) WITHOUT ROWID;
+
+        -- Where a large upload stands, so that a restart goes on with it.
+        CREATE TABLE multipart_uploads (
+            delivery_id INTEGER PRIMARY KEY NOT NULL,
+            location TEXT NOT NULL,
+            upload_id TEXT NOT NULL,
+            part_bytes INTEGER NOT NULL,
+            parts TEXT NOT NULL,
+            begun_ns INTEGER NOT NULL
+        );
         """
 }

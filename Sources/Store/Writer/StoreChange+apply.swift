@@ -1,10 +1,14 @@
 import GRDB
 
 extension StoreChange {
-    func apply(_ database: Database) throws {
+    /// - Parameter plan: which deliveries are written with the facts.
+    func apply(_ database: Database, plan: DeliveryPlan) throws {
+        let outbox = OutboxWriter(plan: plan, database: database)
         switch self {
         case .openSession(let session): try open(session, database)
-        case .closeSession(let close): try self.close(close, database)
+        case .closeSession(let close): 
+            try self.close(close, database)
+            try outbox.releaseSession(close.id)
         case .openRecording(let recording):
             try database.cachedStatement(
                 sql: """
@@ -30,7 +34,13 @@ extension StoreChange {
                 close.frames, close.durationNanoseconds, close.filledNanoseconds, close.bytes, close.closedNanoseconds,
                 close.timeQuality, close.name,
             ])
+            try outbox.addRecording(name: close.name, atNanoseconds: close.closedNanoseconds)
+        case .inferTimes(let recording):
+            try database.cachedStatement(
+                sql: "UPDATE recordings SET time_quality = 'inferred' WHERE name = ? AND time_quality = 'live'"
+            ).execute(arguments: [recording])
         case .deleteRecording(let name, let reason, let atNanoseconds):
+            try outbox.shedRecording(name: name, reason: reason, atNanoseconds: atNanoseconds)
             try database.cachedStatement(
                 sql: """
                     UPDATE recordings SET state = 'deleted', deleted_ns = ?, delete_reason = ?,
@@ -40,47 +50,87 @@ extension StoreChange {
             ).execute(arguments: [atNanoseconds, reason, name])
         case .shiftRun(let sessionID, let run, let byNanoseconds, let timeQuality):
             try shift(sessionID, run, byNanoseconds, timeQuality, database)
-        case .analysed(let recording, let state, let windows, let error):
+            try outbox.releaseRun(sessionID: sessionID, run: run)
+        case .analysed(let recording, let state, let windows, let error, let atNanoseconds):
             try database.cachedStatement(
                 sql: """
-                    UPDATE recordings SET analysis = ?, windows = ?, analysis_error = ?
+                    UPDATE recordings SET analysis = ?, windows = ?, analysis_error = ?, analysed_ns = ?
                     WHERE name = ? AND analysis = 'pending'
                     """
-            ).execute(arguments: [state, windows, error, recording])
-        case .detections(let detections):
-            let statement = try database.cachedStatement(
-                sql: """
-                    INSERT OR IGNORE INTO detections (listener_id, recording_name, session_id, run, start_ns, end_ns,
-                        offset_seconds, scientific_name, common_name, label, confidence, model_id, time_quality)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """)
-            for detection in detections {
-                try statement.execute(arguments: [
-                    detection.listenerID, detection.recordingName, detection.sessionID, detection.run,
-                    detection.startNanoseconds, detection.endNanoseconds, detection.offsetSeconds,
-                    detection.scientificName, detection.commonName, detection.label, detection.confidence,
-                    detection.modelID, detection.timeQuality,
-                ])
-            }
+            ).execute(arguments: [state, windows, error, atNanoseconds, recording])
+            try outbox.addRecording(name: recording, atNanoseconds: atNanoseconds)
+        case .detections(let detections): try insert(detections, database, outbox)
         case .privacy(let recording, let addNanoseconds):
             try database.cachedStatement(
                 sql:
                     "UPDATE recordings SET privacy_ns = min(privacy_ns + ?, max(duration_ns, privacy_ns + ?)) WHERE name = ?"
             ).execute(arguments: [addNanoseconds, addNanoseconds, recording])
-        case .ledger(let entry):
-            try database.cachedStatement(
-                sql: """
-                    INSERT OR IGNORE INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns,
-                        duration_ns, frames, bytes, noted_ns)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    """
-            ).execute(arguments: [
-                entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
-                entry.startNanoseconds, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
-            ])
+        case .ledger(let entry): try insert(entry, database, outbox)
         case .touchListener(let id, let seenNanoseconds, let remoteAddress):
             try touch(id, seenNanoseconds, remoteAddress, database)
+        case .delivered(let outcomes, let atNanoseconds):
+            try outbox.settle(outcomes, atNanoseconds: atNanoseconds)
+        case .shed(let ids, let reason, let atNanoseconds):
+            try outbox.shed(ids, reason: reason, atNanoseconds: atNanoseconds)
+        case .requeue(let sink, let ids): try outbox.requeue(sink: sink, ids: ids)
+        case .clockIsTrusted: try outbox.releaseClock()
+        case .multipart(let upload): try upload.save(database)
+        case .multipartEnded(let deliveryID):
+            try database.execute(sql: "DELETE FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])
         }
+    }
+
+    private func insert(_ detections: [DetectionRecord], _ database: Database, _ outbox: OutboxWriter) throws {
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT OR IGNORE INTO detections (listener_id, recording_name, session_id, run, start_ns, end_ns,
+                    offset_seconds, scientific_name, common_name, label, confidence, model_id, time_quality)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        // Detections made together go together, as long as the same holds them.
+        var together: [(hold: String?, ids: ClosedRange<Int64>)] = []
+        var created: Int64 = 0
+        for detection in detections {
+            // A run may have been moved since the window was analysed: where its recording is now is what counts.
+            let times = try outbox.times(ofRecording: detection.recordingName)
+            let offset = Int64((detection.offsetSeconds * 1e9).rounded())
+            let start = times.map { $0.startNanoseconds + offset } ?? detection.startNanoseconds
+            let end = start + detection.endNanoseconds - detection.startNanoseconds
+            try statement.execute(arguments: [
+                detection.listenerID, detection.recordingName, detection.sessionID, detection.run, start, end,
+                detection.offsetSeconds, detection.scientificName, detection.commonName, detection.label,
+                detection.confidence, detection.modelID, times?.timeQuality ?? detection.timeQuality,
+            ])
+            guard database.changesCount > 0 else { continue }
+            let id = database.lastInsertedRowID
+            created = end
+            if let last = together.last, last.hold == times?.hold, last.ids.upperBound + 1 == id {
+                together[together.count - 1].ids = last.ids.lowerBound...id
+            } else {
+                together.append((times?.hold, id...id))
+            }
+        }
+        for (hold, ids) in together {
+            try outbox.add(
+                .detections, first: ids.lowerBound, last: ids.upperBound, hold: hold, createdNanoseconds: created)
+        }
+    }
+
+    private func insert(_ entry: LedgerEntry, _ database: Database, _ outbox: OutboxWriter) throws {
+        try database.cachedStatement(
+            sql: """
+                INSERT OR IGNORE INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns,
+                    duration_ns, frames, bytes, noted_ns)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
+            entry.startNanoseconds, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
+        ])
+        guard outbox.plan.sinks[.coverage] != nil, database.changesCount > 0 else { return }
+        let id = database.lastInsertedRowID
+        let hold = try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
+        try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
     }
 
     private func touch(_ id: String, _ seen: Int64, _ remoteAddress: String, _ database: Database) throws {
@@ -131,7 +181,7 @@ extension StoreChange {
     ) throws {
         try database.execute(
             sql: """
-                UPDATE recordings SET start_ns = start_ns + ?,
+                UPDATE recordings SET start_ns = start_ns + ?, settled = 1,
                     time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
                 WHERE session_id = ? AND run = ?
                 """, arguments: [nanoseconds, timeQuality, sessionID, run])

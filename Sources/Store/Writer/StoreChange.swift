@@ -4,13 +4,39 @@ public enum StoreChange: Sendable {
     case closeSession(SessionClose)
     case openRecording(RecordingRecord)
     case closeRecording(RecordingClose)
+    /// The sound comes faster than real time, so its times are not what they seemed; they are settled later.
+    case inferTimes(recording: String)
     /// The row stays, so that the name is never given again and coverage adds up.
     case deleteRecording(name: String, reason: String, atNanoseconds: Int64)
     /// Moves a run's recordings, detections and ledger lines in time.
     case shiftRun(sessionID: String, run: Int, byNanoseconds: Int64, timeQuality: String?)
-    case analysed(recording: String, state: String, windows: Int, error: String?)
+    case analysed(recording: String, state: String, windows: Int, error: String?, atNanoseconds: Int64)
     case detections([DetectionRecord])
     case privacy(recording: String, addNanoseconds: Int64)
     case ledger(LedgerEntry)
     case touchListener(id: String, seenNanoseconds: Int64, remoteAddress: String)
+    /// What became of deliveries, by their numbers.
+    case delivered([Int64: DeliveryOutcome], atNanoseconds: Int64)
+    /// Drops deliveries for which there is no room; the ledger says so.
+    case shed([Int64], reason: String, atNanoseconds: Int64)
+    /// Gives refused deliveries another chance: all, one sink's, or these.
+    case requeue(sink: String?, ids: [Int64]?)
+    /// The clock is set, or was waited for long enough: what it held may go.
+    case clockIsTrusted
+    case multipart(MultipartUpload)
+    case multipartEnded(deliveryID: Int64)
+}
+
+extension StoreChange {
+    /// Whether a sink may have something to do after it.
+    var mayMakeDeliveries: Bool {
+        switch self {
+        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .ledger, .delivered, .requeue,
+            .clockIsTrusted:
+            true
+        case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .multipart,
+            .multipartEnded:
+            false
+        }
+    }
 }

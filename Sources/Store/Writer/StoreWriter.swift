@@ -33,13 +33,21 @@ final class StoreWriter: @unchecked Sendable {
     private let database: any DatabaseWriter
     private let interval: Duration
     private let longestQueue: Int
+    private let plan: DeliveryPlan
+    /// Called after each group that may have made deliveries.
+    private let ring: @Sendable () -> Void
     private let state = Mutex(State())
     private let condition = NSCondition()
 
-    init(database: any DatabaseWriter, commitIntervalMilliseconds: Int, longestQueue: Int) {
+    init(
+        database: any DatabaseWriter, commitIntervalMilliseconds: Int, longestQueue: Int, plan: DeliveryPlan,
+        ring: @escaping @Sendable () -> Void
+    ) {
         self.database = database
         interval = .milliseconds(commitIntervalMilliseconds)
         self.longestQueue = longestQueue
+        self.plan = plan
+        self.ring = ring
         let thread = Thread { [self] in work() }
         thread.name = "store-writer"
         thread.start()
@@ -151,6 +159,7 @@ final class StoreWriter: @unchecked Sendable {
             state.lastCommit = .now
             state.statistics.note(seconds: elapsed, changes: changes)
         }
+        if plan != .nothing, group.contains(where: { $0.changes.contains(where: \.mayMakeDeliveries) }) { ring() }
         var waiting: [Job] = []
         for (job, result) in zip(group, results) {
             if case .failure(let error) = result, error.code == .diskFull, job.isPatient {
@@ -168,7 +177,7 @@ final class StoreWriter: @unchecked Sendable {
             try database.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
                     for job in group {
-                        for change in job.changes { try change.apply(database) }
+                        for change in job.changes { try change.apply(database, plan: plan) }
                     }
                     return .commit
                 }
@@ -202,7 +211,7 @@ final class StoreWriter: @unchecked Sendable {
         do {
             try database.inSavepoint {
                 do {
-                    for change in job.changes { try change.apply(database) }
+                    for change in job.changes { try change.apply(database, plan: plan) }
                 } catch {
                     cause = error
                     throw error

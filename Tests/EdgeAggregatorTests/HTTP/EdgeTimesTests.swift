@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func namesAreUniqueAndNeverLieAboutTheFuture() {
-        let names = RecordingNames { $0 == "a_20251121T012744Z-2.wav" }
+        let names = RecordingNames(isTaken: { $0 == "a_20251121T012744Z-2.wav" }, latestSecond: { _ in nil })
         let second: Int64 = 1_763_688_464_000_000_000
         let name = { (start: Int64) in
             names.name(for: "a", startNanoseconds: start, nowNanoseconds: second, fileExtension: "wav")
@@ -36,5 +36,19 @@ import Testing
         // An hour ahead of the clock.
         #expect(name(second + 3_600_000_000_000) == "a_20251121T012744Z-4.wav")
         #expect(name(second - 1) == "a_20251121T012743Z.wav")
+    }
+
+    @Test func asksForTakenNamesOnlyWhereOneCanBe() {
+        // A box that had recorded up to 01:27:44 before it started again.
+        let names = RecordingNames(
+            isTaken: { $0.contains("T012744Z") && !$0.hasSuffix("-2.wav") }, latestSecond: { _ in "20251121T012744Z" })
+        let second: Int64 = 1_763_688_464_000_000_000
+        let name = { (start: Int64) in
+            names.name(for: "a", startNanoseconds: start, nowNanoseconds: .max, fileExtension: "wav")
+        }
+        #expect(name(second) == "a_20251121T012744Z-2.wav")
+        #expect(name(second + 20_000_000_000) == "a_20251121T012804Z.wav")
+        #expect(name(second + 20_000_000_000) == "a_20251121T012804Z-2.wav")
+        #expect(name(second - 1_000_000_000) == "a_20251121T012743Z.wav")
     }
 }

@@ -1,0 +1,65 @@
+import Logging
+import Sensors
+import ServiceLifecycle
+import Store
+import Uplink
+
+/// The sinks that are set, and their workers.
+struct DeliveryHouse: Sendable {
+    let workers: [SinkWorker]
+    private let transport: CurlTransport?
+
+    var statuses: [SinkStatus] { workers.map(\.status) }
+
+    /// What is to be delivered where, known before the store is opened.
+    static func plan(_ settings: Settings, isClockHeld: Bool) -> DeliveryPlan {
+        var sinks: [DeliveryKind: [String]] = [:]
+        if settings.deliveries.influx != nil {
+            sinks[.detections, default: []].append("influx")
+            sinks[.coverage, default: []].append("influx")
+            if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
+        }
+        return DeliveryPlan(
+            sinks: sinks, holdsUnsynchronised: isClockHeld,
+            sendsOnlyDetected: settings.recordings.keep == .detections)
+    }
+
+    init(settings: Settings, store: Store, time: any TimeSource, logger: Logger) throws {
+        let deliveries = settings.deliveries
+        guard let influx = deliveries.influx else {
+            workers = []
+            transport = nil
+            return
+        }
+        let transport = try CurlTransport()
+        self.transport = transport
+        var sinks: [any Sink] = []
+        sinks.append(
+            InfluxSink(
+                configuration: influx,
+                points: InfluxPoints(aggregator: settings.box.uuid, tables: deliveries.influxTables), remote: nil,
+                store: store, transport: transport))
+        workers = sinks.map {
+            SinkWorker(sink: $0, store: store, time: time, policy: deliveries.retry, logger: logger)
+        }
+    }
+
+    /// What runs beside reception for the sinks; the outbox is kept within its bounds also when no sink is set any more.
+    func services(_ settings: Settings, house: ReceptionHouse) -> [any Service] {
+        let deliveries = settings.deliveries
+        let day = 86_400e9
+        let caps = OutboxCaps(
+            limits: OutboxCaps.Limits(
+                ageNanoseconds: Int64(deliveries.mostAgeDays * day), rows: deliveries.mostRows,
+                recordingAgeNanoseconds: Int64(deliveries.mostRecordingAgeDays * day),
+                recordingBytes: Int64(deliveries.mostRecordingBytes)),
+            store: house.store, time: house.time, interval: .seconds(30), logger: house.logger)
+        let clock = ClockWatch(
+            store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
+        return workers + [caps, clock]
+    }
+
+    func stop() {
+        transport?.stop()
+    }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Logging
+import Sensors
+import ServiceLifecycle
+import Store
+
+/// Keeps the outbox within its bounds: what is too old or too much is given up, the least important first, and the
+/// ledger says so.
+struct OutboxCaps: Service {
+    struct Limits: Sendable {
+        /// Of everything but recordings; 0 for no limit.
+        var ageNanoseconds: Int64
+        var rows: Int
+        /// Of recordings; 0 for no limit.
+        var recordingAgeNanoseconds: Int64
+        /// Of recordings; 0 for no limit.
+        var recordingBytes: Int64
+    }
+
+    let limits: Limits
+    let store: Store
+    let time: any TimeSource
+    let interval: Duration
+    let logger: Logger
+
+    /// Given up in one transaction.
+    static let batch = 500
+
+    func run() async throws {
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            do {
+                try await pass()
+            } catch {
+                logger.error("The outbox could not be kept within its bounds", metadata: ["error": "\(error)"])
+            }
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: interval) }
+        }
+    }
+
+    func pass() async throws(StoreError) {
+        let now = time.now()
+        for kind in DeliveryKind.allCases.reversed() {
+            let age = kind == .recording ? limits.recordingAgeNanoseconds : limits.ageNanoseconds
+            // A clock that is not set cannot say what is old.
+            guard age > 0, now.isSynchronised else { continue }
+            try await shed(
+                try await store.oldestDeliveries(kind: kind, before: now.utcNanoseconds - age, limit: Self.batch),
+                reason: "waited too long", now)
+        }
+        if limits.recordingBytes > 0 {
+            try await shed(
+                try await store.recordingDeliveries(beyondBytes: limits.recordingBytes, limit: Self.batch),
+                reason: "over upload_max_waiting_bytes", now)
+        }
+        var excess = try await store.deliveryCount() - limits.rows
+        for kind in DeliveryKind.allCases.reversed() where excess > 0 {
+            let ids = try await store.oldestDeliveries(kind: kind, before: .max, limit: min(excess, 100 * Self.batch))
+            for start in stride(from: 0, to: ids.count, by: Self.batch) {
+                try await shed(
+                    Array(ids[start..<min(ids.count, start + Self.batch)]), reason: "over delivery_max_rows", now)
+            }
+            excess -= ids.count
+        }
+    }
+
+    private func shed(_ ids: [Int64], reason: String, _ now: TimeStamp) async throws(StoreError) {
+        guard !ids.isEmpty else { return }
+        logger.warning("Deliveries are given up", metadata: ["count": "\(ids.count)", "reason": "\(reason)"])
+        try await store.commit([.shed(ids, reason: reason, atNanoseconds: now.utcNanoseconds)])
+    }
+}

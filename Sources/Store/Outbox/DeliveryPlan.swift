@@ -1,0 +1,45 @@
+/// What a delivery carries. Its raw value stands in the database.
+public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
+    /// Detections, one row of the outbox for those that were made together.
+    case detections
+    /// A gap, a loss or a filled stretch of the ledger.
+    case coverage
+    /// That a recording was analysed, as the former system told it.
+    case analysis
+    /// That a recording was uploaded, as the former system told it.
+    case upload
+    /// A recording's file.
+    case recording
+
+    /// 0 goes first. What is shed when the box has no room is shed from the other end.
+    public var rank: Int {
+        switch self {
+        case .detections: 0
+        case .coverage: 1
+        case .analysis: 2
+        case .upload: 3
+        case .recording: 4
+        }
+    }
+}
+
+/// Which sinks want what. The store writes their deliveries in the same transaction as the facts.
+public struct DeliveryPlan: Sendable, Equatable {
+    /// Names of sinks by what they are sent.
+    public var sinks: [DeliveryKind: [String]]
+    /// Whether facts stamped by a clock that was not set wait until ``StoreChange/clockIsTrusted``.
+    public var holdsUnsynchronised: Bool
+
+    /// Whether files without a detection stay here, because they are not kept at all.
+    public var sendsOnlyDetected: Bool
+
+    public init(
+        sinks: [DeliveryKind: [String]] = [:], holdsUnsynchronised: Bool = false, sendsOnlyDetected: Bool = false
+    ) {
+        self.sinks = sinks
+        self.sendsOnlyDetected = sendsOnlyDetected
+        self.holdsUnsynchronised = holdsUnsynchronised
+    }
+
+    public static let nothing = DeliveryPlan()
+}

@@ -1,0 +1,78 @@
+public import GRDB
+
+/// A row of the outbox: something that a sink is to be sent. It refers to facts by their numbers, and is gone when it
+/// is done.
+public struct DeliveryRecord: Sendable, Hashable, Codable, FetchableRecord {
+    public enum State: String, Sendable, Codable, CaseIterable {
+        case waiting
+        /// Until the times that it carries are settled.
+        case held
+        /// Set aside: the far end will never take it as it is.
+        case refused
+    }
+
+    public let id: Int64
+    public let sink: String
+    public let kind: DeliveryKind
+    /// Numbers of the facts, both inclusive.
+    public let firstID: Int64
+    public let lastID: Int64
+    public let state: State
+    public let attempts: Int
+    /// UTC.
+    public let createdNanoseconds: Int64
+    /// UTC; not before then.
+    public let nextNanoseconds: Int64
+    /// Of the last attempt, in words.
+    public let error: String?
+    public let bytes: Int64
+
+    enum CodingKeys: String, CodingKey {
+        case id, sink, kind, state, attempts, error, bytes
+        case firstID = "first_id"
+        case lastID = "last_id"
+        case createdNanoseconds = "created_ns"
+        case nextNanoseconds = "next_ns"
+    }
+
+    public var facts: Int64 { lastID - firstID + 1 }
+}
+
+/// What became of a delivery.
+public enum DeliveryOutcome: Sendable, Hashable {
+    /// The far end has it.
+    case done
+    /// It could not be sent; the reason may go away.
+    case failed(reason: String, nextNanoseconds: Int64)
+    /// The far end will not take these of its facts, and has the others.
+    case refused([Int64: String])
+    /// The fact is gone: there is nothing to send. The ledger says why.
+    case void(reason: String)
+}
+
+/// What waits for one sink, by kind.
+public struct DeliveryBacklog: Sendable, Hashable, Codable, FetchableRecord {
+    public let sink: String
+    public let kind: DeliveryKind
+    public let state: DeliveryRecord.State
+    public let deliveries: Int64
+    public let facts: Int64
+    public let bytes: Int64
+    /// Of the oldest; UTC.
+    public let oldestNanoseconds: Int64
+
+    enum CodingKeys: String, CodingKey {
+        case sink, kind, state, deliveries, facts, bytes
+        case oldestNanoseconds = "oldest_ns"
+    }
+}
+
+/// What a sink has been sent since the beginning.
+public struct DeliveryTotal: Sendable, Hashable, Codable, FetchableRecord {
+    public let sink: String
+    public let kind: DeliveryKind
+    /// Facts.
+    public let done: Int64
+    public let refused: Int64
+    public let shed: Int64
+}

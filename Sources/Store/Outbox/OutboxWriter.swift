@@ -1,0 +1,247 @@
+import GRDB
+
+/// Writes the outbox, always inside the transaction of the fact.
+struct OutboxWriter {
+    let plan: DeliveryPlan
+    let database: Database
+
+    /// What is known of the times of a recording.
+    struct Times {
+        let startNanoseconds: Int64
+        let timeQuality: String
+        /// Why they are not settled yet; nil when they are.
+        let hold: String?
+    }
+
+    /// A run that came faster than real time is moved when it ends (see `shiftRun`), and what a clock that was not set
+    /// has stamped is corrected when it is: neither may leave the box before.
+    private func times(_ row: Row) -> Times {
+        let quality: String = row["time_quality"]
+        let sessionID: String? = row["session_id"]
+        let isSettled: Bool = row["settled"] || (row["is_session_closed"] ?? true)
+        var hold: String?
+        if quality == "unsynchronised" {
+            hold = plan.holdsUnsynchronised ? Self.clockHold : nil
+        } else if quality == "inferred", !isSettled, let sessionID {
+            hold = Self.runHold(sessionID, row["run"])
+        }
+        return Times(startNanoseconds: row["start_ns"], timeQuality: quality, hold: hold)
+    }
+
+    private static let timesColumns = """
+        start_ns, time_quality, session_id, run, settled,
+            (SELECT closed_ns IS NOT NULL FROM sessions WHERE id = session_id) AS is_session_closed
+        """
+
+    func times(ofRecording name: String) throws -> Times? {
+        try Row.fetchOne(
+            database.cachedStatement(sql: "SELECT \(Self.timesColumns) FROM recordings WHERE name = ?"),
+            arguments: [name]
+        ).map(times)
+    }
+
+    /// By the last recording of a run; nil when it has none.
+    func times(sessionID: String?, run: Int?) throws -> Times? {
+        guard let sessionID, let run else { return nil }
+        return try Row.fetchOne(
+            database.cachedStatement(
+                sql: """
+                    SELECT \(Self.timesColumns) FROM recordings WHERE session_id = ? AND run = ?
+                    ORDER BY run_offset_frames DESC LIMIT 1
+                    """), arguments: [sessionID, run]
+        ).map(times)
+    }
+
+    static let clockHold = "clock"
+
+    static func runHold(_ sessionID: String, _ run: Int) -> String { "\(sessionID)#\(run)" }
+
+    func add(
+        _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, createdNanoseconds: Int64, bytes: Int64 = 0
+    ) throws {
+        guard let sinks = plan.sinks[kind] else { return }
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT OR IGNORE INTO deliveries (sink, kind, rank, first_id, last_id, state, hold, created_ns, bytes)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        for sink in sinks {
+            try statement.execute(arguments: [
+                sink, kind.rawValue, kind.rank, first, last, hold == nil ? "waiting" : "held", hold,
+                createdNanoseconds, bytes,
+            ])
+        }
+    }
+
+    /// A recording that has ended and is analysed, or never will be: its file and the news of it can go.
+    func addRecording(name: String, atNanoseconds: Int64) throws {
+        guard plan.sinks[.recording] != nil || plan.sinks[.analysis] != nil else { return }
+        let row = try Row.fetchOne(
+            database.cachedStatement(
+                sql: """
+                    SELECT id, bytes, state, analysis, \(Self.timesColumns)
+                    FROM recordings WHERE name = ? AND closed_ns IS NOT NULL AND analysis <> 'pending'
+                    """), arguments: [name])
+        guard let row else { return }
+        let hold = times(row).hold
+        let id: Int64 = row["id"]
+        if row["analysis"] == "done" {
+            try add(.analysis, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds)
+        }
+        if row["state"] == "closed", try !plan.sendsOnlyDetected || hasDetections(name) {
+            try add(.recording, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds, bytes: row["bytes"])
+        }
+    }
+
+    private func hasDetections(_ recording: String) throws -> Bool {
+        try Bool.fetchOne(
+            database.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM detections WHERE recording_name = ?)"),
+            arguments: [recording]) ?? false
+    }
+
+    // MARK: - Releasing
+
+    func releaseRun(sessionID: String, run: Int) throws {
+        try database.cachedStatement(
+            sql: "UPDATE deliveries SET state = 'waiting', hold = NULL WHERE hold = ? AND state = 'held'"
+        ).execute(arguments: [Self.runHold(sessionID, run)])
+    }
+
+    func releaseSession(_ sessionID: String) throws {
+        // `$` follows `#`.
+        try database.cachedStatement(
+            sql: "UPDATE deliveries SET state = 'waiting', hold = NULL WHERE hold >= ? AND hold < ? AND state = 'held'"
+        ).execute(arguments: ["\(sessionID)#", "\(sessionID)$"])
+    }
+
+    func releaseClock() throws {
+        try database.execute(
+            sql: "UPDATE deliveries SET state = 'waiting', hold = NULL WHERE hold = ? AND state = 'held'",
+            arguments: [Self.clockHold])
+    }
+
+    // MARK: - Outcomes
+
+    func settle(_ outcomes: [Int64: DeliveryOutcome], atNanoseconds: Int64) throws {
+        var counts: [CountKey: Count] = [:]
+        for (id, outcome) in outcomes {
+            guard
+                let row = try DeliveryRecord.fetchOne(
+                    database.cachedStatement(sql: "SELECT * FROM deliveries WHERE id = ?"), arguments: [id])
+            else { continue }
+            let key = CountKey(sink: row.sink, kind: row.kind)
+            switch outcome {
+            case .done:
+                counts[key, default: Count()].done += row.facts
+                try remove(id)
+                if row.kind == .recording {
+                    // The former system told of each upload; the news is a delivery of its own.
+                    try add(
+                        .upload, first: row.firstID, last: row.firstID, hold: nil, createdNanoseconds: atNanoseconds)
+                    try database.cachedStatement(
+                        sql: "UPDATE recordings SET uploaded_ns = ifnull(uploaded_ns, ?) WHERE id = ?"
+                    ).execute(arguments: [atNanoseconds, row.firstID])
+                }
+            case .void(let reason):
+                counts[key, default: Count()].shed += row.facts
+                try remove(id)
+                try note(row, shedFor: reason, atNanoseconds)
+            case .failed(let reason, let next):
+                try database.cachedStatement(
+                    sql: "UPDATE deliveries SET attempts = attempts + 1, next_ns = ?, error = ? WHERE id = ?"
+                ).execute(arguments: [next, reason, id])
+            case .refused(let facts):
+                let refused = facts.filter { (row.firstID...row.lastID).contains($0.key) }
+                counts[key, default: Count()].done += row.facts - Int64(refused.count)
+                counts[key, default: Count()].refused += Int64(refused.count)
+                try remove(id)
+                for (fact, reason) in refused.sorted(by: { $0.key < $1.key }) {
+                    try database.cachedStatement(
+                        sql: """
+                            INSERT OR REPLACE INTO deliveries (sink, kind, rank, first_id, last_id, state, attempts,
+                                created_ns, error, bytes)
+                            VALUES (?, ?, ?, ?, ?, 'refused', ?, ?, ?, ?)
+                            """
+                    ).execute(arguments: [
+                        row.sink, row.kind.rawValue, row.kind.rank, fact, fact, row.attempts + 1,
+                        row.createdNanoseconds, reason, row.facts == 1 ? row.bytes : 0,
+                    ])
+                }
+            }
+        }
+        for (key, count) in counts { try total(key, count) }
+    }
+
+    /// Gives refused deliveries another chance.
+    func requeue(sink: String?, ids: [Int64]?) throws {
+        let condition = ids.map { " AND id IN (\($0.map(String.init).joined(separator: ",")))" } ?? ""
+        let kinds = try Row.fetchAll(
+            database,
+            sql: """
+                SELECT sink, kind, sum(last_id - first_id + 1) AS facts FROM deliveries
+                WHERE state = 'refused' AND (? IS NULL OR sink = ?)\(condition) GROUP BY sink, kind
+                """, arguments: [sink, sink])
+        for row in kinds {
+            guard let kind = DeliveryKind(rawValue: row["kind"]) else { continue }
+            try total(CountKey(sink: row["sink"], kind: kind), Count(refused: -(row["facts"] as Int64)))
+        }
+        try database.execute(
+            sql: """
+                UPDATE deliveries SET state = 'waiting', next_ns = 0, error = NULL
+                WHERE state = 'refused' AND (? IS NULL OR sink = ?)\(condition)
+                """, arguments: [sink, sink])
+    }
+
+    /// A recording that goes takes the deliveries of its file with it.
+    func shedRecording(name: String, reason: String, atNanoseconds: Int64) throws {
+        let ids = try Int64.fetchAll(
+            database.cachedStatement(
+                sql: """
+                    SELECT id FROM deliveries
+                    WHERE kind = 'recording' AND first_id = (SELECT id FROM recordings WHERE name = ?)
+                    """), arguments: [name])
+        if !ids.isEmpty { try shed(ids, reason: reason, atNanoseconds: atNanoseconds) }
+    }
+
+    /// Drops deliveries, with a line in the ledger for each.
+    func shed(_ ids: [Int64], reason: String, atNanoseconds: Int64) throws {
+        try settle(Dictionary(uniqueKeysWithValues: ids.map { ($0, .void(reason: reason)) }), atNanoseconds: atNanoseconds)
+    }
+
+    private func remove(_ id: Int64) throws {
+        try database.cachedStatement(sql: "DELETE FROM deliveries WHERE id = ?").execute(arguments: [id])
+    }
+
+    private func note(_ row: DeliveryRecord, shedFor reason: String, _ now: Int64) throws {
+        try database.cachedStatement(
+            sql: """
+                INSERT OR IGNORE INTO ledger (listener_id, kind, reason, start_ns, duration_ns, frames, bytes, noted_ns)
+                VALUES ('', 'shed', ?, ?, 0, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            "\(row.sink) \(row.kind.rawValue) \(row.firstID)-\(row.lastID): \(reason)", row.createdNanoseconds, row.facts,
+            row.bytes, now,
+        ])
+    }
+
+    private struct CountKey: Hashable {
+        let sink: String
+        let kind: DeliveryKind
+    }
+
+    private struct Count {
+        var done: Int64 = 0
+        var refused: Int64 = 0
+        var shed: Int64 = 0
+    }
+
+    private func total(_ key: CountKey, _ count: Count) throws {
+        try database.cachedStatement(
+            sql: """
+                INSERT INTO delivery_totals (sink, kind, done, refused, shed) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (sink, kind) DO UPDATE SET done = done + excluded.done,
+                    refused = refused + excluded.refused, shed = shed + excluded.shed
+                """
+        ).execute(arguments: [key.sink, key.kind.rawValue, count.done, count.refused, count.shed])
+    }
+}

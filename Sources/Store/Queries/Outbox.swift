@@ -1,0 +1,206 @@
+import GRDB
+
+/// Which deliveries are asked for. Nil means any.
+public struct DeliveryFilter: Sendable {
+    public var sink: String?
+    public var kind: DeliveryKind?
+    public var state: DeliveryRecord.State?
+    /// Rows with a larger id than this.
+    public var afterID: Int64?
+    /// 1...1000.
+    public var limit = 100
+
+    public init() {}
+}
+
+/// A detection and what it was made with.
+public struct DetectionFact: Sendable, Hashable {
+    public let detection: DetectionRecord
+    public let model: String
+    public let modelSHA256: String
+}
+
+extension Store {
+    /// What a sink is to be sent now, the most important first, then the oldest.
+    public func dueDeliveries(
+        sink: String, kinds: [DeliveryKind], nowNanoseconds: Int64, limit: Int
+    ) async throws(StoreError) -> [DeliveryRecord] {
+        try await read { database in
+            let marks = kinds.map { _ in "?" }.joined(separator: ",")
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT * FROM deliveries WHERE sink = ? AND state = 'waiting' AND next_ns <= ? AND kind IN (\(marks))
+                    ORDER BY rank, id LIMIT ?
+                    """)
+            let arguments: StatementArguments = [sink, nowNanoseconds]
+            return try DeliveryRecord.fetchAll(
+                statement, arguments: arguments + StatementArguments(kinds.map(\.rawValue)) + [limit])
+        }
+    }
+
+    /// When the next of a sink's waiting deliveries is due; nil when none waits.
+    public func nextDueNanoseconds(sink: String) async throws(StoreError) -> Int64? {
+        try await read { database in
+            try Int64.fetchOne(
+                database, sql: "SELECT min(next_ns) FROM deliveries WHERE sink = ? AND state = 'waiting'",
+                arguments: [sink])
+        }
+    }
+
+    public func deliveries(_ filter: DeliveryFilter) async throws(StoreError) -> [DeliveryRecord] {
+        try await read { database in
+            var clauses = Clauses()
+            clauses.add("sink = ?", filter.sink)
+            clauses.add("kind = ?", filter.kind?.rawValue)
+            clauses.add("state = ?", filter.state?.rawValue)
+            clauses.add("id > ?", filter.afterID)
+            return try DeliveryRecord.fetchAll(
+                database, sql: "SELECT * FROM deliveries\(clauses.sql) ORDER BY id LIMIT ?",
+                arguments: clauses.arguments + [filter.limit])
+        }
+    }
+
+    public func backlog() async throws(StoreError) -> [DeliveryBacklog] {
+        try await read { database in
+            try DeliveryBacklog.fetchAll(
+                database,
+                sql: """
+                    SELECT sink, kind, state, count(*) AS deliveries, sum(last_id - first_id + 1) AS facts,
+                        sum(bytes) AS bytes, min(created_ns) AS oldest_ns
+                    FROM deliveries GROUP BY sink, kind, state ORDER BY sink, min(rank), state
+                    """)
+        }
+    }
+
+    public func deliveryTotals() async throws(StoreError) -> [DeliveryTotal] {
+        try await read { try DeliveryTotal.fetchAll($0, sql: "SELECT * FROM delivery_totals ORDER BY sink, kind") }
+    }
+
+    // MARK: - For the outbox's bounds
+
+    /// The oldest deliveries of a kind made before a time, in whatever state.
+    public func oldestDeliveries(kind: DeliveryKind, before: Int64, limit: Int) async throws(StoreError) -> [Int64] {
+        try await read { database in
+            try Int64.fetchAll(
+                database, sql: "SELECT id FROM deliveries WHERE kind = ? AND created_ns < ? ORDER BY id LIMIT ?",
+                arguments: [kind.rawValue, before, limit])
+        }
+    }
+
+    /// The oldest recordings' deliveries, without which the others take no more than so many bytes.
+    public func recordingDeliveries(beyondBytes bytes: Int64, limit: Int) async throws(StoreError) -> [Int64] {
+        try await read { database in
+            try Int64.fetchAll(
+                database,
+                sql: """
+                    SELECT id FROM (
+                        SELECT id, sum(bytes) OVER (ORDER BY id DESC) AS newer FROM deliveries WHERE kind = 'recording')
+                    WHERE newer > ? ORDER BY id LIMIT ?
+                    """, arguments: [bytes, limit])
+        }
+    }
+
+    public func deliveryCount() async throws(StoreError) -> Int {
+        try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM deliveries") ?? 0 }
+    }
+
+    public func hasClockHeldDeliveries() async throws(StoreError) -> Bool {
+        try await read { database in
+            try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM deliveries WHERE hold = ?)",
+                arguments: [OutboxWriter.clockHold]) ?? false
+        }
+    }
+
+    // MARK: - The facts that deliveries refer to
+
+    public func detectionFacts(firstID: Int64, lastID: Int64) async throws(StoreError) -> [DetectionFact] {
+        try await read { database in
+            try Self.detectionFacts(database, [(firstID, lastID)])
+        }
+    }
+
+    /// The detections of many deliveries, in their order.
+    public func detectionFacts(of deliveries: [DeliveryRecord]) async throws(StoreError) -> [DetectionFact] {
+        let ranges = deliveries.map { ($0.firstID, $0.lastID) }
+        return try await read { try Self.detectionFacts($0, ranges) }
+    }
+
+    private static func detectionFacts(_ database: Database, _ ranges: [(Int64, Int64)]) throws -> [DetectionFact] {
+        var models: [Int64: (name: String, hash: String)] = [:]
+        for row in try Row.fetchAll(database, sql: "SELECT id, name, model_sha256 FROM models") {
+            models[row[0]] = (row[1], row[2])
+        }
+        let statement = try database.cachedStatement(
+            sql: """
+                SELECT id, listener_id, recording_name, session_id, run, start_ns, end_ns, offset_seconds,
+                    scientific_name, common_name, label, confidence, model_id, time_quality
+                FROM detections WHERE id BETWEEN ? AND ? ORDER BY id
+                """)
+        var facts: [DetectionFact] = []
+        for (first, last) in merged(ranges) {
+            let rows = try Row.fetchCursor(statement, arguments: [first, last])
+            while let row = try rows.next() {
+                var detection = DetectionRecord(
+                    listenerID: row[1], recordingName: row[2], startNanoseconds: row[5], endNanoseconds: row[6],
+                    offsetSeconds: row[7], scientificName: row[8], commonName: row[9], label: row[10],
+                    confidence: row[11], modelID: row[12], timeQuality: row[13], sessionID: row[3], run: row[4])
+                detection.id = row[0]
+                let model = models[detection.modelID]
+                facts.append(
+                    DetectionFact(detection: detection, model: model?.name ?? "", modelSHA256: model?.hash ?? ""))
+            }
+        }
+        return facts
+    }
+
+    /// Joins ranges that follow each other, so that a long backlog is read in few queries.
+    private static func merged(_ ranges: [(Int64, Int64)]) -> [(Int64, Int64)] {
+        var merged: [(Int64, Int64)] = []
+        for range in ranges {
+            if let last = merged.last, last.1 + 1 == range.0 {
+                merged[merged.count - 1].1 = range.1
+            } else {
+                merged.append(range)
+            }
+        }
+        return merged
+    }
+
+    public func recording(id: Int64) async throws(StoreError) -> RecordingRecord? {
+        try await read {
+            try RecordingRecord.fetchOne(
+                $0.cachedStatement(sql: "SELECT * FROM recordings WHERE id = ?"), arguments: [id])
+        }
+    }
+
+    public func ledgerEntry(id: Int64) async throws(StoreError) -> LedgerEntry? {
+        try await read {
+            try LedgerEntry.fetchOne($0.cachedStatement(sql: "SELECT * FROM ledger WHERE id = ?"), arguments: [id])
+        }
+    }
+
+    public func detections(ofRecording name: String) async throws(StoreError) -> [DetectionRecord] {
+        try await read {
+            try DetectionRecord.fetchAll(
+                $0, sql: "SELECT * FROM detections WHERE recording_name = ? ORDER BY start_ns, confidence DESC, id",
+                arguments: [name])
+        }
+    }
+
+    public func multipartUpload(deliveryID: Int64) async throws(StoreError) -> MultipartUpload? {
+        try await read {
+            try MultipartUpload.fetchOne(
+                $0, sql: "SELECT * FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])
+        }
+    }
+
+    /// Uploads whose delivery is gone, to be given up at the far end.
+    public func abandonedMultipartUploads() async throws(StoreError) -> [MultipartUpload] {
+        try await read {
+            try MultipartUpload.fetchAll(
+                $0,
+                sql: "SELECT * FROM multipart_uploads WHERE delivery_id NOT IN (SELECT id FROM deliveries) LIMIT 100")
+        }
+    }
+}

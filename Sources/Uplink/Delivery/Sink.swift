@@ -1,0 +1,65 @@
+public import Store
+
+/// A far end: turns deliveries into what it understands, and tells what became of them.
+public protocol Sink: Sendable {
+    /// As it stands in the outbox.
+    var name: String { get }
+    var limits: SinkLimits { get }
+    /// Sends what deliveries refer to. Called by several tasks at once; cancelled at shutdown.
+    func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport
+    /// Why nothing may be sent now, although the far end may be well; nil when all may. Asked before each fetch.
+    func pauseReason() -> String?
+}
+
+extension Sink {
+    public func pauseReason() -> String? { nil }
+}
+
+public struct SinkLimits: Sendable {
+    /// Of the outbox, read at once for one call of ``Sink/deliver(_:)``.
+    public var deliveries: Int
+    /// Facts that they refer to.
+    public var facts: Int
+    /// Calls at a time.
+    public var concurrency: Int
+    public var kinds: [DeliveryKind]
+
+    public init(deliveries: Int, facts: Int, concurrency: Int, kinds: [DeliveryKind]) {
+        self.deliveries = deliveries
+        self.facts = facts
+        self.concurrency = concurrency
+        self.kinds = kinds
+    }
+}
+
+/// What one call of a sink came to.
+public struct SinkReport: Sendable {
+    public enum FarEnd: Sendable, Equatable {
+        case well
+        /// Nothing of this call got through, for a reason that will go away: wait.
+        case unavailable(reason: String, retryAfterSeconds: Int?)
+        /// It does not let us in. Somebody must mend the settings or the far end; nothing is dropped.
+        case unauthorised(reason: String)
+    }
+
+    /// Deliveries that are not mentioned stay as they are.
+    public var outcomes: [Int64: SinkOutcome]
+    public var farEnd: FarEnd
+    public var bytes: Int64
+
+    public init(outcomes: [Int64: SinkOutcome] = [:], farEnd: FarEnd = .well, bytes: Int64 = 0) {
+        self.outcomes = outcomes
+        self.farEnd = farEnd
+        self.bytes = bytes
+    }
+}
+
+public enum SinkOutcome: Sendable, Equatable {
+    case done
+    /// This one could not be sent now.
+    case failed(reason: String)
+    /// The far end will not take these facts, for its reason.
+    case refused([Int64: String])
+    /// There is nothing to send any more.
+    case void(reason: String)
+}

@@ -1,0 +1,119 @@
+public import Store
+
+/// Turns facts into points. A point's identity (table, tags and time) is made from the fact alone, so one that is sent
+/// twice is the same point.
+///
+/// `analysis` and `uploads` keep the tag set of the former system, one point a recording, since a table's tags are fixed
+/// by its first write. Their tags name each file, so they grow a series for each; `detections` does not.
+public struct InfluxPoints: Sendable {
+    public struct Tables: Sendable, Hashable {
+        /// Empty: not written.
+        public var analysis = "analysis"
+        /// Empty: not written.
+        public var uploads = "uploads"
+        public var detections = "detections"
+        public var coverage = "coverage"
+
+        public init() {}
+    }
+
+    public let aggregator: String
+    public let tables: Tables
+
+    public init(aggregator: String, tables: Tables) {
+        self.aggregator = aggregator
+        self.tables = tables
+    }
+
+    public func detection(_ fact: DetectionFact, to lines: inout LineProtocol) -> Bool {
+        let detection = fact.detection
+        let model = fact.modelSHA256.isEmpty ? fact.model : "\(fact.model)@\(fact.modelSHA256.prefix(8))"
+        return lines.add(
+            tables.detections,
+            tags: [
+                ("aggregator_uuid", aggregator), ("listener_id", detection.listenerID), ("model", model),
+                ("species", detection.scientificName),
+            ],
+            fields: [
+                ("common_name", .text(detection.commonName)), ("confidence", .number(detection.confidence)),
+                ("duration_sec", .number(Double(detection.endNanoseconds - detection.startNanoseconds) / 1e9)),
+                ("offset_sec", .number(detection.offsetSeconds)), ("recording", .text(detection.recordingName)),
+                ("time_quality", .text(detection.timeQuality)),
+            ], nanoseconds: detection.startNanoseconds)
+    }
+
+    public func coverage(_ entry: LedgerEntry, to lines: inout LineProtocol) -> Bool {
+        lines.add(
+            tables.coverage,
+            tags: [
+                ("aggregator_uuid", aggregator), ("kind", entry.kind), ("listener_id", entry.listenerID),
+                ("reason", entry.kind == "shed" ? "no room" : entry.reason),
+            ],
+            fields: [
+                ("bytes", .integer(entry.bytes)), ("detail", .text(entry.reason)),
+                ("duration_sec", .number(Double(entry.durationNanoseconds) / 1e9)), ("frames", .integer(entry.frames)),
+                ("recording", .text(entry.recordingName ?? "")),
+            ], nanoseconds: entry.startNanoseconds)
+    }
+
+    /// That a recording was analysed, with all that was found, as the former system told it.
+    public func analysis(
+        _ recording: RecordingRecord, detections: [DetectionRecord], to lines: inout LineProtocol
+    ) -> Bool {
+        lines.add(
+            tables.analysis,
+            tags: [
+                ("aggregator_uuid", aggregator),
+                ("duration_sec", PythonText.number(Double(recording.durationNanoseconds / 1_000_000) / 1e3)),
+                ("filename", recording.name), ("listener_id", recording.listenerID),
+                ("recorded_timestamp", Self.recordedTimestamp(recording)),
+            ],
+            fields: [
+                (
+                    "analyzed_timestamp",
+                    .text(
+                        UTCText.microseconds(
+                            recording.analysedNanoseconds ?? recording.closedNanoseconds ?? recording.startNanoseconds))
+                ),
+                ("detections", .text(Self.json(detections))),
+            ], nanoseconds: recording.startNanoseconds)
+    }
+
+    /// That a recording's file is at the far end, as the former system told it.
+    public func upload(_ recording: RecordingRecord, remote: String, to lines: inout LineProtocol) -> Bool {
+        lines.add(
+            tables.uploads,
+            tags: [
+                ("aggregator_uuid", aggregator), ("filename", recording.name), ("listener_id", recording.listenerID),
+                ("recorded_timestamp", Self.recordedTimestamp(recording)),
+            ],
+            fields: [
+                ("remote", .text(remote)),
+                (
+                    "uploaded_timestamp",
+                    .text(UTCText.microseconds(recording.uploadedNanoseconds ?? recording.startNanoseconds))
+                ),
+            ], nanoseconds: recording.startNanoseconds)
+    }
+
+    /// The stamp in the file's name: `20261121T012744Z`.
+    private static func recordedTimestamp(_ recording: RecordingRecord) -> String {
+        let stem = recording.name.split(separator: ".").dropLast().joined(separator: ".")
+        let stamp = stem.split(separator: "_").last.map { $0.prefix(16) } ?? ""
+        return stamp.hasSuffix("Z") && stamp.count == 16 ? String(stamp) : UTCText.basic(recording.startNanoseconds)
+    }
+
+    /// The array of detections as the former system's `json.dumps` wrote it; times in seconds from the file's start.
+    private static func json(_ detections: [DetectionRecord]) -> String {
+        let items = detections.map { detection in
+            let duration = Double(detection.endNanoseconds - detection.startNanoseconds) / 1e9
+            return "{\"common_name\": \(PythonText.json(detection.commonName)), "
+                + "\"scientific_name\": \(PythonText.json(detection.scientificName)), "
+                + "\"start_time\": \(PythonText.number(detection.offsetSeconds)), "
+                + "\"end_time\": \(PythonText.number(detection.offsetSeconds + duration)), "
+                + "\"confidence\": \(PythonText.number(detection.confidence)), "
+                + "\"label\": \(PythonText.json(detection.label))}"
+        }
+        return "[\(items.joined(separator: ", "))]"
+    }
+}

@@ -1,0 +1,230 @@
+import Foundation
+public import Store
+
+/// InfluxDB 3, by its own API (`/api/v3/write_lp`) or the older one (`/api/v2/write`).
+public struct InfluxSink: Sink {
+    public enum API: String, Sendable, CaseIterable {
+        case v3, v2
+    }
+
+    public struct Configuration: Sendable {
+        /// Such as `http://influx.example:8181`.
+        public var url: String
+        public var token = ""
+        public var api = API.v3
+        /// The database (v3) or bucket (v2).
+        public var database = "recordings"
+        /// v2 only; may be empty.
+        public var organisation = ""
+        public var transport = TransportOptions()
+
+        public init(url: String) {
+            self.url = url
+        }
+    }
+
+    /// Of one request. The server takes 10,485,760 bytes, compressed and not alike.
+    static let mostLines = 10_000
+    static let mostBytes = 8_000_000
+
+    public let name = "influx"
+    public let limits: SinkLimits
+    private let configuration: Configuration
+    private let points: InfluxPoints
+    /// Where files go, for the news of an upload; nil without an S3 sink.
+    private let remote: (@Sendable (RecordingRecord) -> String)?
+    private let store: Store
+    private let transport: CurlTransport
+
+    public init(
+        configuration: Configuration, points: InfluxPoints, remote: (@Sendable (RecordingRecord) -> String)?,
+        store: Store, transport: CurlTransport
+    ) {
+        self.configuration = configuration
+        self.points = points
+        self.remote = remote
+        self.store = store
+        self.transport = transport
+        var kinds: [DeliveryKind] = [.detections, .coverage]
+        if !points.tables.analysis.isEmpty { kinds.append(.analysis) }
+        if !points.tables.uploads.isEmpty { kinds.append(.upload) }
+        limits = SinkLimits(deliveries: Self.mostLines, facts: Self.mostLines, concurrency: 4, kinds: kinds)
+    }
+
+    /// A line, and the fact that it was made from.
+    private struct Origin {
+        let delivery: Int64
+        let fact: Int64
+    }
+
+    private struct Batch {
+        var lines = LineProtocol()
+        var origins: [Origin] = []
+        /// Where each line begins.
+        var starts: [Int] = []
+    }
+
+    public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
+        var report = SinkReport()
+        var refused: [Int64: [Int64: String]] = [:]
+        var unsent: Set<Int64> = []
+        do {
+            for batch in try await batches(deliveries, &report) {
+                let result = await send(batch)
+                report.bytes += result.bytes
+                for (index, reason) in result.refused {
+                    refused[batch.origins[index].delivery, default: [:]][batch.origins[index].fact] = reason
+                }
+                if result.farEnd != .well {
+                    report.farEnd = result.farEnd
+                    unsent.formUnion(batch.origins.map(\.delivery))
+                    break
+                }
+            }
+        } catch {
+            return SinkReport(farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
+        }
+        if report.farEnd != .well {
+            // What comes after the batch that failed was not sent either. Repeats of the rest are invisible.
+            return SinkReport(
+                outcomes: report.outcomes.filter { !unsent.contains($0.key) }, farEnd: report.farEnd, bytes: report.bytes)
+        }
+        for delivery in deliveries where report.outcomes[delivery.id] == nil {
+            report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
+        }
+        return report
+    }
+
+    // MARK: - Lines
+
+    /// The lines of deliveries, cut into requests. What has no fact any more is put into the report.
+    private func batches(_ deliveries: [DeliveryRecord], _ report: inout SinkReport) async throws(StoreError) -> [Batch] {
+        var batches: [Batch] = []
+        var batch = Batch()
+        func cut() {
+            guard batch.origins.count >= Self.mostLines || batch.lines.bytes.count >= Self.mostBytes - 200_000 else {
+                return
+            }
+            batches.append(batch)
+            batch = Batch()
+        }
+        let detections = deliveries.filter { $0.kind == .detections }
+        let owners = detections.sorted { $0.firstID < $1.firstID }
+        var owner = 0
+        for fact in try await store.detectionFacts(of: owners) {
+            let id = fact.detection.id ?? 0
+            while owner < owners.count, id > owners[owner].lastID { owner += 1 }
+            guard owner < owners.count else { break }
+            batch.starts.append(batch.lines.bytes.count)
+            if points.detection(fact, to: &batch.lines) {
+                batch.origins.append(Origin(delivery: owners[owner].id, fact: id))
+            } else {
+                batch.starts.removeLast()
+            }
+            cut()
+        }
+        for delivery in deliveries where delivery.kind != .detections {
+            batch.starts.append(batch.lines.bytes.count)
+            if try await add(delivery, to: &batch.lines) {
+                batch.origins.append(Origin(delivery: delivery.id, fact: delivery.firstID))
+            } else {
+                batch.starts.removeLast()
+                report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
+            }
+            cut()
+        }
+        if !batch.origins.isEmpty { batches.append(batch) }
+        return batches
+    }
+
+    private func add(_ delivery: DeliveryRecord, to lines: inout LineProtocol) async throws(StoreError) -> Bool {
+        switch delivery.kind {
+        case .detections:
+            return false
+        case .coverage:
+            guard let entry = try await store.ledgerEntry(id: delivery.firstID) else { return false }
+            return points.coverage(entry, to: &lines)
+        case .analysis:
+            guard let recording = try await store.recording(id: delivery.firstID) else { return false }
+            let detections = try await store.detections(ofRecording: recording.name)
+            return points.analysis(recording, detections: detections, to: &lines)
+        case .upload:
+            guard let recording = try await store.recording(id: delivery.firstID) else { return false }
+            return points.upload(recording, remote: remote?(recording) ?? "", to: &lines)
+        case .recording:
+            return false
+        }
+    }
+
+    // MARK: - Requests
+
+    private struct Result {
+        /// By the line's place in the batch.
+        var refused: [Int: String] = [:]
+        var farEnd = SinkReport.FarEnd.well
+        var bytes: Int64 = 0
+    }
+
+    /// Sends a batch; where the server blames the lines without saying which, halves are tried until it is known.
+    private func send(_ batch: Batch) async -> Result {
+        var result = Result()
+        var ranges = [0..<batch.origins.count]
+        while let range = ranges.popLast() {
+            let end = range.upperBound < batch.starts.count ? batch.starts[range.upperBound] : batch.lines.bytes.count
+            let lines = Array(batch.lines.bytes[batch.starts[range.lowerBound]..<end])
+            let answer: InfluxAnswer
+            do throws(TransportError) {
+                let request = request(lines)
+                result.bytes += request.body.count
+                answer = InfluxAnswer(try await transport.perform(request), lines: range.count)
+            } catch {
+                result.farEnd = .unavailable(reason: error.reason, retryAfterSeconds: nil)
+                return result
+            }
+            switch answer {
+            case .stored: continue
+            case .partial(let refused):
+                for (number, reason) in refused { result.refused[range.lowerBound + number - 1] = reason }
+            case .refused(let reason), .tooLarge(let reason):
+                guard range.count > 1 else {
+                    result.refused[range.lowerBound] = reason
+                    continue
+                }
+                let middle = range.lowerBound + range.count / 2
+                ranges.append(middle..<range.upperBound)
+                ranges.append(range.lowerBound..<middle)
+            case .unauthorised(let reason):
+                result.farEnd = .unauthorised(reason: reason)
+                return result
+            case .unavailable(let reason, let retryAfter):
+                result.farEnd = .unavailable(reason: reason, retryAfterSeconds: retryAfter)
+                return result
+            }
+        }
+        return result
+    }
+
+    private func request(_ lines: [UInt8]) -> OutgoingRequest {
+        let base = configuration.url.hasSuffix("/") ? String(configuration.url.dropLast()) : configuration.url
+        var headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Encoding", "gzip")]
+        let url: String
+        switch configuration.api {
+        case .v3:
+            url =
+                "\(base)/api/v3/write_lp?db=\(Self.encode(configuration.database))&precision=nanosecond"
+                + "&accept_partial=true&no_sync=false"
+            if !configuration.token.isEmpty { headers.append(("Authorization", "Bearer \(configuration.token)")) }
+        case .v2:
+            url =
+                "\(base)/api/v2/write?org=\(Self.encode(configuration.organisation))"
+                + "&bucket=\(Self.encode(configuration.database))&precision=ns"
+            if !configuration.token.isEmpty { headers.append(("Authorization", "Token \(configuration.token)")) }
+        }
+        return OutgoingRequest(
+            "POST", url, headers: headers, body: .bytes(Gzip.compress(lines)), options: configuration.transport)
+    }
+
+    private static func encode(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(CharacterSet(charactersIn: "-._~"))) ?? text
+    }
+}

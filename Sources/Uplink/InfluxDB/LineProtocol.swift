@@ -1,0 +1,88 @@
+/// Writes InfluxDB's line protocol.
+///
+/// Source: docs.influxdata.com, "Line protocol", special characters: measurements escape comma and space, tag keys, tag
+/// values and field keys comma, equals sign and space, string fields quote and backslash. A tag cannot hold a line
+/// break; one is written as a space, and a backslash as a slash.
+public struct LineProtocol: Sendable {
+    public enum Value: Sendable, Hashable {
+        case text(String)
+        case integer(Int64)
+        /// NaN and infinity have no form: such a field is left out.
+        case number(Double)
+        case bool(Bool)
+    }
+
+    public private(set) var bytes: [UInt8] = []
+
+    public init() {}
+
+    /// Adds one point. Tags are written in the order given, empty ones left out.
+    ///
+    /// - Returns: false, and adds nothing, when no field is left.
+    @discardableResult
+    public mutating func add(
+        _ table: String, tags: [(String, String)], fields: [(String, Value)], nanoseconds: Int64
+    ) -> Bool {
+        let start = bytes.count
+        escape(table, Self.measurement)
+        for (key, value) in tags where !value.isEmpty {
+            bytes.append(UInt8(ascii: ","))
+            escape(key, Self.key)
+            bytes.append(UInt8(ascii: "="))
+            escape(value, Self.key)
+        }
+        var isFirst = true
+        for (key, value) in fields {
+            if case .number(let number) = value, !number.isFinite { continue }
+            bytes.append(isFirst ? UInt8(ascii: " ") : UInt8(ascii: ","))
+            isFirst = false
+            escape(key, Self.key)
+            bytes.append(UInt8(ascii: "="))
+            add(value)
+        }
+        guard !isFirst else {
+            bytes.removeSubrange(start...)
+            return false
+        }
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(contentsOf: String(nanoseconds).utf8)
+        bytes.append(UInt8(ascii: "\n"))
+        return true
+    }
+
+    private mutating func add(_ value: Value) {
+        switch value {
+        case .text(let text):
+            bytes.append(UInt8(ascii: "\""))
+            for byte in text.utf8 {
+                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte)
+            }
+            bytes.append(UInt8(ascii: "\""))
+        case .integer(let integer):
+            bytes.append(contentsOf: "\(integer)i".utf8)
+        case .number(let number):
+            bytes.append(contentsOf: "\(number)".utf8)
+        case .bool(let bool):
+            bytes.append(contentsOf: (bool ? "true" : "false").utf8)
+        }
+    }
+
+    private static let measurement: [UInt8] = Array(", ".utf8)
+    private static let key: [UInt8] = Array(",= ".utf8)
+
+    private mutating func escape(_ text: String, _ special: [UInt8]) {
+        for byte in text.utf8 {
+            switch byte {
+            case 0x0A, 0x0D:
+                bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: " ")])
+            case UInt8(ascii: "\\"):
+                // Servers differ in what a backslash before another escape means: there is none to differ about.
+                bytes.append(UInt8(ascii: "/"))
+            default:
+                if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte)
+            }
+        }
+    }
+}

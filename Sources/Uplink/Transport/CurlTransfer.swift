@@ -1,0 +1,198 @@
+import CCurl
+import Foundation
+
+/// One exchange, while libcurl has it. Used by the transport's thread alone, but for its making.
+final class CurlTransfer: @unchecked Sendable {
+    typealias Completion = @Sendable (Result<OutgoingAnswer, TransportError>) -> Void
+
+    let number: UInt64
+    let handle: UnsafeMutableRawPointer
+    private let request: OutgoingRequest
+    private let completion: Completion
+    private var list: UnsafeMutablePointer<curl_slist>?
+    private var answer: [UInt8] = []
+    private var headers: [String: String] = [:]
+    private var isOverlong = false
+    private var sent: Int64 = 0
+    private var descriptor: Int32 = -1
+    private var readError: Int32 = 0
+    private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+
+    /// Nil when libcurl has no memory.
+    init?(number: UInt64, request: OutgoingRequest, completion: @escaping Completion) {
+        guard let handle = curl_easy_init() else { return nil }
+        self.number = number
+        self.handle = handle
+        self.request = request
+        self.completion = completion
+        errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    }
+
+    deinit {
+        curl_easy_cleanup(handle)
+        curl_slist_free_all(list)
+        if descriptor >= 0 { close(descriptor) }
+        errorText.deallocate()
+    }
+
+    /// Tells libcurl everything. What is wrong with the request is thrown.
+    func prepare() throws(TransportError) {
+        let options = request.options
+        edge_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
+        edge_curl_set_pointer(handle, CURLOPT_PRIVATE, Unmanaged.passUnretained(self).toOpaque())
+        edge_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
+        guard edge_curl_set_text(handle, CURLOPT_URL, request.url) == CURLE_OK else {
+            throw TransportError(.badRequest, "`\(request.url)` is not an address")
+        }
+        edge_curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+        edge_curl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        edge_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, options.connectTimeoutSeconds)
+        edge_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
+        edge_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, options.stallTimeoutSeconds)
+        edge_curl_set_long(handle, CURLOPT_TIMEOUT, options.totalTimeoutSeconds)
+        edge_curl_set_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+        edge_curl_set_long(handle, CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)
+        if !options.certificateFile.isEmpty {
+            edge_curl_set_text(handle, CURLOPT_CAINFO, options.certificateFile)
+        }
+        if !options.proxy.isEmpty { edge_curl_set_text(handle, CURLOPT_PROXY, options.proxy) }
+        if options.mostBytesPerSecond > 0 {
+            edge_curl_set_offset(handle, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(options.mostBytesPerSecond))
+        }
+        try setBody()
+        // `Expect: 100-continue` costs a round trip, and some servers a second.
+        var fields = ["Expect:"]
+        for (name, value) in request.headers { fields.append(value.isEmpty ? "\(name);" : "\(name): \(value)") }
+        for field in fields {
+            guard !field.contains(where: { $0 == "\r" || $0 == "\n" || $0 == "\r\n" }) else {
+                throw TransportError(.badRequest, "a header holds a line break")
+            }
+            list = curl_slist_append(list, field)
+        }
+        edge_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
+        setCallbacks()
+    }
+
+    private func setBody() throws(TransportError) {
+        switch request.body {
+        case .none:
+            if request.method == "HEAD" { edge_curl_set_long(handle, CURLOPT_NOBODY, 1) }
+        case .bytes, .file:
+            edge_curl_set_long(handle, CURLOPT_UPLOAD, 1)
+            edge_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(request.body.count))
+        }
+        if case .file(let path, _, _) = request.body {
+            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                throw TransportError(.badRequest, "\(path) cannot be read: \(String(cString: strerror(errno)))")
+            }
+        }
+        if request.method != "HEAD" { edge_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method) }
+    }
+
+    private func setCallbacks() {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        edge_curl_set_bytes_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+                .receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
+        }
+        edge_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+        edge_curl_set_bytes_function(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+                .receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            return size * count
+        }
+        edge_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+        edge_curl_set_bytes_function(handle, CURLOPT_READFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+                .send(UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+        }
+        edge_curl_set_pointer(handle, CURLOPT_READDATA, context)
+        edge_curl_set_seek_function(handle) { context, offset, origin in
+            guard let context, origin == SEEK_SET else { return Int32(CURL_SEEKFUNC_CANTSEEK) }
+            Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().sent = Int64(offset)
+            return Int32(CURL_SEEKFUNC_OK)
+        }
+        edge_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+    }
+
+    // MARK: - While it goes on
+
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let room = CurlTransport.mostAnswerBytes - answer.count
+        if bytes.count > room { isOverlong = true }
+        answer.append(contentsOf: bytes.prefix(max(0, room)))
+        // The rest is read and dropped, so that the connection can be used again.
+        return bytes.count
+    }
+
+    private func receiveHeader(_ bytes: UnsafeRawBufferPointer) {
+        let line = String(decoding: bytes, as: UTF8.self)
+        if line.hasPrefix("HTTP/") {
+            // A new answer begins: `100 Continue` and a proxy's greeting come before the one that counts.
+            headers = [:]
+            return
+        }
+        guard headers.count < 200, let colon = line.firstIndex(of: ":") else { return }
+        let name = line[..<colon].lowercased()
+        headers[name] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    private func send(_ room: UnsafeMutableRawBufferPointer) -> Int {
+        let wanted = min(room.count, Int(clamping: request.body.count - sent))
+        guard wanted > 0 else { return 0 }
+        switch request.body {
+        case .none: return 0
+        case .bytes(let bytes):
+            let start = Int(sent)
+            bytes.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + wanted)])) }
+            sent += Int64(wanted)
+            return wanted
+        case .file(_, let offset, _):
+            let count = pread(descriptor, room.baseAddress, wanted, off_t(offset + sent))
+            guard count > 0 else {
+                readError = count < 0 ? errno : EIO
+                return Int(CURL_READFUNC_ABORT)
+            }
+            sent += Int64(count)
+            return count
+        }
+    }
+
+    // MARK: - The end
+
+    func finish(_ code: CURLcode) {
+        guard code == CURLE_OK else {
+            completion(.failure(error(code)))
+            return
+        }
+        completion(
+            .success(OutgoingAnswer(status: edge_curl_response_code(handle), headers: headers, body: answer)))
+    }
+
+    func fail(_ error: TransportError) {
+        completion(.failure(error))
+    }
+
+    private func error(_ code: CURLcode) -> TransportError {
+        if readError != 0, case .file(let path, _, _) = request.body {
+            return TransportError(.badRequest, "\(path) cannot be read: \(String(cString: strerror(readError)))")
+        }
+        let detail = String(cString: errorText)
+        let text = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        let kind: TransportError.Code =
+            switch code {
+            case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .nameNotFound
+            case CURLE_COULDNT_CONNECT: .connectionFailed
+            case CURLE_OPERATION_TIMEDOUT: .timeout
+            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
+                .tls
+            case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
+            default: .cut
+            }
+        return TransportError(kind, "\(text) (\(request.url))")
+    }
+}

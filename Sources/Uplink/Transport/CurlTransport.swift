@@ -1,0 +1,140 @@
+import CCurl
+import Foundation
+import Synchronization
+
+/// Every outgoing HTTP request: libcurl's multi interface on a thread of its own.
+///
+/// Connections are kept and shared. TLS is always verified. Cancelling the task ends its transfer.
+public final class CurlTransport: Sendable {
+    /// Of an answer's body; the rest is read and dropped.
+    public static let mostAnswerBytes = 1 << 20
+
+    private enum Command: Sendable {
+        case add(CurlTransfer)
+        case cancel(UInt64)
+        case stop
+    }
+
+    private struct State {
+        var commands: [Command] = []
+        var next: UInt64 = 0
+        var isStopped = false
+    }
+
+    private let state = Mutex(State())
+    // Only `curl_multi_wakeup` is called from other threads, which libcurl allows.
+    private nonisolated(unsafe) let multi: UnsafeMutableRawPointer
+
+    /// - Parameter connectionsPerHost: 1...64.
+    public init(connectionsPerHost: Int = 8) throws(TransportError) {
+        // Once a process; libcurl counts the calls itself.
+        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        guard let multi = curl_multi_init() else { throw TransportError(.closed, "libcurl could not be started") }
+        self.multi = multi
+        edge_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connectionsPerHost)
+        let thread = Thread { [self] in work() }
+        thread.name = "curl"
+        thread.start()
+    }
+
+    /// Sends a request and returns the answer, whatever its status.
+    public func perform(_ request: OutgoingRequest) async throws(TransportError) -> OutgoingAnswer {
+        let number = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        let result: Result<OutgoingAnswer, TransportError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                guard
+                    let transfer = CurlTransfer(
+                        number: number, request: request, completion: { continuation.resume(returning: $0) })
+                else {
+                    continuation.resume(returning: .failure(TransportError(.closed, "libcurl has no memory")))
+                    return
+                }
+                if !post(.add(transfer)) { transfer.fail(TransportError(.closed, "the transport has ended")) }
+                if Task.isCancelled { _ = post(.cancel(number)) }
+            }
+        } onCancel: {
+            _ = post(.cancel(number))
+        }
+        return try result.get()
+    }
+
+    /// Ends every transfer, and the thread.
+    public func stop() {
+        _ = post(.stop)
+    }
+
+    private func post(_ command: Command) -> Bool {
+        let isTaken = state.withLock { state in
+            guard !state.isStopped else { return false }
+            state.commands.append(command)
+            if case .stop = command { state.isStopped = true }
+            return true
+        }
+        if isTaken { curl_multi_wakeup(multi) }
+        return isTaken
+    }
+
+    // MARK: - The thread
+
+    private func work() {
+        var transfers: [UInt64: CurlTransfer] = [:]
+        var isRunning = true
+        while isRunning {
+            let commands = state.withLock { state in
+                defer { state.commands = [] }
+                return state.commands
+            }
+            for command in commands {
+                switch command {
+                case .add(let transfer): add(transfer, &transfers)
+                case .cancel(let number):
+                    end(number, &transfers)?.fail(TransportError(.cancelled, "the request was called off"))
+                case .stop: isRunning = false
+                }
+            }
+            var running: Int32 = 0
+            curl_multi_perform(multi, &running)
+            takeFinished(&transfers)
+            if isRunning { curl_multi_poll(multi, nil, 0, 1000, nil) }
+        }
+        for number in Array(transfers.keys) {
+            end(number, &transfers)?.fail(TransportError(.closed, "the transport has ended"))
+        }
+        curl_multi_cleanup(multi)
+    }
+
+    private func add(_ transfer: CurlTransfer, _ transfers: inout [UInt64: CurlTransfer]) {
+        do throws(TransportError) {
+            try transfer.prepare()
+        } catch {
+            transfer.fail(error)
+            return
+        }
+        guard curl_multi_add_handle(multi, transfer.handle) == CURLM_OK else {
+            transfer.fail(TransportError(.closed, "libcurl took no more transfers"))
+            return
+        }
+        transfers[transfer.number] = transfer
+    }
+
+    private func end(_ number: UInt64, _ transfers: inout [UInt64: CurlTransfer]) -> CurlTransfer? {
+        guard let transfer = transfers.removeValue(forKey: number) else { return nil }
+        curl_multi_remove_handle(multi, transfer.handle)
+        return transfer
+    }
+
+    private func takeFinished(_ transfers: inout [UInt64: CurlTransfer]) {
+        var rest: Int32 = 0
+        while let message = curl_multi_info_read(multi, &rest) {
+            guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle,
+                let context = edge_curl_private(handle)
+            else { continue }
+            let code = message.pointee.data.result
+            let number = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().number
+            end(number, &transfers)?.finish(code)
+        }
+    }
+}
