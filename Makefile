@@ -4,10 +4,11 @@ SHELL := /bin/bash
 BASE_DIR ?= ./var
 MODELS_DIR ?= $(BASE_DIR)/models
 SAMPLES_DIR ?= $(BASE_DIR)/samples
+TEST_SERVERS ?= $(BASE_DIR)/test-servers
 SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
 RELEASE = .build/release/edge-aggregator
 
-.PHONY: help run build setup test lint format fuzz test-faults test-threads bench docs clean
+.PHONY: help run build setup setup-tests test lint format fuzz test-faults test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -23,14 +24,17 @@ setup:
 	@scripts/setup.sh
 	@scripts/fetch-models.sh $(MODELS_DIR) $(SAMPLES_DIR)
 
+setup-tests: setup
+	@scripts/fetch-test-servers.sh $(TEST_SERVERS)
+
 build: setup
 	swift build -c release --product edge-aggregator
 
 run: build
 	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(RELEASE) run --sample $(SAMPLE)
 
-test: setup
-	EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" swift test
+test: setup-tests
+	EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" swift test
 
 lint:
 	@scripts/lint.sh
@@ -41,12 +45,12 @@ format:
 fuzz:
 	Tests/Fuzz/run.sh
 
-test-faults: setup
-	EDGE_KILLS=200 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
-		swift test --filter 'KillTests|FullDiskTests'
+test-faults: setup-tests
+	EDGE_KILLS=200 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" \
+		swift test --filter 'KillTests|FullDiskTests|DeliveryTests'
 
 test-threads: setup
-	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" \
+	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" \
 		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests'
 
 bench: setup

@@ -90,7 +90,8 @@ let package = Package(
 let isForThreadSanitizer = Context.environment["EDGE_THREAD_SANITIZER"] == "1"
 if isForThreadSanitizer {
     package.targets.append(.target(name: "SanitizerMutex", path: "Sources/System/SanitizerMutex"))
-    for target in package.targets where ["AudioDSP", "Sensors", "Store", "Uplink", "EdgeAggregator"].contains(target.name) {
+    for target in package.targets
+    where ["AudioDSP", "Sensors", "Store", "Uplink", "EdgeAggregator"].contains(target.name) {
         target.dependencies.append("SanitizerMutex")
         target.swiftSettings = [.define("EDGE_THREAD_SANITIZER")]
     }

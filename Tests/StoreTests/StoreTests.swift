@@ -106,7 +106,7 @@ import Testing
                 .openRecording(recording("r1")), close("r1", seconds: 20),
                 .detections([try detection(store, start: 103)]),
                 ledger("gap", "frames missing", start: 120, seconds: 5),
-                .analysed(recording: "r1", state: "done", windows: 7, error: nil),
+                .analysed(recording: "r1", state: "done", windows: 7, error: nil, atNanoseconds: 0),
                 .closeSession(
                     SessionClose(id: "a/boot/1", closedNanoseconds: 2, reason: "end of body", framesReceived: 9)),
             ]

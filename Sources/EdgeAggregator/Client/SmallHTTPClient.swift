@@ -12,11 +12,12 @@ enum SmallHTTPClient {
     private static let mostBytes = 16 << 20
 
     enum Method: String {
-        case GET, POST
+        case get = "GET"
+        case post = "POST"
     }
 
     /// The body of a 200 answer.
-    static func ask(_ url: String, method: Method = .GET, bearer: String) async throws -> String {
+    static func ask(_ url: String, method: Method = .get, bearer: String) async throws -> String {
         guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host
         else {
             throw Failure(description: "\(url) is not an http address")
@@ -36,7 +37,7 @@ enum SmallHTTPClient {
             var head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: target)
             head.headers = ["Host": "\(host):\(port)", "Connection": "close"]
             if !bearer.isEmpty { head.headers.add(name: "Authorization", value: "Bearer \(bearer)") }
-            if method == .POST { head.headers.add(name: "Content-Length", value: "0") }
+            if method == .post { head.headers.add(name: "Content-Length", value: "0") }
             try await outbound.write(contentsOf: [.head(head), .end(nil)])
             var status = HTTPResponseStatus.ok
             var body = ""

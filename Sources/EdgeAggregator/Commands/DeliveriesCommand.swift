@@ -4,7 +4,8 @@ import Foundation
 /// `edge-aggregator deliveries`: what waits to be sent, and what was refused.
 struct DeliveriesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "deliveries", abstract: "Show what waits for the far ends, and give refused deliveries another chance.",
+        commandName: "deliveries",
+        abstract: "Show what waits for the far ends, and give refused deliveries another chance.",
         discussion: ExitCodes.help)
 
     @OptionGroup var options: SettingsOptions
@@ -32,7 +33,7 @@ struct DeliveriesCommand: AsyncParsableCommand {
         let settings = try options.load()
         if requeue {
             let query = [sink.map { "sink=\($0)" }, id.map { "id=\($0)" }].compactMap { $0 }.joined(separator: "&")
-            print(try await daemon.ask("/api/v1/deliveries/requeue?\(query)", settings, method: .POST))
+            print(try await daemon.ask("/api/v1/deliveries/requeue?\(query)", settings, method: .post))
             return
         }
         var query = "limit=\(limit)"
@@ -70,7 +71,7 @@ struct DaemonOptions: ParsableArguments {
         return url ?? address ?? "http://127.0.0.1:8000"
     }
 
-    func ask(_ path: String, _ settings: Settings, method: SmallHTTPClient.Method = .GET) async throws -> String {
+    func ask(_ path: String, _ settings: Settings, method: SmallHTTPClient.Method = .get) async throws -> String {
         let base = base(settings)
         do {
             return try await SmallHTTPClient.ask("\(base)\(path)", method: method, bearer: settings.box.apiToken)

@@ -41,7 +41,7 @@ struct StatusCommand: AsyncParsableCommand {
                     : "off"),
             "disk       \(Dashboard.bytes(status.disk.freeBytes)) free of \(Dashboard.bytes(status.disk.totalBytes)), "
                 + "\(status.disk.recordings) recordings of \(Dashboard.bytes(status.disk.recordingBytes))"
-                + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT")
+                + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT"),
         ]
         for sink in status.sinks { lines.append("sink       \(sink.text)") }
         lines.append("loss, last 24 hours:")

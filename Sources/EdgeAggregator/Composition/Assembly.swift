@@ -25,7 +25,8 @@ extension Routes {
         storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
-            boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage, analysisMetrics: analysis, started: started)
+            boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage,
+            analysisMetrics: analysis, started: started)
         let refusals = RefusalHold(
             seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
         self.init(
@@ -38,7 +39,8 @@ extension Routes {
             recordings: RecordingResources(
                 house: house, isPrivacyOn: settings.analysis.isOn && settings.analysis.privacyThreshold < 1),
             detections: DetectionResources(store: house.store),
-            deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time), events: EventResource(events: house.events),
+            deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
+            events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
             metrics: MetricsCollector(snapshot: snapshot, refusals: refusals), snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,

@@ -86,7 +86,8 @@ struct Daemon {
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
         routes = Routes(
-            settings: settings, house: house, gate: gate, deliveries: deliveries, storage: storageMetrics, analysis: analysisMetrics,
+            settings: settings, house: house, gate: gate, deliveries: deliveries, storage: storageMetrics,
+            analysis: analysisMetrics,
             started: time.now())
     }
 

@@ -35,6 +35,7 @@ struct Dashboard: Sendable {
         \(listenerTable(listeners))
         \(detectionTable(detections))
         \(lossTable(status))
+        \(sinkTable(status))
         </main>
         <footer>Version \(status.version), up \(Self.span(status.uptimeSeconds)) · <a href="/api/v1/status">status</a> ·
         <a href="/api/v1/detections?format=csv">detections as CSV</a> · <a href="/metrics">metrics</a> ·
@@ -106,6 +107,19 @@ struct Dashboard: Sendable {
                     Self.span(loss.gapSeconds), Self.span(loss.lossSeconds),
                 ]
             }, empty: "Nothing has been heard yet.")
+    }
+
+    private func sinkTable(_ status: StatusSnapshot.Status) -> String {
+        HTML.table(
+            "Far ends", ["Sink", "State", "Delivered", "Waiting", "Refused"],
+            status.sinks.map { sink in
+                let isWell = sink.state == "flowing"
+                return [
+                    HTML.text(sink.name),
+                    "<b class=\"\(isWell ? "good" : "bad")\">\(HTML.text(sink.state))</b> \(HTML.text(sink.reason ?? ""))",
+                    "\(sink.factsDone)", "\(sink.facts(.waiting) + sink.facts(.held))", "\(sink.facts(.refused))",
+                ]
+            }, empty: "No sink is set: everything stays on this box.")
     }
 
     static func bytes(_ count: Int64) -> String {

@@ -19,6 +19,12 @@ struct DeliveryHouse: Sendable {
             sinks[.coverage, default: []].append("influx")
             if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
         }
+        if settings.deliveries.s3 != nil {
+            sinks[.recording, default: []].append("s3")
+            if settings.deliveries.influx != nil, !settings.deliveries.influxTables.uploads.isEmpty {
+                sinks[.upload, default: []].append("influx")
+            }
+        }
         return DeliveryPlan(
             sinks: sinks, holdsUnsynchronised: isClockHeld,
             sendsOnlyDetected: settings.recordings.keep == .detections)
@@ -26,7 +32,8 @@ struct DeliveryHouse: Sendable {
 
     init(settings: Settings, store: Store, time: any TimeSource, logger: Logger) throws {
         let deliveries = settings.deliveries
-        guard let influx = deliveries.influx else {
+        let uuid = settings.box.uuid
+        guard deliveries.influx != nil || deliveries.s3 != nil else {
             workers = []
             transport = nil
             return
@@ -34,11 +41,20 @@ struct DeliveryHouse: Sendable {
         let transport = try CurlTransport()
         self.transport = transport
         var sinks: [any Sink] = []
-        sinks.append(
-            InfluxSink(
-                configuration: influx,
-                points: InfluxPoints(aggregator: settings.box.uuid, tables: deliveries.influxTables), remote: nil,
-                store: store, transport: transport))
+        if let influx = deliveries.influx {
+            let remotePrefix = deliveries.remotePrefix
+            sinks.append(
+                InfluxSink(
+                    configuration: influx, points: InfluxPoints(aggregator: uuid, tables: deliveries.influxTables),
+                    remote: { S3Sink.key($0, prefix: remotePrefix, aggregator: uuid) }, store: store,
+                    transport: transport))
+        }
+        if let s3 = deliveries.s3 {
+            sinks.append(
+                S3Sink(
+                    configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
+                    window: deliveries.uploadWindow, store: store, time: time, transport: transport))
+        }
         workers = sinks.map {
             SinkWorker(sink: $0, store: store, time: time, policy: deliveries.retry, logger: logger)
         }

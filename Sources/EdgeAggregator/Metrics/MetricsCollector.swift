@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 import Sensors
 import Store
+import Uplink
 
 /// Makes the page of `/metrics`: the names of the former system with their meaning put right, and ours.
 struct MetricsCollector: Sendable {
@@ -21,34 +22,52 @@ struct MetricsCollector: Sendable {
     func page() async throws -> String {
         let status = try await snapshot.take()
         var page = MetricsPage()
-        addFormer(&page, status)
+        addFormer(&page, status, try await snapshot.house.store.deliveryTotals())
         addReception(&page, status)
         addAnalysis(&page, status)
         addStorage(&page, status)
+        addDeliveries(&page, status)
         addListeners(&page)
         addProcess(&page)
         return page.text
     }
 
     /// The former exporter counted failures and dead letters as processed; here a job counts once it has succeeded.
-    private func addFormer(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
-        let waiting = Double(status.queues.backlogRecordings)
-        page.single("analyze_queue_length", "gauge", "Recordings that wait for analysis.", waiting)
-        page.single("upload_queue_length", "gauge", "Recordings that wait to be delivered.", 0)
-        page.single("publish_analysis_queue_length", "gauge", "Analyses that wait to be delivered.", 0)
-        page.single("publish_upload_queue_length", "gauge", "Reports of deliveries that wait to be delivered.", 0)
+    private func addFormer(_ page: inout MetricsPage, _ status: StatusSnapshot.Status, _ totals: [DeliveryTotal]) {
+        page.single(
+            "analyze_queue_length", "gauge", "Recordings that wait for analysis.",
+            Double(status.queues.backlogRecordings))
+        func waiting(_ kinds: [DeliveryKind]) -> Double {
+            let names = kinds.map(\.rawValue)
+            return Double(
+                status.sinks.flatMap(\.waiting).filter { names.contains($0.kind) && $0.state != "refused" }
+                    .reduce(0) { $0 + $1.deliveries })
+        }
+        page.single("upload_queue_length", "gauge", "Recordings that wait to be delivered.", waiting([.recording]))
+        page.single(
+            "publish_analysis_queue_length", "gauge", "Analyses and detections that wait to be delivered.",
+            waiting([.analysis, .detections]))
+        page.single(
+            "publish_upload_queue_length", "gauge", "Reports of deliveries that wait to be delivered.",
+            waiting([.upload]))
+        // Since the beginning, so that they do not fall back when the daemon starts again.
+        func done(_ kinds: [DeliveryKind]) -> Double {
+            Double(totals.filter { kinds.contains($0.kind) }.reduce(0) { $0 + $1.done })
+        }
         let analysed = Double(snapshot.analysisMetrics.recordingsAnalysed.total)
         page.single("analyze_jobs_processed_total", "counter", "Recordings analysed.", analysed)
-        page.single("upload_jobs_processed_total", "counter", "Recordings delivered.", 0)
-        page.single("publish_analysis_jobs_processed_total", "counter", "Analyses delivered.", 0)
-        page.single("publish_upload_jobs_processed_total", "counter", "Reports of deliveries delivered.", 0)
+        page.single("upload_jobs_processed_total", "counter", "Recordings delivered.", done([.recording]))
+        page.single("publish_analysis_jobs_processed_total", "counter", "Analyses delivered.", done([.analysis]))
+        page.single(
+            "publish_upload_jobs_processed_total", "counter", "Reports of deliveries delivered.", done([.upload]))
         // One daemon does what the former programs did: 1 RUNNING, 2 STARTING, 4 STOPPED.
         page.family("supervisor_process_state", "gauge", "State of a part: 1 running, 2 starting, 4 stopped.")
         let house = snapshot.house
+        func runs(_ sink: String) -> Double { snapshot.sinks.contains { $0.name == sink } ? 1 : 4 }
         let analyzer: Double = house.analysis == nil ? 4 : status.analysis.isReady ? 1 : 2
         for (program, state) in [
             ("analyzer_00", analyzer), ("receiver_http", house.registry.isShuttingDown ? 4 : 1), ("cleanup", 1.0),
-            ("metrics_publisher", 1.0), ("uploader", 4.0), ("publisher", 4.0),
+            ("metrics_publisher", 1.0), ("uploader", runs("s3")), ("publisher", runs("influx")),
         ] {
             page.sample("supervisor_process_state", [("program", program)], state)
         }
@@ -148,6 +167,52 @@ struct MetricsCollector: Sendable {
         page.single("\(prefix)store_commit_seconds", "gauge", "Time of the last commit.", store.lastCommitSeconds)
         page.single(
             "\(prefix)store_longest_commit_seconds", "gauge", "Time of the longest commit.", store.longestCommitSeconds)
+    }
+
+    private func addDeliveries(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
+        let prefix = "edge_aggregator_sink_"
+        let now = Double(snapshot.house.time.now().utcNanoseconds) / 1e9
+        let families: [(String, String, String, (SinkReading) -> Double?)] = [
+            ("up", "gauge", "1 if the far end takes what it is sent.", { $0.state == "flowing" ? 1 : 0 }),
+            (
+                "unauthorised", "gauge", "1 if the far end does not let the box in.",
+                { $0.state == "unauthorised" ? 1 : 0 }
+            ),
+            ("failures", "gauge", "Attempts in a row that failed.", { Double($0.failures) }),
+            ("delivered_total", "counter", "Facts that the far end has.", { Double($0.factsDone) }),
+            (
+                "refused_total", "counter", "Facts that the far end will not take, and are set aside.",
+                { Double(max(0, $0.factsRefused)) }
+            ),
+            (
+                "given_up_total", "counter", "Facts that were given up for want of room or time.",
+                { Double($0.factsGivenUp) }
+            ),
+            ("sent_bytes_total", "counter", "Bytes sent.", { Double($0.bytesSent) }),
+            (
+                "oldest_waiting_seconds", "gauge", "Age of the oldest that waits.",
+                { sink in
+                    let oldest = sink.waiting.filter { $0.state == "waiting" }.compactMap {
+                        ISOTime.nanoseconds($0.oldestAt)
+                    }
+                    return oldest.min().map { max(0, now - Double($0) / 1e9) } ?? 0
+                }
+            ),
+        ]
+        for (name, type, help, value) in families {
+            page.family(prefix + name, type, help)
+            for sink in status.sinks {
+                if let value = value(sink) { page.sample(prefix + name, [("sink", sink.name)], value) }
+            }
+        }
+        page.family("\(prefix)waiting", "gauge", "Facts in the outbox.")
+        for sink in status.sinks {
+            for row in sink.waiting {
+                page.sample(
+                    "\(prefix)waiting", [("sink", sink.name), ("kind", row.kind), ("state", row.state)],
+                    Double(row.facts))
+            }
+        }
     }
 
     private func addListeners(_ page: inout MetricsPage) {

@@ -11,6 +11,11 @@ struct DeliverySettings: Sendable {
     /// Nil when nothing goes to InfluxDB.
     let influx: InfluxSink.Configuration?
     let influxTables: InfluxPoints.Tables
+    /// Nil when no recordings are uploaded.
+    let s3: S3Configuration?
+    let uploadWindow: UploadWindow?
+    /// What stands before `<aggregator>/<listener>/<file>` where the former system named an upload.
+    let remotePrefix: String
 
     init(_ reader: inout SettingsReader) {
         clockWaitSeconds = reader.int("clock_wait_sec")
@@ -38,6 +43,68 @@ struct DeliverySettings: Sendable {
             reader.refuse(name, "it needs a name")
         }
         influxTables = tables
+        s3 = Self.s3(&reader)
+        let window = reader.text("upload_window")
+        uploadWindow = UploadWindow(window)
+        if !window.isEmpty, uploadWindow == nil {
+            reader.refuse("upload_window", "`\(window)` is not hours such as 22:00-06:00")
+        }
+        let remote = reader.text("rclone_remote_bucket")
+        remotePrefix =
+            remote.isEmpty
+            ? s3.map { "s3:" + [$0.bucket, $0.prefix].filter { !$0.isEmpty }.joined(separator: "/") } ?? "" : remote
+    }
+
+    private static func s3(_ reader: inout SettingsReader) -> S3Configuration? {
+        func either(_ name: String, _ former: String) -> String {
+            let own = reader.text(name)
+            return own.isEmpty ? reader.text(former) : own
+        }
+        let endpoint = either("s3_endpoint", "rclone_config_s3_endpoint")
+        var (bucket, prefix) = (reader.text("s3_bucket"), reader.text("s3_prefix"))
+        let remote = reader.text("rclone_remote_bucket")
+        if bucket.isEmpty, !remote.isEmpty {
+            let path =
+                remote.hasPrefix("s3://")
+                ? remote.dropFirst(5) : remote.hasPrefix("s3:") ? remote.dropFirst(3) : remote[...]
+            let pieces = path.split(separator: "/", maxSplits: 1)
+            bucket = pieces.first.map(String.init) ?? ""
+            if prefix.isEmpty, pieces.count > 1 { prefix = String(pieces[1]) }
+        }
+        guard !endpoint.isEmpty, reader.bool("upload_raw_to_cloud") else { return nil }
+        let address = endpoint.contains("://") ? endpoint : "https://\(endpoint)"
+        checkURL(address, "s3_endpoint", &reader)
+        var s3 = S3Configuration(endpoint: address, bucket: bucket)
+        s3.region = reader.text("s3_region")
+        s3.prefix = prefix.split(separator: "/").joined(separator: "/")
+        s3.accessKey = either("s3_access_key", "rclone_config_s3_access_key_id")
+        s3.secretKey = either("s3_secret_key", "rclone_config_s3_secret_access_key")
+        let isAmazon = reader.text("rclone_config_s3_provider").lowercased() == "aws"
+        s3.isPathStyle = reader.isSet("s3_path_style") ? reader.bool("s3_path_style") : !isAmazon
+        s3.checksum = S3Checksum(rawValue: reader.text("s3_checksum")) ?? .sha256
+        s3.isConditional = reader.bool("s3_conditional")
+        s3.multipartBytes = Int64(reader.int("s3_multipart_bytes"))
+        s3.partBytes = Int64(reader.int("s3_part_bytes"))
+        s3.transport.certificateFile = reader.text("s3_ca_file")
+        s3.transport.proxy = reader.text("delivery_proxy")
+        s3.transport.mostBytesPerSecond = Int64(reader.int("upload_max_bytes_per_sec"))
+        if s3.accessKey.isEmpty || s3.secretKey.isEmpty {
+            reader.refuse("s3_access_key", "s3_endpoint needs s3_access_key and s3_secret_key")
+        }
+        let isBucket =
+            (3...63).contains(bucket.utf8.count)
+            && bucket.utf8.allSatisfy {
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".")
+            }
+        if !isBucket {
+            reader.refuse("s3_bucket", "`\(bucket)` is not a bucket's name: 3 to 63 of a-z 0-9 - and .")
+        }
+        if SignatureV4.encode(s3.prefix, keepsSlashes: true) != s3.prefix {
+            reader.refuse("s3_prefix", "`\(s3.prefix)` has other characters than A-Z a-z 0-9 . _ ~ - and /")
+        }
+        return s3
     }
 
     private static func influx(_ reader: inout SettingsReader) -> InfluxSink.Configuration? {

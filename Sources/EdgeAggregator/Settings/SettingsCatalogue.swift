@@ -239,7 +239,8 @@ enum SettingsCatalogue {
             "influx_api", .choice(["v3", "v2"]), "v3", group: "Deliveries: InfluxDB",
             "Which of its two write paths: /api/v3/write_lp or /api/v2/write."),
         .init(
-            "influx_org", .text, "", group: "Deliveries: InfluxDB", "Organisation, for v2; InfluxDB 3 does not need it."),
+            "influx_org", .text, "", group: "Deliveries: InfluxDB", "Organisation, for v2; InfluxDB 3 does not need it."
+        ),
         .init("influx_recordings_bucket", .text, "recordings", group: "Deliveries: InfluxDB", "Database or bucket."),
         .init(
             "influx_analysis_table", .text, "analysis", group: "Deliveries: InfluxDB",
@@ -256,6 +257,63 @@ enum SettingsCatalogue {
         .init(
             "influx_ca_file", .text, "", group: "Deliveries: InfluxDB",
             "Certificates (PEM) to trust instead of the system's."),
+        .init(
+            "s3_endpoint", .text, "", group: "Deliveries: S3",
+            "Address of an S3 server, such as https://s3.eu-central-1.amazonaws.com; empty for none. Else rclone_config_s3_endpoint is taken."
+        ),
+        .init("s3_region", .text, "us-east-1", group: "Deliveries: S3", "Its region."),
+        .init(
+            "s3_bucket", .text, "", group: "Deliveries: S3",
+            "The bucket. Else it and the prefix are taken from rclone_remote_bucket (s3:bucket/prefix)."),
+        .init(
+            "s3_prefix", .text, "", group: "Deliveries: S3",
+            "Before <aggregator_uuid>/<listener>/<file> in the names of objects."),
+        .init("s3_access_key", .text, "", group: "Deliveries: S3", "Access key. Else rclone_config_s3_access_key_id."),
+        .init(
+            "s3_secret_key", .text, "", secret: true, group: "Deliveries: S3",
+            "Secret key. Else rclone_config_s3_secret_access_key."),
+        .init(
+            "s3_path_style", .bool, "true", group: "Deliveries: S3",
+            "endpoint/bucket/key (MinIO, Ceph); false for bucket.endpoint/key (Amazon)."),
+        .init(
+            "s3_checksum", .choice(["sha256", "crc32c", "md5", "none"]), "sha256", group: "Deliveries: S3",
+            "How the server checks what arrives. Older servers know md5 only."),
+        .init(
+            "s3_conditional", .bool, "true", group: "Deliveries: S3",
+            "Send If-None-Match: *, so that an object is never written twice. A server that does not know it is asked for the object first."
+        ),
+        .init(
+            "s3_multipart_bytes", .int(5_242_880...5_000_000_000), "16777216", unit: "B", group: "Deliveries: S3",
+            "From so many bytes on a file goes in parts, which are remembered over a restart."),
+        .init(
+            "s3_part_bytes", .int(5_242_880...1_000_000_000), "8388608", unit: "B", group: "Deliveries: S3",
+            "Bytes of a part."),
+        .init(
+            "s3_ca_file", .text, "", group: "Deliveries: S3", "Certificates (PEM) to trust instead of the system's."),
+        .init(
+            "upload_raw_to_cloud", .bool, "true", group: "Deliveries: S3",
+            "False: recordings are not uploaded, even if S3 is set."),
+        .init(
+            "upload_window", .text, "", group: "Deliveries: S3",
+            "Hours, in the box's local time, in which recordings are uploaded, such as 22:00-06:00; empty for always."),
+        .init(
+            "upload_max_bytes_per_sec", .int(0...1_000_000_000), "0", unit: "B/s", group: "Deliveries: S3",
+            "Bandwidth for uploads; 0 for no limit."),
+        .init(
+            "rclone_config_s3_type", .text, "s3", group: "Deliveries: S3", "Of the former system; without effect."),
+        .init(
+            "rclone_config_s3_provider", .text, "Ceph", group: "Deliveries: S3",
+            "Of the former system; AWS means s3_path_style: false, unless that is set."),
+        .init("rclone_config_s3_endpoint", .text, "", group: "Deliveries: S3", "Of the former system: s3_endpoint."),
+        .init(
+            "rclone_config_s3_access_key_id", .text, "", secret: true, group: "Deliveries: S3",
+            "Of the former system: s3_access_key."),
+        .init(
+            "rclone_config_s3_secret_access_key", .text, "", secret: true, group: "Deliveries: S3",
+            "Of the former system: s3_secret_key."),
+        .init(
+            "rclone_remote_bucket", .text, "", group: "Deliveries: S3",
+            "Of the former system: s3_bucket and s3_prefix, as s3:bucket/prefix or s3://bucket/prefix."),
     ]
 
     /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.
@@ -263,13 +321,8 @@ enum SettingsCatalogue {
 
     private static let legacy: [SettingDescription] =
         [
-            ("upload_raw_to_cloud", "false"), ("prom_scrape_interval", "15s"),
-            ("prom_user", "admin"), ("kvm_ip", ""), ("rclone_config_s3_type", "s3"),
-            ("rclone_config_s3_provider", "Ceph"),
-            ("rclone_config_s3_endpoint", ""), ("rclone_remote_bucket", ""), ("analyzer_cpu_affinity", ""),
+            ("prom_scrape_interval", "15s"), ("prom_user", "admin"), ("kvm_ip", ""), ("analyzer_cpu_affinity", ""),
             ("everything_but_analyzer_cpu_affinity", ""),
         ].map { .init($0.0, .text, $0.1, group: unusedGroup, "Accepted, without effect.") }
-        + ["prom_pass", "rclone_config_s3_access_key_id", "rclone_config_s3_secret_access_key"].map {
-            .init($0, .text, "", secret: true, group: unusedGroup, "Accepted, without effect.")
-        }
+        + [.init("prom_pass", .text, "", secret: true, group: unusedGroup, "Accepted, without effect.")]
 }

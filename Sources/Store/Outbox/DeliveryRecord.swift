@@ -35,6 +35,24 @@ public struct DeliveryRecord: Sendable, Hashable, Codable, FetchableRecord {
         case nextNanoseconds = "next_ns"
     }
 
+    public init(
+        id: Int64, sink: String, kind: DeliveryKind, firstID: Int64, lastID: Int64, state: State = .waiting,
+        attempts: Int = 0, createdNanoseconds: Int64 = 0, nextNanoseconds: Int64 = 0, error: String? = nil,
+        bytes: Int64 = 0
+    ) {
+        self.id = id
+        self.sink = sink
+        self.kind = kind
+        self.firstID = firstID
+        self.lastID = lastID
+        self.state = state
+        self.attempts = attempts
+        self.createdNanoseconds = createdNanoseconds
+        self.nextNanoseconds = nextNanoseconds
+        self.error = error
+        self.bytes = bytes
+    }
+
     public var facts: Int64 { lastID - firstID + 1 }
 }
 

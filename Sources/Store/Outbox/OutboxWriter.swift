@@ -205,7 +205,8 @@ struct OutboxWriter {
 
     /// Drops deliveries, with a line in the ledger for each.
     func shed(_ ids: [Int64], reason: String, atNanoseconds: Int64) throws {
-        try settle(Dictionary(uniqueKeysWithValues: ids.map { ($0, .void(reason: reason)) }), atNanoseconds: atNanoseconds)
+        try settle(
+            Dictionary(uniqueKeysWithValues: ids.map { ($0, .void(reason: reason)) }), atNanoseconds: atNanoseconds)
     }
 
     private func remove(_ id: Int64) throws {
@@ -219,7 +220,8 @@ struct OutboxWriter {
                 VALUES ('', 'shed', ?, ?, 0, ?, ?, ?)
                 """
         ).execute(arguments: [
-            "\(row.sink) \(row.kind.rawValue) \(row.firstID)-\(row.lastID): \(reason)", row.createdNanoseconds, row.facts,
+            "\(row.sink) \(row.kind.rawValue) \(row.firstID)-\(row.lastID): \(reason)", row.createdNanoseconds,
+            row.facts,
             row.bytes, now,
         ])
     }

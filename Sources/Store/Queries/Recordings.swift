@@ -58,7 +58,8 @@ extension Store {
     public func greatestNameBlocking(from lower: String, below upper: String) -> String? {
         try? readBlocking { database in
             try String.fetchOne(
-                database, sql: "SELECT max(name) FROM recordings WHERE name >= ? AND name < ?", arguments: [lower, upper])
+                database, sql: "SELECT max(name) FROM recordings WHERE name >= ? AND name < ?",
+                arguments: [lower, upper])
                 ?? ""
         }
     }

@@ -6,7 +6,7 @@ extension StoreChange {
         let outbox = OutboxWriter(plan: plan, database: database)
         switch self {
         case .openSession(let session): try open(session, database)
-        case .closeSession(let close): 
+        case .closeSession(let close):
             try self.close(close, database)
             try outbox.releaseSession(close.id)
         case .openRecording(let recording):

@@ -17,8 +17,13 @@ enum InfluxAnswer: Equatable {
 
     fileprivate struct Failure: Decodable {
         struct Line: Decodable {
-            let error_message: String?
-            let line_number: Int?
+            let message: String?
+            let number: Int?
+
+            enum CodingKeys: String, CodingKey {
+                case message = "error_message"
+                case number = "line_number"
+            }
         }
         let error: String?
         let data: OneOrMany?
@@ -46,7 +51,8 @@ enum InfluxAnswer: Equatable {
         case 200..<300:
             // Not an answer of a write: a captive portal, a proxy or another server speaks here.
             self = .unavailable(
-                reason: "the server answered \(said), which is not how a write is acknowledged (204): is influx_url right?",
+                reason:
+                    "the server answered \(said), which is not how a write is acknowledged (204): is influx_url right?",
                 retryAfterSeconds: answer.retryAfterSeconds)
         case 300..<400:
             self = .unavailable(
@@ -77,8 +83,8 @@ enum InfluxAnswer: Equatable {
         }
         var refused: [Int: String] = [:]
         for line in found {
-            guard let number = line.line_number, (1...lines).contains(number) else { continue }
-            refused[number] = line.error_message ?? error
+            guard let number = line.number, (1...lines).contains(number) else { continue }
+            refused[number] = line.message ?? error
         }
         // Lines that are not named would be taken for stored: then it must be found out one by one.
         return refused.count == found.count && !found.isEmpty ? .partial(refused) : .refused(reason: said)
@@ -87,7 +93,7 @@ enum InfluxAnswer: Equatable {
 
 extension InfluxAnswer.Failure {
     fileprivate var message: String? {
-        if case .one(let line)? = data, let message = line.error_message { return "\(error ?? ""): \(message)" }
+        if case .one(let line)? = data, let message = line.message { return "\(error ?? ""): \(message)" }
         return error
     }
 }

@@ -82,12 +82,14 @@ public struct InfluxSink: Sink {
                 }
             }
         } catch {
-            return SinkReport(farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
+            return SinkReport(
+                farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
         if report.farEnd != .well {
             // What comes after the batch that failed was not sent either. Repeats of the rest are invisible.
             return SinkReport(
-                outcomes: report.outcomes.filter { !unsent.contains($0.key) }, farEnd: report.farEnd, bytes: report.bytes)
+                outcomes: report.outcomes.filter { !unsent.contains($0.key) }, farEnd: report.farEnd,
+                bytes: report.bytes)
         }
         for delivery in deliveries where report.outcomes[delivery.id] == nil {
             report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
@@ -98,7 +100,8 @@ public struct InfluxSink: Sink {
     // MARK: - Lines
 
     /// The lines of deliveries, cut into requests. What has no fact any more is put into the report.
-    private func batches(_ deliveries: [DeliveryRecord], _ report: inout SinkReport) async throws(StoreError) -> [Batch] {
+    private func batches(_ deliveries: [DeliveryRecord], _ report: inout SinkReport) async throws(StoreError) -> [Batch]
+    {
         var batches: [Batch] = []
         var batch = Batch()
         func cut() {
@@ -225,6 +228,7 @@ public struct InfluxSink: Sink {
     }
 
     private static func encode(_ text: String) -> String {
-        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(CharacterSet(charactersIn: "-._~"))) ?? text
+        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(CharacterSet(charactersIn: "-._~")))
+            ?? text
     }
 }

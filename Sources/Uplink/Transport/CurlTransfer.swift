@@ -148,7 +148,9 @@ final class CurlTransfer: @unchecked Sendable {
         case .none: return 0
         case .bytes(let bytes):
             let start = Int(sent)
-            bytes.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + wanted)])) }
+            bytes.withUnsafeBytes {
+                room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + wanted)]))
+            }
             sent += Int64(wanted)
             return wanted
         case .file(_, let offset, _):
@@ -188,7 +190,8 @@ final class CurlTransfer: @unchecked Sendable {
             case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .nameNotFound
             case CURLE_COULDNT_CONNECT: .connectionFailed
             case CURLE_OPERATION_TIMEDOUT: .timeout
-            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
+            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CACERT_BADFILE,
+                CURLE_SSL_CERTPROBLEM:
                 .tls
             case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
             default: .cut

@@ -1,0 +1,192 @@
+import Foundation
+import GRDB
+import Testing
+
+@testable import Store
+
+@Suite struct OutboxTests {
+    private static let second: Int64 = 1_000_000_000
+    private let plan = DeliveryPlan(
+        sinks: [.detections: ["influx", "mqtt"], .analysis: ["influx"], .recording: ["s3"], .coverage: ["influx"]],
+        holdsUnsynchronised: true)
+
+    private func withStore(_ plan: DeliveryPlan, _ body: (Store) async throws -> Void) async throws {
+        let folder = "\(NSTemporaryDirectory())/outbox-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var options = Store.Options()
+        options.deliveries = plan
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        try await store.commit([
+            .openSession(
+                SessionRecord(
+                    id: "a/b/1", listenerID: "a", bootID: "b", counter: 1, openedNanoseconds: 1,
+                    monotonicNanoseconds: 0,
+                    remoteAddress: "", source: "stream"))
+        ])
+        try await body(store)
+    }
+
+    private func open(_ name: String, quality: String = "live", start: Int64 = 100) -> StoreChange {
+        .openRecording(
+            RecordingRecord(
+                name: name, listenerID: "a", sessionID: "a/b/1", run: 0, runOffsetFrames: start,
+                relativePath: "a/\(name)",
+                state: "open", startNanoseconds: start * Self.second, timeQuality: quality, bootID: "b",
+                monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "signed16", channels: 1,
+                sampleRate: 48_000, analysis: "pending"))
+    }
+
+    private func close(_ name: String) -> [StoreChange] {
+        [
+            .closeRecording(
+                RecordingClose(
+                    name: name, frames: 480_000, durationNanoseconds: 10 * Self.second, filledNanoseconds: 0,
+                    bytes: 960_044, timeQuality: nil, closedNanoseconds: 1)),
+            .analysed(recording: name, state: "done", windows: 3, error: nil, atNanoseconds: 5),
+        ]
+    }
+
+    private func detections(_ store: Store, _ name: String, offset: Double, _ species: [String]) throws -> StoreChange {
+        let model = try store.modelID(name: "m", modelSHA256: "1", libraryVersion: "2", librarySHA256: "3")
+        return .detections(
+            species.map { species in
+                DetectionRecord(
+                    listenerID: "a", recordingName: name, startNanoseconds: 0, endNanoseconds: 3 * Self.second,
+                    offsetSeconds: offset, scientificName: species, commonName: species, label: species,
+                    confidence: 0.5,
+                    modelID: model, timeQuality: "live", sessionID: "a/b/1", run: 0)
+            })
+    }
+
+    private func due(_ store: Store, _ sink: String) async throws -> [DeliveryRecord] {
+        try await store.dueDeliveries(sink: sink, kinds: DeliveryKind.allCases, nowNanoseconds: .max, limit: 100)
+    }
+
+    @Test func writesDeliveriesWithTheirFactsOnceForEachSinkTheImportantFirst() async throws {
+        try await withStore(plan) { store in
+            let found = try detections(store, "r", offset: 3, ["x", "y"])
+            for _ in 0..<2 { try await store.commit([open("r"), found] + close("r")) }
+            let influx = try await due(store, "influx")
+            #expect(influx.map(\.kind) == [.detections, .analysis])
+            #expect(influx.first.map { $0.facts } == 2)
+            #expect(try await due(store, "mqtt").map(\.kind) == [.detections])
+            let file = try await due(store, "s3")
+            #expect(file.map(\.kind) == [.recording] && file.first?.bytes == 960_044)
+            // The start is the recording's and the window's place in it, whatever the analysis took it for.
+            let facts = try await store.detectionFacts(of: influx)
+            #expect(facts.first?.detection.startNanoseconds == 103 * Self.second)
+            let deletable = try store.deletableRecordingsBlocking(limit: 10)
+            #expect(deletable.isEmpty)
+            let outcomes = Dictionary(uniqueKeysWithValues: (influx + file).map { ($0.id, DeliveryOutcome.done) })
+            try await store.commit([.delivered(outcomes, atNanoseconds: 9)])
+            #expect(try await due(store, "influx").isEmpty)
+            #expect(try store.deletableRecordingsBlocking(limit: 10).map(\.name) == ["r"])
+            #expect(try await store.deliveryTotals().map(\.done) == [1, 2, 1])
+        }
+    }
+
+    @Test func writesNothingWithoutASink() async throws {
+        try await withStore(.nothing) { store in
+            try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x"])] + close("r"))
+            #expect(try await store.deliveryCount() == 0)
+        }
+    }
+
+    @Test func holdsWhatWillBeMovedUntilItIsAndThenSendsItsNewTime() async throws {
+        try await withStore(plan) { store in
+            try await store.commit([open("r"), .inferTimes(recording: "r")])
+            try await store.commit([try detections(store, "r", offset: 0, ["x"])])
+            #expect(try await due(store, "influx").isEmpty)
+            try await store.commit([
+                .shiftRun(sessionID: "a/b/1", run: 0, byNanoseconds: -50 * Self.second, timeQuality: "inferred")
+            ])
+            // What is analysed after the move is where its recording is now, and not held any more.
+            try await store.commit([try detections(store, "r", offset: 3, ["x"])])
+            let rows = try await due(store, "influx")
+            #expect(
+                try await store.detectionFacts(of: rows).map(\.detection.startNanoseconds)
+                    == [50 * Self.second, 53 * Self.second])
+        }
+        try await withStore(plan) { store in
+            try await store.commit([open("r", quality: "inferred"), try detections(store, "r", offset: 0, ["x"])])
+            #expect(try await due(store, "mqtt").isEmpty)
+            try await store.commit([
+                .closeSession(SessionClose(id: "a/b/1", closedNanoseconds: 2, reason: "end of body"))
+            ])
+            #expect(try await due(store, "mqtt").count == 1)
+        }
+    }
+
+    @Test func holdsWhatAClockThatWasNotSetHasStamped() async throws {
+        try await withStore(plan) { store in
+            try await store.commit([open("r", quality: "unsynchronised"), try detections(store, "r", offset: 0, ["x"])])
+            #expect(try await due(store, "influx").isEmpty)
+            #expect(try await store.hasClockHeldDeliveries())
+            try await store.commit([.clockIsTrusted])
+            #expect(try await due(store, "influx").count == 1)
+            #expect(try await !store.hasClockHeldDeliveries())
+        }
+    }
+
+    @Test func setsRefusedFactsAsideAloneAndTakesThemBack() async throws {
+        try await withStore(plan) { store in
+            try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x", "y", "z"])])
+            let row = try #require(try await due(store, "influx").first)
+            try await store.commit([.delivered([row.id: .refused([row.firstID + 1: "bad"])], atNanoseconds: 1)])
+            #expect(try await due(store, "influx").isEmpty)
+            var filter = DeliveryFilter()
+            filter.state = .refused
+            let refused = try await store.deliveries(filter)
+            #expect(refused.map(\.firstID) == [row.firstID + 1] && refused.first?.error == "bad")
+            #expect(try await store.deliveryTotals().map { [$0.done, $0.refused] } == [[2, 1]])
+            try await store.commit([.requeue(sink: "influx", ids: nil)])
+            let again = try await due(store, "influx")
+            #expect(again.map(\.firstID) == [row.firstID + 1])
+            try await store.commit([.delivered([again[0].id: .done], atNanoseconds: 2)])
+            #expect(try await store.deliveryTotals().map { [$0.done, $0.refused] } == [[3, 0]])
+        }
+    }
+
+    @Test func countsAndNotesWhatIsGivenUp() async throws {
+        try await withStore(plan) { store in
+            try await store.commit([open("r")] + close("r"))
+            try await store.commit([.deleteRecording(name: "r", reason: "disk short", atNanoseconds: 7)])
+            #expect(try await due(store, "s3").isEmpty)
+            let totals = try await store.deliveryTotals()
+            #expect(totals.map { [$0.sink, "\($0.shed)"] } == [["s3", "1"]])
+            let reasons = try await store.read {
+                try String.fetchAll($0, sql: "SELECT reason FROM ledger WHERE kind = 'shed'")
+            }
+            #expect(reasons.count == 1 && reasons.first?.hasSuffix("disk short") == true)
+        }
+    }
+
+    /// A database of the first version, as it was released.
+    @Test func takesOverADatabaseOfTheFirstVersion() async throws {
+        let folder = "\(NSTemporaryDirectory())/outbox-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = "\(folder)/edge.db"
+        do {
+            let pool = try DatabasePool(path: path)
+            try Schema.migrator.migrate(pool, upTo: "1 listeners, recordings, detections, ledger")
+            try await pool.write { database in
+                try database.execute(
+                    sql: """
+                        INSERT INTO recordings (name, listener_id, run, run_offset_frames, relative_path, state, start_ns,
+                            time_quality, boot_id, monotonic_ns, source, container, encoding, channels, sample_rate, analysis)
+                        VALUES ('old', 'a', 0, 0, 'a/old', 'closed', 1, 'live', 'b', 0, 'stream', 'wav', 'signed16', 1, 48000,
+                            'done')
+                        """)
+            }
+            try pool.close()
+        }
+        let store = try Store(path: path)
+        defer { store.close() }
+        #expect(store.damagedCopy == nil)
+        #expect(try store.recordingBlocking(name: "old")?.analysedNanoseconds == nil)
+        #expect(try await store.deliveryCount() == 0)
+    }
+}

@@ -1,0 +1,58 @@
+import Foundation
+import Testing
+
+@testable import Uplink
+
+@Suite struct S3PartsTests {
+    @Test func readsAnswers() {
+        func answer(_ status: Int, _ code: String = "", _ message: String = "") -> S3Answer {
+            let body = code.isEmpty ? "" : "<?xml?><Error><Code>\(code)</Code><Message>\(message)</Message></Error>"
+            return S3Answer(OutgoingAnswer(status: status, headers: ["date": "now"], body: Array(body.utf8)))
+        }
+        #expect(answer(200) == .done)
+        // CompleteMultipartUpload says 200 before it knows.
+        #expect(
+            answer(200, "InternalError", "again")
+                == .unavailable(reason: "200 InternalError: again", retryAfterSeconds: nil))
+        #expect(answer(412, "PreconditionFailed") == .exists)
+        #expect(answer(404, "NoSuchUpload") == .uploadGone)
+        if case .unauthorised = answer(403, "SignatureDoesNotMatch") {} else { Issue.record("wrong key") }
+        if case .unavailable(let reason, _) = answer(403, "RequestTimeTooSkewed") {
+            #expect(reason.contains("clock is wrong"))
+        } else {
+            Issue.record("a wrong clock is not a wrong key")
+        }
+        if case .unavailable = answer(404, "NoSuchBucket") {} else { Issue.record("a bucket can be made") }
+        if case .refused = answer(413) {} else { Issue.record("too large stays too large") }
+        if case .again = answer(400, "BadDigest") {} else { Issue.record("bytes broken on the way") }
+        if case .notImplemented = answer(501, "NotImplemented") {} else { Issue.record("501") }
+        #expect(S3Answer.value("ETag", in: "<a><ETag>&quot;x&amp;y&quot;</ETag></a>") == "\"x&y\"")
+    }
+
+    @Test func knowsItsHours() throws {
+        let night = try #require(UploadWindow("22:00-06:00"))
+        #expect(
+            night.contains(minuteOfDay: 23 * 60) && night.contains(minuteOfDay: 0) && !night.contains(minuteOfDay: 360))
+        let day = try #require(UploadWindow("08:30-24:00"))
+        #expect(day.contains(minuteOfDay: 510) && day.contains(minuteOfDay: 1439) && !day.contains(minuteOfDay: 0))
+        for text in ["", "22-06", "22:00", "25:00-01:00", "1:00-2:00", "10:00-10:00", "22:00-06:60"] {
+            #expect(UploadWindow(text) == nil, "\(text)")
+        }
+    }
+
+    /// RFC 3720 appendix B.4, and the check value of the catalogue of parametrised CRC algorithms.
+    @Test func sumsCastagnoli() {
+        func crc(_ bytes: [UInt8]) -> [UInt8] {
+            var crc = CRC32C()
+            // In two pieces, so that the seam is tested too.
+            bytes.withUnsafeBytes { all in
+                crc.update(UnsafeRawBufferPointer(rebasing: all[..<min(5, all.count)]))
+                crc.update(UnsafeRawBufferPointer(rebasing: all[min(5, all.count)...]))
+            }
+            return crc.bytes
+        }
+        #expect(crc(Array("123456789".utf8)) == [0xE3, 0x06, 0x92, 0x83])
+        #expect(crc([UInt8](repeating: 0, count: 32)) == [0x8A, 0x91, 0x36, 0xAA])
+        #expect(crc(Array(0..<32)) == [0x46, 0xDD, 0x79, 0x4E])
+    }
+}
