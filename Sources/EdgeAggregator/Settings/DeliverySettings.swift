@@ -14,10 +14,14 @@ struct DeliverySettings: Sendable {
     /// Nil when no recordings are uploaded.
     let s3: S3Configuration?
     let uploadWindow: UploadWindow?
+    /// Nil when nothing goes to a broker.
+    let mqtt: MQTTConfiguration?
+    let mqttPrefix: String
+    let discoveryPrefix: String
     /// What stands before `<aggregator>/<listener>/<file>` where the former system named an upload.
     let remotePrefix: String
 
-    init(_ reader: inout SettingsReader) {
+    init(_ reader: inout SettingsReader, aggregator: String) {
         clockWaitSeconds = reader.int("clock_wait_sec")
         var retry = RetryPolicy()
         retry.firstSeconds = reader.number("delivery_retry_first_sec")
@@ -43,7 +47,10 @@ struct DeliverySettings: Sendable {
             reader.refuse(name, "it needs a name")
         }
         influxTables = tables
-        s3 = Self.s3(&reader)
+        s3 = Self.s3(&reader, aggregator: aggregator)
+        mqttPrefix = reader.text("mqtt_topic_prefix")
+        discoveryPrefix = reader.text("mqtt_discovery_prefix")
+        mqtt = Self.mqtt(&reader, aggregator: aggregator)
         let window = reader.text("upload_window")
         uploadWindow = UploadWindow(window)
         if !window.isEmpty, uploadWindow == nil {
@@ -55,7 +62,7 @@ struct DeliverySettings: Sendable {
             ? s3.map { "s3:" + [$0.bucket, $0.prefix].filter { !$0.isEmpty }.joined(separator: "/") } ?? "" : remote
     }
 
-    private static func s3(_ reader: inout SettingsReader) -> S3Configuration? {
+    private static func s3(_ reader: inout SettingsReader, aggregator: String) -> S3Configuration? {
         func either(_ name: String, _ former: String) -> String {
             let own = reader.text(name)
             return own.isEmpty ? reader.text(former) : own
@@ -104,7 +111,35 @@ struct DeliverySettings: Sendable {
         if SignatureV4.encode(s3.prefix, keepsSlashes: true) != s3.prefix {
             reader.refuse("s3_prefix", "`\(s3.prefix)` has other characters than A-Z a-z 0-9 . _ ~ - and /")
         }
+        if SignatureV4.encode(aggregator) != aggregator {
+            reader.refuse(
+                "aggregator_uuid", "`\(aggregator)` cannot stand in the names of objects: A-Z a-z 0-9 . _ ~ - only")
+        }
         return s3
+    }
+
+    private static func mqtt(_ reader: inout SettingsReader, aggregator: String) -> MQTTConfiguration? {
+        let host = reader.text("mqtt_host")
+        guard !host.isEmpty else { return nil }
+        for (name, text) in [
+            ("mqtt_topic_prefix", reader.text("mqtt_topic_prefix")), ("aggregator_uuid", aggregator),
+            ("mqtt_discovery_prefix", reader.text("mqtt_discovery_prefix")),
+        ]
+        where text.contains(where: { $0 == "+" || $0 == "#" || $0 == "\0" }) || text.hasPrefix("/")
+            || text.hasSuffix("/")
+        {
+            reader.refuse(name, "`\(text)` cannot stand in a topic: no + and #, no / at its ends")
+        }
+        if reader.text("mqtt_topic_prefix").isEmpty { reader.refuse("mqtt_topic_prefix", "it needs a name") }
+        var mqtt = MQTTConfiguration(
+            host: host, clientID: "edge-aggregator-\(aggregator)",
+            availabilityTopic: "\(reader.text("mqtt_topic_prefix"))/\(aggregator)/status")
+        mqtt.port = reader.int("mqtt_port")
+        mqtt.user = reader.text("mqtt_user")
+        mqtt.password = reader.text("mqtt_password")
+        mqtt.isTLS = reader.bool("mqtt_tls")
+        mqtt.certificateFile = reader.text("mqtt_ca_file")
+        return mqtt
     }
 
     private static func influx(_ reader: inout SettingsReader) -> InfluxSink.Configuration? {

@@ -30,7 +30,7 @@ struct Settings: Sendable {
         reception = ReceptionSettings(&reader)
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
         analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
-        deliveries = DeliverySettings(&reader)
+        deliveries = DeliverySettings(&reader, aggregator: box.uuid)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }

@@ -314,6 +314,21 @@ enum SettingsCatalogue {
         .init(
             "rclone_remote_bucket", .text, "", group: "Deliveries: S3",
             "Of the former system: s3_bucket and s3_prefix, as s3:bucket/prefix or s3://bucket/prefix."),
+        .init(
+            "mqtt_host", .text, "", group: "Deliveries: MQTT",
+            "Name or address of an MQTT broker; empty for none. Each detection goes to <mqtt_topic_prefix>/<aggregator_uuid>/detections."
+        ),
+        .init("mqtt_port", .int(1...65_535), "1883", group: "Deliveries: MQTT", "Its port; usually 8883 with TLS."),
+        .init("mqtt_user", .text, "", group: "Deliveries: MQTT", "User; empty for none."),
+        .init("mqtt_password", .text, "", secret: true, group: "Deliveries: MQTT", "Password."),
+        .init("mqtt_tls", .bool, "false", group: "Deliveries: MQTT", "Speak TLS, and check the broker's certificate."),
+        .init(
+            "mqtt_ca_file", .text, "", group: "Deliveries: MQTT", "Certificates (PEM) to trust instead of the system's."
+        ),
+        .init("mqtt_topic_prefix", .text, "edge-aggregator", group: "Deliveries: MQTT", "Before every topic."),
+        .init(
+            "mqtt_discovery_prefix", .text, "homeassistant", group: "Deliveries: MQTT",
+            "Where Home Assistant looks for devices; empty to tell it nothing."),
     ]
 
     /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.

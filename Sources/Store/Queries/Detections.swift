@@ -42,6 +42,12 @@ extension Store {
         try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM detections") ?? 0 }
     }
 
+    /// How many detections there have ever been: rows are never removed, so the last one's number. Unlike counting, this
+    /// costs nothing after years.
+    public func detectionTotal() async throws(StoreError) -> Int64 {
+        try await read { try Int64.fetchOne($0, sql: "SELECT ifnull(max(id), 0) FROM detections") ?? 0 }
+    }
+
     public func models() async throws(StoreError) -> [ModelRecord] {
         try await read { try ModelRecord.fetchAll($0, sql: "SELECT * FROM models ORDER BY id") }
     }

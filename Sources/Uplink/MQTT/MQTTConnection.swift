@@ -1,0 +1,257 @@
+import CMosquitto
+import Foundation
+import Synchronization
+
+/// How a broker is reached.
+public struct MQTTConfiguration: Sendable {
+    public var host: String
+    public var port = 1883
+    public var user = ""
+    public var password = ""
+    public var isTLS = false
+    /// Certificates to trust instead of the system's.
+    public var certificateFile = ""
+    /// Known to the broker, which keeps the session of that name.
+    public var clientID: String
+    /// Retained: `online`, and `offline` as the last will.
+    public var availabilityTopic: String
+    public var subscriptions: [String] = []
+
+    public init(host: String, clientID: String, availabilityTopic: String) {
+        self.host = host
+        self.clientID = clientID
+        self.availabilityTopic = availabilityTopic
+    }
+}
+
+/// One connection to a broker, which comes back by itself: libmosquitto on a thread of its own, MQTT 5, QoS 1.
+///
+/// MQTT 5 is what tells a denied publish (reason 135) from a taken one.
+final class MQTTConnection: @unchecked Sendable {
+    enum Failure: Error, Equatable {
+        case notConnected(reason: String)
+        case unauthorised(reason: String)
+        /// The broker took the connection, and not this message.
+        case denied(reason: String)
+    }
+
+    private struct State {
+        var isConnected = false
+        var reason = "not connected yet"
+        var isUnauthorised = false
+        var isRunning = false
+        var waiting: [Int32: CheckedContinuation<Result<Void, Failure>, Never>] = [:]
+    }
+
+    /// Messages without an answer that libmosquitto may have at a time.
+    static let mostInFlight = 100
+
+    let configuration: MQTTConfiguration
+    private let state = Mutex(State())
+    private let isStopping = Atomic<Bool>(false)
+    private let hasEnded = DispatchSemaphore(value: 0)
+    // Made in `init`, gone in `deinit`; libmosquitto locks for itself.
+    private let handle: OpaquePointer
+    private let onConnect: @Sendable () -> Void
+    private let onMessage: @Sendable (_ topic: String, _ payload: String) -> Void
+
+    /// - Parameters:
+    ///   - onConnect: called on libmosquitto's thread, at each connection.
+    ///   - onMessage: called there, for messages of the subscriptions.
+    init(
+        configuration: MQTTConfiguration, onConnect: @escaping @Sendable () -> Void,
+        onMessage: @escaping @Sendable (_ topic: String, _ payload: String) -> Void
+    ) throws(Failure) {
+        mosquitto_lib_init()
+        self.configuration = configuration
+        self.onConnect = onConnect
+        self.onMessage = onMessage
+        guard let handle = mosquitto_new(configuration.clientID, false, nil) else {
+            throw .notConnected(reason: "libmosquitto could not be started")
+        }
+        self.handle = handle
+        mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
+        mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, Int32(MQTT_PROTOCOL_V5))
+        mosquitto_max_inflight_messages_set(handle, UInt32(Self.mostInFlight))
+        // Messages come from other threads than the one that runs the loop below.
+        mosquitto_threaded_set(handle, true)
+        try setUp()
+        setCallbacks()
+    }
+
+    /// Begins to connect.
+    func start() {
+        let thread = Thread { [self] in
+            work()
+            hasEnded.signal()
+        }
+        thread.name = "mqtt"
+        thread.start()
+        state.withLock { $0.isRunning = true }
+    }
+
+    /// Connects, keeps the connection going, and connects again when it ends. libmosquitto's own thread gives up for good
+    /// when the first attempt fails in some ways.
+    private func work() {
+        var pause = 1.0
+        while !isStopping.load(ordering: .relaxed) {
+            var result = mosquitto_connect(handle, configuration.host, Int32(configuration.port), 30)
+            if result != 0 {
+                let reason =
+                    result == Int32(MOSQ_ERR_ERRNO.rawValue)
+                    ? String(cString: strerror(errno)) : String(cString: mosquitto_strerror(result))
+                state.withLock { state in
+                    state.isConnected = false
+                    state.reason = "\(configuration.host):\(configuration.port): \(reason)"
+                }
+            }
+            while result == 0, !isStopping.load(ordering: .relaxed) {
+                result = mosquitto_loop(handle, 1000, 1)
+                if state.withLock({ $0.isConnected }) { pause = 1 }
+            }
+            // Spread, so that a fleet does not come back all at once.
+            let end = Date(timeIntervalSinceNow: pause * Double.random(in: 0.5...1))
+            while Date() < end, !isStopping.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.1) }
+            pause = min(pause * 2, 60)
+        }
+        // Says good-bye as far as the connection still takes it.
+        for _ in 0..<10 where mosquitto_loop(handle, 50, 1) == 0 {}
+    }
+
+    private func setUp() throws(Failure) {
+        if !configuration.user.isEmpty {
+            mosquitto_username_pw_set(handle, configuration.user, configuration.password)
+        }
+        if configuration.isTLS {
+            let file = configuration.certificateFile
+            let result =
+                file.isEmpty
+                ? mosquitto_tls_set(handle, nil, "/etc/ssl/certs", nil, nil, nil)
+                : mosquitto_tls_set(handle, file, nil, nil, nil, nil)
+            guard result == 0 else {
+                throw .notConnected(reason: "TLS: \(String(cString: mosquitto_strerror(result))) (mqtt_ca_file)")
+            }
+        }
+        let offline = Array("offline".utf8)
+        mosquitto_will_set(handle, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+    }
+
+    deinit {
+        mosquitto_destroy(handle)
+    }
+
+    /// Says good-bye and ends the thread, within a second or two. Call it once, after ``start()``.
+    func stop() {
+        guard state.withLock({ $0.isRunning }) else { return }
+        let offline = Array("offline".utf8)
+        if state.withLock({ $0.isConnected }) {
+            mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+            mosquitto_disconnect(handle)
+        }
+        isStopping.store(true, ordering: .relaxed)
+        hasEnded.wait()
+        fail(.notConnected(reason: "the connection was ended"))
+    }
+
+    /// Nil when connected.
+    var failure: Failure? {
+        state.withLock { state in
+            if state.isConnected { return nil }
+            return state.isUnauthorised ? .unauthorised(reason: state.reason) : .notConnected(reason: state.reason)
+        }
+    }
+
+    /// Sends a message and returns when the broker has it.
+    func publish(_ topic: String, _ payload: [UInt8], retain: Bool = false) async throws(Failure) {
+        let result: Result<Void, Failure> = await withCheckedContinuation { continuation in
+            let refusal = state.withLock { state -> Failure? in
+                guard state.isConnected else {
+                    return state.isUnauthorised
+                        ? .unauthorised(reason: state.reason) : .notConnected(reason: state.reason)
+                }
+                var number: Int32 = 0
+                let result = mosquitto_publish(handle, &number, topic, Int32(payload.count), payload, 1, retain)
+                guard result == 0 else {
+                    return .notConnected(reason: String(cString: mosquitto_strerror(result)))
+                }
+                state.waiting[number] = continuation
+                return nil
+            }
+            if let refusal { continuation.resume(returning: .failure(refusal)) }
+        }
+        try result.get()
+    }
+
+    // MARK: - On libmosquitto's thread
+
+    private static func own(_ context: UnsafeMutableRawPointer?) -> MQTTConnection? {
+        context.map { Unmanaged<MQTTConnection>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private func setCallbacks() {
+        mosquitto_connect_v5_callback_set(handle) { _, context, code, _, _ in
+            MQTTConnection.own(context)?.connected(code)
+        }
+        mosquitto_disconnect_v5_callback_set(handle) { _, context, code, _ in
+            MQTTConnection.own(context)?.disconnected(code)
+        }
+        mosquitto_publish_v5_callback_set(handle) { _, context, number, code, _ in
+            MQTTConnection.own(context)?.published(number, code)
+        }
+        mosquitto_message_v5_callback_set(handle) { _, context, message, _ in
+            guard let message = message?.pointee, let topic = message.topic else { return }
+            let payload = UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen)))
+            MQTTConnection.own(context)?
+                .onMessage(String(cString: topic), String(decoding: payload.prefix(65_536), as: UTF8.self))
+        }
+    }
+
+    private func connected(_ code: Int32) {
+        guard code == 0 else {
+            let text = String(cString: mosquitto_reason_string(code))
+            state.withLock { state in
+                state.isConnected = false
+                // 134 bad user name or password, 135 not authorised, 138 banned (MQTT 5, §3.2.2.2).
+                state.isUnauthorised = [134, 135, 138].contains(code)
+                state.reason = "the broker refuses the connection: \(text) (\(code))"
+            }
+            return
+        }
+        state.withLock { state in
+            state.isConnected = true
+            state.isUnauthorised = false
+            state.reason = ""
+        }
+        for topic in configuration.subscriptions { mosquitto_subscribe(handle, nil, topic, 1) }
+        let online = Array("online".utf8)
+        mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(online.count), online, 1, true)
+        onConnect()
+    }
+
+    private func disconnected(_ code: Int32) {
+        state.withLock { state in
+            state.isConnected = false
+            if !state.isUnauthorised {
+                state.reason = "the connection to \(configuration.host):\(configuration.port) ended (\(code))"
+            }
+        }
+        fail(.notConnected(reason: "the connection ended before the broker had the message"))
+    }
+
+    private func published(_ number: Int32, _ code: Int32) {
+        let continuation = state.withLock { $0.waiting.removeValue(forKey: number) }
+        // From 0x80 on a reason is a failure.
+        let result: Result<Void, Failure> =
+            code < 0x80
+            ? .success(()) : .failure(.denied(reason: "\(String(cString: mosquitto_reason_string(code))) (\(code))"))
+        continuation?.resume(returning: result)
+    }
+
+    private func fail(_ failure: Failure) {
+        let waiting = state.withLock { state in
+            defer { state.waiting = [:] }
+            return state.waiting.values
+        }
+        for continuation in waiting { continuation.resume(returning: .failure(failure)) }
+    }
+}

@@ -1,0 +1,116 @@
+import Foundation
+
+/// A mosquitto broker on loopback, and a subscriber that hears everything.
+public final class Broker {
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    public let port: Int
+    private let folder: String
+    private var broker: Process?
+    private var subscriber: Process?
+
+    /// - Parameter denied: a topic that nobody may write.
+    public init(user: String, password: String, denied: String? = nil) throws {
+        folder = try TestFolders.temporary("edge-broker")
+        port = try Self.freePort()
+        let passwords = try Self.start("mosquitto_passwd", ["-b", "-c", "\(folder)/passwords", user, password])
+        passwords.waitUntilExit()
+        var rules = "user \(user)\ntopic readwrite #\n"
+        if let denied { rules += "topic deny \(denied)\n" }
+        try rules.write(toFile: "\(folder)/rules", atomically: true, encoding: .utf8)
+        for file in ["passwords", "rules"] {
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: "\(folder)/\(file)")
+        }
+        let configuration = """
+            listener \(port) 127.0.0.1
+            allow_anonymous false
+            password_file \(folder)/passwords
+            acl_file \(folder)/rules
+            user root
+            """
+        try configuration.write(toFile: "\(folder)/mosquitto.conf", atomically: true, encoding: .utf8)
+        credentials = (user, password)
+    }
+
+    private let credentials: (user: String, password: String)
+
+    deinit {
+        stop()
+        TestFolders.remove(folder)
+    }
+
+    private static func freePort() throws -> Int {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length) == 0 && getsockname(listener, $0, &length) == 0
+            }
+        }
+        guard result else { throw Failure(description: "no free port: errno \(errno)") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    private static func start(_ program: String, _ arguments: [String], output: String? = nil) throws -> Process {
+        let tools = ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
+        guard FileManager.default.fileExists(atPath: "\(tools)/bin/\(program)") else {
+            throw Failure(description: "\(tools)/bin/\(program) is missing: run `make setup-tests`")
+        }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "\(tools)/bin/\(program)")
+        process.arguments = arguments
+        var environment = ProcessInfo.processInfo.environment
+        environment["LD_LIBRARY_PATH"] = "\(tools)/lib"
+        process.environment = environment
+        if let output {
+            FileManager.default.createFile(atPath: output, contents: nil)
+            process.standardOutput = FileHandle(forWritingAtPath: output)
+        }
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    /// Starts the broker, and the subscriber with it.
+    public func start() throws {
+        broker = try Self.start("mosquitto", ["-c", "\(folder)/mosquitto.conf"])
+        for _ in 0..<200 {
+            if (try? RawConnection(port: port)) != nil { break }
+            usleep(20_000)
+        }
+        subscriber = try Self.start(
+            "mosquitto_sub",
+            [
+                "-h", "127.0.0.1", "-p", "\(port)", "-u", credentials.user, "-P", credentials.password, "-q", "1", "-t",
+                "#",
+                "-F", "%r %t %p",
+            ], output: "\(folder)/heard-\(UUID().uuidString)")
+        // It must have subscribed before anything is said.
+        usleep(300_000)
+    }
+
+    public func stop() {
+        for process in [subscriber, broker].compactMap({ $0 }) where process.isRunning {
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        (subscriber, broker) = (nil, nil)
+    }
+
+    /// What was heard: whether it was kept by the broker for later, the topic, and the text.
+    public func heard() throws -> [(isRetained: Bool, topic: String, payload: String)] {
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("heard-") }
+        return try files.flatMap { file in
+            try String(contentsOfFile: "\(folder)/\(file)", encoding: .utf8).split(separator: "\n").compactMap { line in
+                let parts = line.split(separator: " ", maxSplits: 2)
+                return parts.count == 3 ? (parts[0] == "1", String(parts[1]), String(parts[2])) : nil
+            }
+        }
+    }
+}
