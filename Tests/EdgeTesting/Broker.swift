@@ -14,7 +14,7 @@ public final class Broker {
     /// - Parameter denied: a topic that nobody may write.
     public init(user: String, password: String, denied: String? = nil) throws {
         folder = try TestFolders.temporary("edge-broker")
-        port = try Self.freePort()
+        port = try TestFolders.freePort()
         let passwords = try Self.start("mosquitto_passwd", ["-b", "-c", "\(folder)/passwords", user, password])
         passwords.waitUntilExit()
         var rules = "user \(user)\ntopic readwrite #\n"
@@ -39,22 +39,6 @@ public final class Broker {
     deinit {
         stop()
         TestFolders.remove(folder)
-    }
-
-    private static func freePort() throws -> Int {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(listener) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let result = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        guard result else { throw Failure(description: "no free port: errno \(errno)") }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     private static func start(_ program: String, _ arguments: [String], output: String? = nil) throws -> Process {

@@ -20,6 +20,9 @@ struct DeliveryHouse: Sendable {
             sinks[.coverage, default: []].append("influx")
             if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
         }
+        if settings.deliveries.postgreSQL != nil {
+            for kind in [DeliveryKind.detections, .coverage, .analysis] { sinks[kind, default: []].append("postgres") }
+        }
         if settings.deliveries.mqtt != nil { sinks[.detections, default: []].append("mqtt") }
         if settings.deliveries.s3 != nil {
             sinks[.recording, default: []].append("s3")
@@ -62,6 +65,9 @@ struct DeliveryHouse: Sendable {
                 discoveryPrefix: deliveries.discoveryPrefix, store: store, state: state)
         }
         if let mqtt { sinks.append(mqtt) }
+        if let url = deliveries.postgreSQL {
+            sinks.append(PostgreSQLSink(url: url, aggregator: uuid, store: store))
+        }
         workers = sinks.map {
             SinkWorker(sink: $0, store: store, time: time, policy: deliveries.retry, logger: logger)
         }

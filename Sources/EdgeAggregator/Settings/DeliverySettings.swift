@@ -18,6 +18,8 @@ struct DeliverySettings: Sendable {
     let mqtt: MQTTConfiguration?
     let mqttPrefix: String
     let discoveryPrefix: String
+    /// Nil when nothing goes to PostgreSQL.
+    let postgreSQL: String?
     /// What stands before `<aggregator>/<listener>/<file>` where the former system named an upload.
     let remotePrefix: String
 
@@ -48,6 +50,11 @@ struct DeliverySettings: Sendable {
         }
         influxTables = tables
         s3 = Self.s3(&reader, aggregator: aggregator)
+        let database = reader.text("database_url")
+        postgreSQL = database.isEmpty ? nil : database
+        if !database.isEmpty, !database.hasPrefix("postgresql://"), !database.hasPrefix("postgres://") {
+            reader.refuse("database_url", "it is not an address such as postgresql://user:password@host/database")
+        }
         mqttPrefix = reader.text("mqtt_topic_prefix")
         discoveryPrefix = reader.text("mqtt_discovery_prefix")
         mqtt = Self.mqtt(&reader, aggregator: aggregator)

@@ -329,6 +329,9 @@ enum SettingsCatalogue {
         .init(
             "mqtt_discovery_prefix", .text, "homeassistant", group: "Deliveries: MQTT",
             "Where Home Assistant looks for devices; empty to tell it nothing."),
+        .init(
+            "database_url", .text, "", secret: true, group: "Deliveries: PostgreSQL",
+            "postgresql://user:password@host:5432/database; empty for none. Tables are made at the first delivery."),
     ]
 
     /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.

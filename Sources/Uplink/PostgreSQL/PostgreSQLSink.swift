@@ -1,0 +1,183 @@
+public import Store
+import Synchronization
+
+/// A PostgreSQL database: detections, recordings, and gaps and losses, as rows.
+///
+/// Rows go by COPY. When some are there already, which a repeat makes, they go once more one by one with
+/// `ON CONFLICT DO NOTHING`, and so does a batch with a row that the server will not take, to find out which.
+public struct PostgreSQLSink: Sink {
+    public let name = "postgres"
+    public let limits = SinkLimits(
+        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .analysis])
+
+    private let aggregator: String
+    private let store: Store
+    private let connection: PostgreSQLConnection
+    private let isMigrated = Once()
+
+    private final class Once: Sendable {
+        let value = Atomic<Bool>(false)
+    }
+
+    /// - Parameter url: `postgresql://user:password@host:5432/database`.
+    public init(url: String, aggregator: String, store: Store) {
+        self.aggregator = aggregator
+        self.store = store
+        connection = PostgreSQLConnection(url: url)
+    }
+
+    private struct Row: Sendable {
+        let delivery: Int64
+        let fact: Int64
+        let values: [String?]
+    }
+
+    public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
+        var report = SinkReport()
+        var rows: [(table: PostgreSQLTables.Table, rows: [Row])]
+        do {
+            rows = try await self.rows(deliveries, &report)
+        } catch {
+            return SinkReport(farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
+        }
+        var refused: [Int64: [Int64: String]] = [:]
+        do throws(PostgreSQLConnection.Failure) {
+            try await migrate()
+            for (table, rows) in rows where !rows.isEmpty {
+                for (row, reason) in try await send(rows, to: table) {
+                    refused[row.delivery, default: [:]][row.fact] = reason
+                }
+                report.bytes += rows.reduce(0) { $0 + Int64($1.values.reduce(0) { $0 + ($1?.utf8.count ?? 0) }) }
+            }
+        } catch {
+            // Tables are written one after the other; what is there already is not seen when it comes again.
+            let farEnd: SinkReport.FarEnd =
+                error.isUnauthorised
+                ? .unauthorised(reason: error.description)
+                : .unavailable(reason: error.description, retryAfterSeconds: nil)
+            return SinkReport(outcomes: [:], farEnd: farEnd, bytes: report.bytes)
+        }
+        rows = []
+        for delivery in deliveries where report.outcomes[delivery.id] == nil {
+            report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
+        }
+        return report
+    }
+
+    private func rows(
+        _ deliveries: [DeliveryRecord], _ report: inout SinkReport
+    ) async throws(StoreError) -> [(table: PostgreSQLTables.Table, rows: [Row])] {
+        let owners = deliveries.filter { $0.kind == .detections }.sorted { $0.firstID < $1.firstID }
+        var detections: [Row] = []
+        var owner = 0
+        for fact in try await store.detectionFacts(of: owners) {
+            let id = fact.detection.id ?? 0
+            while owner < owners.count, id > owners[owner].lastID { owner += 1 }
+            guard owner < owners.count else { break }
+            detections.append(
+                Row(delivery: owners[owner].id, fact: id, values: PostgreSQLTables.row(fact, aggregator: aggregator)))
+        }
+        var recordings: [Row] = []
+        var coverage: [Row] = []
+        for delivery in deliveries {
+            let fact = delivery.firstID
+            switch delivery.kind {
+            case .analysis:
+                if let recording = try await store.recording(id: fact) {
+                    let values = PostgreSQLTables.row(recording, aggregator: aggregator)
+                    recordings.append(Row(delivery: delivery.id, fact: fact, values: values))
+                } else {
+                    report.outcomes[delivery.id] = .void(reason: "the recording is gone")
+                }
+            case .coverage:
+                if let entry = try await store.ledgerEntry(id: fact) {
+                    let values = PostgreSQLTables.row(entry, aggregator: aggregator)
+                    coverage.append(Row(delivery: delivery.id, fact: fact, values: values))
+                } else {
+                    report.outcomes[delivery.id] = .void(reason: "the ledger's line is gone")
+                }
+            case .detections, .upload, .recording: continue
+            }
+        }
+        return [
+            (PostgreSQLTables.detections, detections), (PostgreSQLTables.recordings, recordings),
+            (PostgreSQLTables.coverage, coverage),
+        ]
+    }
+
+    /// Returns the rows that the server will not take, and why.
+    private func send(
+        _ rows: [Row], to table: PostgreSQLTables.Table
+    ) async throws(PostgreSQLConnection.Failure) -> [(Row, String)] {
+        try await connection.use { connection throws(PostgreSQLConnection.Failure) in
+            do throws(PostgreSQLConnection.Failure) {
+                try connection.copy(PostgreSQLTables.copy(table), PostgreSQLTables.copyText(rows.map(\.values)))
+                return []
+            } catch {
+                // 23505: some are there already. 0A000: a server that does not know COPY.
+                guard error.code == "23505" || error.code == "0A000" || error.isData else { throw error }
+            }
+            return try Self.oneByOne(rows, to: table, connection)
+        }
+    }
+
+    private static func oneByOne(
+        _ rows: [Row], to table: PostgreSQLTables.Table, _ connection: PostgreSQLConnection
+    ) throws(PostgreSQLConnection.Failure) -> [(Row, String)] {
+        let sql = PostgreSQLTables.insert(table)
+        var refused: [(Row, String)] = []
+        // Together in transactions, so that each row does not cost a sync at the far end; alone where one is refused.
+        for start in stride(from: 0, to: rows.count, by: 500) {
+            let part = rows[start..<min(rows.count, start + 500)]
+            do throws(PostgreSQLConnection.Failure) {
+                try connection.run("BEGIN")
+                for row in part { try connection.run(sql, row.values.map(withoutZero)) }
+                try connection.run("COMMIT")
+                continue
+            } catch {
+                // Also where the server is to blame: the next who uses the connection must not find it so.
+                try? connection.run("ROLLBACK")
+                guard error.isData else { throw error }
+            }
+            for row in part {
+                do throws(PostgreSQLConnection.Failure) {
+                    try connection.run(sql, row.values.map(withoutZero))
+                } catch {
+                    guard error.isData else { throw error }
+                    refused.append((row, error.description))
+                }
+            }
+        }
+        return refused
+    }
+
+    private static func withoutZero(_ value: String?) -> String? {
+        value.map { $0.contains("\0") ? $0.replacing("\0", with: "") : $0 }
+    }
+
+    // MARK: - Tables
+
+    /// Makes the tables, once in a daemon's life. Boxes of a fleet may all try at the same time.
+    private func migrate() async throws(PostgreSQLConnection.Failure) {
+        guard !isMigrated.value.load(ordering: .relaxed) else { return }
+        try await connection.use { connection throws(PostgreSQLConnection.Failure) in
+            let table = PostgreSQLTables.versionTable
+            try connection.run("CREATE TABLE IF NOT EXISTS \(table) (version integer PRIMARY KEY)")
+            for (index, statements) in PostgreSQLTables.migrations.enumerated() {
+                let version = index + 1
+                if try connection.number("SELECT version FROM \(table) WHERE version = \(version)") != nil { continue }
+                try connection.run("BEGIN")
+                do throws(PostgreSQLConnection.Failure) {
+                    // Whoever comes second waits here for the first, and then finds the step done.
+                    try connection.run("INSERT INTO \(table) (version) VALUES (\(version))")
+                    for statement in statements { try connection.run(statement) }
+                    try connection.run("COMMIT")
+                } catch {
+                    try? connection.run("ROLLBACK")
+                    guard error.code == "23505" else { throw error }
+                }
+            }
+        }
+        isMigrated.value.store(true, ordering: .relaxed)
+    }
+}
