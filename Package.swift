@@ -37,6 +37,8 @@ let package = Package(
         .systemLibrary(
             name: "CPostgreSQL", path: "Sources/System/CPostgreSQL", pkgConfig: "libpq",
             providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(
+            name: "CSnappy", path: "Sources/System/CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .target(
             name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
@@ -51,7 +53,7 @@ let package = Package(
         .target(
             name: "Uplink",
             dependencies: [
-                "CCurl", "CMosquitto", "CPostgreSQL", "CZlib", "Sensors", "Store",
+                "CCurl", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Sensors", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

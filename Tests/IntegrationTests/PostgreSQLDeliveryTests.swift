@@ -33,7 +33,9 @@ import Testing
         try daemon.start()
         let detections = 2100 + 350 * Self.kills
         let recordings = detections / 7
-        let sink = try DeliverySupport.wait(daemon) { DeliverySupport.isEmpty($0) && ($0["facts_done"] as? Int ?? 0) > 0 }
+        let sink = try DeliverySupport.wait(daemon) {
+            DeliverySupport.isEmpty($0) && ($0["facts_done"] as? Int ?? 0) > 0
+        }
         #expect(sink["facts_done"] as? Int == detections + recordings)
         #expect(
             try server.query("SELECT count(*), count(DISTINCT (listener_id, start_ns)) FROM edge_detections")
@@ -59,11 +61,14 @@ import Testing
         _ = try server.query("ALTER TABLE edge_detections ADD CHECK (confidence < 0.9)")
         try DeliverySupport.seed(folder: daemon.folder, detections: 700, plan: Self.plan, listener: "more")
         try daemon.start()
-        let sink = try DeliverySupport.wait(daemon) { ($0["facts_refused"] as? Int ?? 0) > 0 && $0["state"] as? String == "flowing" }
+        let sink = try DeliverySupport.wait(daemon) {
+            ($0["facts_refused"] as? Int ?? 0) > 0 && $0["state"] as? String == "flowing"
+        }
         // Of 0.25 + n / 1000, n from 0 to 699, fifty are not below 0.9.
         #expect(sink["facts_refused"] as? Int == 50 && sink["facts_done"] as? Int == 8 + 650 + 100)
         #expect(try server.query("SELECT count(*) FROM edge_detections") == "657")
-        let refused = try daemon.json("/api/v1/deliveries?state=refused&limit=1")["deliveries"] as? [[String: Any]] ?? []
+        let refused =
+            try daemon.json("/api/v1/deliveries?state=refused&limit=1")["deliveries"] as? [[String: Any]] ?? []
         #expect((refused.first?["error"] as? String ?? "").contains("23514"))
         #expect(daemon.stop() == 0)
     }

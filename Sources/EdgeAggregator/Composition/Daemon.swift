@@ -100,7 +100,7 @@ struct Daemon {
         let router = routes.router()
         var services: [any Service] = [house.registry, retention]
         if let season { services.append(season) }
-        services += deliveries.services(settings, house: house)
+        services += deliveries.services(settings, house: house, metrics: routes.metrics)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))
         }

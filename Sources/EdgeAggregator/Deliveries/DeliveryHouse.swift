@@ -20,6 +20,7 @@ struct DeliveryHouse: Sendable {
             sinks[.coverage, default: []].append("influx")
             if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
         }
+        if settings.deliveries.prometheus != nil { sinks[.metrics] = ["prometheus"] }
         if settings.deliveries.postgreSQL != nil {
             for kind in [DeliveryKind.detections, .coverage, .analysis] { sinks[kind, default: []].append("postgres") }
         }
@@ -42,7 +43,8 @@ struct DeliveryHouse: Sendable {
     ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
-        let transport = deliveries.influx == nil && deliveries.s3 == nil ? nil : try CurlTransport()
+        let needsTransport = deliveries.influx != nil || deliveries.s3 != nil || deliveries.prometheus != nil
+        let transport = needsTransport ? try CurlTransport() : nil
         self.transport = transport
         var sinks: [any Sink] = []
         if let influx = deliveries.influx, let transport {
@@ -59,6 +61,10 @@ struct DeliveryHouse: Sendable {
                     configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
                     window: deliveries.uploadWindow, store: store, time: time, transport: transport))
         }
+        if let prometheus = deliveries.prometheus, let transport {
+            sinks.append(
+                PrometheusSink(configuration: prometheus, aggregator: uuid, store: store, transport: transport))
+        }
         mqtt = try deliveries.mqtt.map { configuration in
             try MQTTSink(
                 configuration: configuration, prefix: deliveries.mqttPrefix, aggregator: uuid, version: Version.text,
@@ -74,7 +80,7 @@ struct DeliveryHouse: Sendable {
     }
 
     /// What runs beside reception for the sinks; the outbox is kept within its bounds also when no sink is set any more.
-    func services(_ settings: Settings, house: ReceptionHouse) -> [any Service] {
+    func services(_ settings: Settings, house: ReceptionHouse, metrics: MetricsCollector) -> [any Service] {
         let deliveries = settings.deliveries
         let day = 86_400e9
         let caps = OutboxCaps(
@@ -87,6 +93,12 @@ struct DeliveryHouse: Sendable {
             store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
         var services: [any Service] = workers
         if let mqtt { services.append(mqtt) }
+        if deliveries.prometheus != nil {
+            services.append(
+                MetricsRecorder(
+                    collector: metrics, store: house.store, time: house.time,
+                    interval: .seconds(deliveries.metricsIntervalSeconds), logger: house.logger))
+        }
         return services + [caps, clock]
     }
 

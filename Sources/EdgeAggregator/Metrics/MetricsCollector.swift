@@ -29,6 +29,7 @@ struct MetricsCollector: Sendable {
         addDeliveries(&page, status)
         addListeners(&page)
         addProcess(&page)
+        NodeFigures.add(to: &page)
         return page.text
     }
 

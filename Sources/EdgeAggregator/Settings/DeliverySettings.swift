@@ -18,6 +18,9 @@ struct DeliverySettings: Sendable {
     let mqtt: MQTTConfiguration?
     let mqttPrefix: String
     let discoveryPrefix: String
+    /// Nil when metrics are not sent.
+    let prometheus: PrometheusSink.Configuration?
+    let metricsIntervalSeconds: Int
     /// Nil when nothing goes to PostgreSQL.
     let postgreSQL: String?
     /// What stands before `<aggregator>/<listener>/<file>` where the former system named an upload.
@@ -50,6 +53,14 @@ struct DeliverySettings: Sendable {
         }
         influxTables = tables
         s3 = Self.s3(&reader, aggregator: aggregator)
+        prometheus = Self.prometheus(&reader)
+        let interval = reader.text("prom_scrape_interval")
+        let unit = interval.hasSuffix("m") ? 60 : 1
+        let number = Int(interval.hasSuffix("s") || interval.hasSuffix("m") ? String(interval.dropLast()) : interval)
+        metricsIntervalSeconds = (number ?? 15) * unit
+        if !(1...3600).contains(number.map { $0 * unit } ?? 0) {
+            reader.refuse("prom_scrape_interval", "`\(interval)` is not a time from 1s to 60m")
+        }
         let database = reader.text("database_url")
         postgreSQL = database.isEmpty ? nil : database
         if !database.isEmpty, !database.hasPrefix("postgresql://"), !database.hasPrefix("postgres://") {
@@ -123,6 +134,21 @@ struct DeliverySettings: Sendable {
                 "aggregator_uuid", "`\(aggregator)` cannot stand in the names of objects: A-Z a-z 0-9 . _ ~ - only")
         }
         return s3
+    }
+
+    private static func prometheus(_ reader: inout SettingsReader) -> PrometheusSink.Configuration? {
+        let host = reader.text("kvm_ip")
+        var url = reader.text("prometheus_url")
+        if url.isEmpty, !host.isEmpty { url = "http://\(host):9090/api/v1/write" }
+        guard !url.isEmpty else { return nil }
+        checkURL(url, reader.text("prometheus_url").isEmpty ? "kvm_ip" : "prometheus_url", &reader)
+        var prometheus = PrometheusSink.Configuration(url: url)
+        prometheus.user = reader.text("prom_user")
+        prometheus.password = reader.text("prom_pass")
+        prometheus.bearerToken = reader.text("prometheus_token")
+        prometheus.transport.certificateFile = reader.text("prometheus_ca_file")
+        prometheus.transport.proxy = reader.text("delivery_proxy")
+        return prometheus
     }
 
     private static func mqtt(_ reader: inout SettingsReader, aggregator: String) -> MQTTConfiguration? {

@@ -332,15 +332,34 @@ enum SettingsCatalogue {
         .init(
             "database_url", .text, "", secret: true, group: "Deliveries: PostgreSQL",
             "postgresql://user:password@host:5432/database; empty for none. Tables are made at the first delivery."),
+        .init(
+            "prometheus_url", .text, "", group: "Deliveries: Prometheus",
+            "Where metrics are written (remote write 1.0), such as http://prometheus.example:9090/api/v1/write; empty for none. Else kvm_ip is taken."
+        ),
+        .init(
+            "prom_user", .text, "admin", group: "Deliveries: Prometheus", "User of Basic credentials, with prom_pass."),
+        .init(
+            "prom_pass", .text, "", secret: true, group: "Deliveries: Prometheus", "Password; empty for no credentials."
+        ),
+        .init(
+            "prometheus_token", .text, "", secret: true, group: "Deliveries: Prometheus",
+            "Bearer token, instead of user and password."),
+        .init(
+            "prom_scrape_interval", .text, "15s", group: "Deliveries: Prometheus",
+            "How often metrics are written down to be sent: a number of s or m."),
+        .init(
+            "kvm_ip", .text, "", group: "Deliveries: Prometheus",
+            "Of the former system: means prometheus_url: http://<kvm_ip>:9090/api/v1/write."),
+        .init(
+            "prometheus_ca_file", .text, "", group: "Deliveries: Prometheus",
+            "Certificates (PEM) to trust instead of the system's."),
     ]
 
-    /// Of the former system; read by nothing yet. They are known so that its files and environments are accepted.
-    static let unusedGroup = "Deliveries of the former system"
+    /// Of the former system; read by nothing. They are known so that its files and environments are accepted.
+    static let unusedGroup = "Of the former system"
 
-    private static let legacy: [SettingDescription] =
-        [
-            ("prom_scrape_interval", "15s"), ("prom_user", "admin"), ("kvm_ip", ""), ("analyzer_cpu_affinity", ""),
-            ("everything_but_analyzer_cpu_affinity", ""),
-        ].map { .init($0.0, .text, $0.1, group: unusedGroup, "Accepted, without effect.") }
-        + [.init("prom_pass", .text, "", secret: true, group: unusedGroup, "Accepted, without effect.")]
+    private static let legacy: [SettingDescription] = ["analyzer_cpu_affinity", "everything_but_analyzer_cpu_affinity"]
+        .map {
+            .init($0, .text, "", group: unusedGroup, "Accepted, without effect.")
+        }
 }

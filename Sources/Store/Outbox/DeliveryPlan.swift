@@ -8,6 +8,8 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
     case analysis
     /// That a recording was uploaded, as the former system told it.
     case upload
+    /// The box's metrics of one moment.
+    case metrics
     /// A recording's file.
     case recording
 
@@ -18,7 +20,8 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
         case .coverage: 1
         case .analysis: 2
         case .upload: 3
-        case .recording: 4
+        case .metrics: 4
+        case .recording: 5
         }
     }
 }

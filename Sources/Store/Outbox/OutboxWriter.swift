@@ -134,6 +134,7 @@ struct OutboxWriter {
             case .done:
                 counts[key, default: Count()].done += row.facts
                 try remove(id)
+                try forgetMetrics(row)
                 if row.kind == .recording {
                     // The former system told of each upload; the news is a delivery of its own.
                     try add(
@@ -145,6 +146,7 @@ struct OutboxWriter {
             case .void(let reason):
                 counts[key, default: Count()].shed += row.facts
                 try remove(id)
+                try forgetMetrics(row)
                 try note(row, shedFor: reason, atNanoseconds)
             case .failed(let reason, let next):
                 try database.cachedStatement(
@@ -207,6 +209,17 @@ struct OutboxWriter {
     func shed(_ ids: [Int64], reason: String, atNanoseconds: Int64) throws {
         try settle(
             Dictionary(uniqueKeysWithValues: ids.map { ($0, .void(reason: reason)) }), atNanoseconds: atNanoseconds)
+    }
+
+    /// Metrics are kept for their delivery alone.
+    private func forgetMetrics(_ row: DeliveryRecord) throws {
+        guard row.kind == .metrics else { return }
+        try database.cachedStatement(
+            sql: """
+                DELETE FROM metric_batches WHERE id = ? AND NOT EXISTS (
+                    SELECT 1 FROM deliveries WHERE kind = 'metrics' AND first_id = ?)
+                """
+        ).execute(arguments: [row.firstID, row.firstID])
     }
 
     private func remove(_ id: Int64) throws {

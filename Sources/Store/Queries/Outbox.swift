@@ -188,6 +188,15 @@ extension Store {
         }
     }
 
+    public func metricBatch(id: Int64) async throws(StoreError) -> MetricBatch? {
+        try await read { database in
+            try Row.fetchOne(
+                database.cachedStatement(sql: "SELECT time_ns, payload FROM metric_batches WHERE id = ?"),
+                arguments: [id]
+            ).map { MetricBatch(timeNanoseconds: $0[0], isClockSet: true, payload: $0[1]) }
+        }
+    }
+
     public func multipartUpload(deliveryID: Int64) async throws(StoreError) -> MultipartUpload? {
         try await read {
             try MultipartUpload.fetchOne(

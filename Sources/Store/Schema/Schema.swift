@@ -10,6 +10,9 @@ enum Schema {
         migrator.registerMigration("2 deliveries") { database in
             try database.execute(sql: version2)
         }
+        migrator.registerMigration("3 metrics") { database in
+            try database.execute(sql: version3)
+        }
         return migrator
     }
 
@@ -176,6 +179,15 @@ enum Schema {
             part_bytes INTEGER NOT NULL,
             parts TEXT NOT NULL,
             begun_ns INTEGER NOT NULL
+        );
+        """
+
+    /// Metrics that wait to be delivered, with their own times.
+    private static let version3 = """
+        CREATE TABLE metric_batches (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            time_ns INTEGER NOT NULL,
+            payload BLOB NOT NULL
         );
         """
 }

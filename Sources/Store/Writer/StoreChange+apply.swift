@@ -68,6 +68,15 @@ extension StoreChange {
         case .ledger(let entry): try insert(entry, database, outbox)
         case .touchListener(let id, let seenNanoseconds, let remoteAddress):
             try touch(id, seenNanoseconds, remoteAddress, database)
+        case .metrics(let batch):
+            guard plan.sinks[.metrics] != nil else { return }
+            try database.cachedStatement(sql: "INSERT INTO metric_batches (time_ns, payload) VALUES (?, ?)")
+                .execute(arguments: [batch.timeNanoseconds, batch.payload])
+            let id = database.lastInsertedRowID
+            try outbox.add(
+                .metrics, first: id, last: id,
+                hold: batch.isClockSet || !plan.holdsUnsynchronised ? nil : OutboxWriter.clockHold,
+                createdNanoseconds: batch.timeNanoseconds, bytes: Int64(batch.payload.count))
         case .delivered(let outcomes, let atNanoseconds):
             try outbox.settle(outcomes, atNanoseconds: atNanoseconds)
         case .shed(let ids, let reason, let atNanoseconds):

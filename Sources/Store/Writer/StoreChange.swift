@@ -15,6 +15,8 @@ public enum StoreChange: Sendable {
     case privacy(recording: String, addNanoseconds: Int64)
     case ledger(LedgerEntry)
     case touchListener(id: String, seenNanoseconds: Int64, remoteAddress: String)
+    /// Kept only until they are delivered.
+    case metrics(MetricBatch)
     /// What became of deliveries, by their numbers.
     case delivered([Int64: DeliveryOutcome], atNanoseconds: Int64)
     /// Drops deliveries for which there is no room; the ledger says so.
@@ -31,7 +33,7 @@ extension StoreChange {
     /// Whether a sink may have something to do after it.
     var mayMakeDeliveries: Bool {
         switch self {
-        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .ledger, .delivered, .requeue,
+        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .ledger, .metrics, .delivered, .requeue,
             .clockIsTrusted:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .multipart,

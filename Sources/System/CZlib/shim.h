@@ -6,3 +6,6 @@
 static inline int edge_gzip_begin(z_stream *stream, int level) {
     return deflateInit2(stream, level, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY);
 }
+static inline int edge_gunzip_begin(z_stream *stream) {
+    return inflateInit2(stream, 16 + 15);
+}

@@ -154,7 +154,7 @@ public struct InfluxSink: Sink {
         case .upload:
             guard let recording = try await store.recording(id: delivery.firstID) else { return false }
             return points.upload(recording, remote: remote?(recording) ?? "", to: &lines)
-        case .recording:
+        case .recording, .metrics:
             return false
         }
     }

@@ -63,7 +63,9 @@ final class PostgreSQLConnection: @unchecked Sendable {
         if handle != nil, PQstatus(handle) == CONNECTION_OK { return }
         drop()
         // What stands in the address wins over these.
-        let names = ["connect_timeout", "application_name", "tcp_user_timeout", "keepalives_idle", "client_encoding", "dbname"]
+        let names = [
+            "connect_timeout", "application_name", "tcp_user_timeout", "keepalives_idle", "client_encoding", "dbname",
+        ]
         let values = ["15", "edge-aggregator", "60000", "30", "UTF8", url]
         var cNames = names.map { UnsafePointer(strdup($0)) }
         var cValues = values.map { UnsafePointer(strdup($0)) }

@@ -38,7 +38,8 @@ public struct PostgreSQLSink: Sink {
         do {
             rows = try await self.rows(deliveries, &report)
         } catch {
-            return SinkReport(farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
+            return SinkReport(
+                farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
         var refused: [Int64: [Int64: String]] = [:]
         do throws(PostgreSQLConnection.Failure) {
@@ -96,7 +97,7 @@ public struct PostgreSQLSink: Sink {
                 } else {
                     report.outcomes[delivery.id] = .void(reason: "the ledger's line is gone")
                 }
-            case .detections, .upload, .recording: continue
+            case .detections, .upload, .recording, .metrics: continue
             }
         }
         return [

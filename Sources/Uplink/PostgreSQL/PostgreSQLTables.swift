@@ -21,7 +21,8 @@ enum PostgreSQLTables {
     static let detections = Table(
         name: "edge_detections",
         columns: [
-            "aggregator_uuid", "listener_id", "start_ns", "start_at", "end_at", "scientific_name", "common_name", "label",
+            "aggregator_uuid", "listener_id", "start_ns", "start_at", "end_at", "scientific_name", "common_name",
+            "label",
             "confidence", "recording", "offset_seconds", "model", "model_sha256", "time_quality",
         ],
         create: """
@@ -37,7 +38,8 @@ enum PostgreSQLTables {
     static let recordings = Table(
         name: "edge_recordings",
         columns: [
-            "aggregator_uuid", "name", "listener_id", "start_ns", "start_at", "duration_seconds", "bytes", "sample_rate",
+            "aggregator_uuid", "name", "listener_id", "start_ns", "start_at", "duration_seconds", "bytes",
+            "sample_rate",
             "channels", "windows", "time_quality", "analyzed_at",
         ],
         create: """
@@ -120,7 +122,8 @@ enum PostgreSQLTables {
 
     static func insert(_ table: Table) -> String {
         let marks = table.columns.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
-        return "INSERT INTO \(table.name) (\(table.columns.joined(separator: ", "))) VALUES (\(marks)) ON CONFLICT DO NOTHING"
+        return
+            "INSERT INTO \(table.name) (\(table.columns.joined(separator: ", "))) VALUES (\(marks)) ON CONFLICT DO NOTHING"
     }
 
     static func copy(_ table: Table) -> String {

@@ -1,8 +1,8 @@
 import CZlib
 
 /// The gzip form of bytes (RFC 1952). Level 1: on a small board time is dearer than the last bytes of a text.
-enum Gzip {
-    static func compress(_ bytes: [UInt8]) -> [UInt8] {
+public enum Gzip {
+    public static func compress(_ bytes: [UInt8]) -> [UInt8] {
         var stream = z_stream()
         guard edge_gzip_begin(&stream, 1) == Z_OK else { return [] }
         defer { deflateEnd(&stream) }
@@ -18,5 +18,29 @@ enum Gzip {
                 count = status == Z_STREAM_END ? Int(stream.total_out) : 0
             }
         }
+    }
+
+    /// Nil when the bytes are not gzip, or hold more than `most`.
+    static func expand(_ bytes: [UInt8], most: Int) -> [UInt8]? {
+        var stream = z_stream()
+        guard edge_gunzip_begin(&stream) == Z_OK else { return nil }
+        defer { inflateEnd(&stream) }
+        var out: [UInt8] = []
+        var status = Z_OK
+        bytes.withUnsafeBufferPointer { input in
+            stream.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+            stream.avail_in = UInt32(input.count)
+            var block = [UInt8](repeating: 0, count: 65_536)
+            repeat {
+                let produced = block.withUnsafeMutableBufferPointer { room -> Int in
+                    stream.next_out = room.baseAddress
+                    stream.avail_out = UInt32(room.count)
+                    status = inflate(&stream, Z_NO_FLUSH)
+                    return room.count - Int(stream.avail_out)
+                }
+                out += block[..<produced]
+            } while status == Z_OK && out.count <= most
+        }
+        return status == Z_STREAM_END && out.count <= most ? out : nil
     }
 }

@@ -1,0 +1,35 @@
+import Testing
+
+@testable import Uplink
+
+@Suite struct PrometheusTests {
+    @Test func readsThePageAndSortsLabels() {
+        let page = """
+            # HELP a help
+            # TYPE a gauge
+            a 1.5
+            b{z="1",a="x \\"y\\" \\\\ \\n"} +Inf
+            broken{
+            c{x="1"} no
+            """
+        let samples = ExpositionText.samples(page, adding: [ExpositionText.Label(name: "job", value: "edge")])
+        #expect(
+            samples.map { $0.labels.map { "\($0.name)=\($0.value)" } } == [
+                ["__name__=a", "job=edge"], ["__name__=b", "a=x \"y\" \\ \n", "job=edge", "z=1"],
+            ])
+        #expect(samples.map(\.value) == [1.5, .infinity])
+    }
+
+    /// By the protocol buffers' encoding of `prometheus.WriteRequest`, written out by hand.
+    @Test func encodesARequest() {
+        var write = RemoteWrite()
+        let sample = ExpositionText.Sample(labels: [ExpositionText.Label(name: "__name__", value: "a")], value: 1)
+        write.add(sample, milliseconds: 300)
+        let label: [UInt8] = [0x0A, 8] + Array("__name__".utf8) + [0x12, 1, 0x61]
+        let point: [UInt8] = [0x09, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0x10, 0xAC, 0x02]
+        let series: [UInt8] = [0x0A, UInt8(label.count)] + label + [0x12, UInt8(point.count)] + point
+        #expect(write.encoded() == [0x0A, UInt8(series.count)] + series)
+        // The snappy block begins with the plain length.
+        #expect(write.body().first == UInt8(series.count + 2))
+    }
+}
