@@ -53,7 +53,7 @@ public final class Broker {
         environment["LD_LIBRARY_PATH"] = "\(tools)/lib"
         process.environment = environment
         if let output {
-            FileManager.default.createFile(atPath: output, contents: nil)
+            _ = FileManager.default.createFile(atPath: output, contents: nil)
             process.standardOutput = FileHandle(forWritingAtPath: output)
         }
         process.standardError = FileHandle.nullDevice

@@ -70,9 +70,18 @@ public final class PrometheusServer {
 
     /// What `promtool check metrics` says of a page, and its exit code.
     public static func check(_ page: String) throws -> (code: Int32, text: String) {
+        try promtool(["check", "metrics"], input: page)
+    }
+
+    /// What `promtool check rules` says of a file, and its exit code.
+    public static func check(rules path: String) throws -> (code: Int32, text: String) {
+        try promtool(["check", "rules", path], input: "")
+    }
+
+    private static func promtool(_ arguments: [String], input page: String) throws -> (code: Int32, text: String) {
         let process = Process()
         process.executableURL = try program("promtool")
-        process.arguments = ["check", "metrics"]
+        process.arguments = arguments
         let input = Pipe()
         let output = Pipe()
         process.standardInput = input

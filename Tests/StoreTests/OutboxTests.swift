@@ -87,6 +87,21 @@ import Testing
         }
     }
 
+    @Test func keepsAFileThatNobodyCouldListenToWhereVoicesAreSilenced() async throws {
+        for sends in [true, false] {
+            var plan = plan
+            plan.sendsUnheard = sends
+            try await withStore(plan) { store in
+                try await store.commit([
+                    open("r"), close("r")[0],
+                    .analysed(recording: "r", state: "failed", windows: 0, error: "bad", atNanoseconds: 1),
+                ])
+                #expect(try await due(store, "s3").count == (sends ? 1 : 0))
+                #expect(try await due(store, "influx").isEmpty)
+            }
+        }
+    }
+
     @Test func writesNothingWithoutASink() async throws {
         try await withStore(.nothing) { store in
             try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x"])] + close("r"))

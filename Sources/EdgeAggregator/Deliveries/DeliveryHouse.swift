@@ -33,7 +33,8 @@ struct DeliveryHouse: Sendable {
         }
         return DeliveryPlan(
             sinks: sinks, holdsUnsynchronised: isClockHeld,
-            sendsOnlyDetected: settings.recordings.keep == .detections)
+            sendsOnlyDetected: settings.recordings.keep == .detections,
+            sendsUnheard: !settings.analysis.isOn || settings.analysis.privacyThreshold >= 1)
     }
 
     /// - Parameter state: what the broker is told of the box, as JSON values by name.

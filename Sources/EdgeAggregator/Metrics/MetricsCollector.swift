@@ -81,6 +81,8 @@ struct MetricsCollector: Sendable {
         page.family("\(prefix)info", "gauge", "What runs here.")
         page.sample("\(prefix)info", [("version", status.version), ("aggregator_uuid", status.box)], 1)
         page.single("\(prefix)ready", "gauge", "1 if sound can be received, kept and analysed.", status.isReady ? 1 : 0)
+        page.single(
+            "\(prefix)clock_synchronised", "gauge", "1 if the box knows the time.", status.isClockSynchronised ? 1 : 0)
         page.single("\(prefix)listeners", "gauge", "Connected listeners.", Double(status.listeners.connected))
         page.single("\(prefix)connections", "gauge", "Connections of listeners.", Double(status.listeners.connections))
         for (name, help, counter) in [

@@ -36,11 +36,16 @@ public struct DeliveryPlan: Sendable, Equatable {
     /// Whether files without a detection stay here, because they are not kept at all.
     public var sendsOnlyDetected: Bool
 
+    /// Whether files whose analysis failed are sent. Not where voices are to be silenced: nobody has listened for them.
+    public var sendsUnheard: Bool
+
     public init(
-        sinks: [DeliveryKind: [String]] = [:], holdsUnsynchronised: Bool = false, sendsOnlyDetected: Bool = false
+        sinks: [DeliveryKind: [String]] = [:], holdsUnsynchronised: Bool = false, sendsOnlyDetected: Bool = false,
+        sendsUnheard: Bool = true
     ) {
         self.sinks = sinks
         self.sendsOnlyDetected = sendsOnlyDetected
+        self.sendsUnheard = sendsUnheard
         self.holdsUnsynchronised = holdsUnsynchronised
     }
 

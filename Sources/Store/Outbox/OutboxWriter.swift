@@ -88,7 +88,8 @@ struct OutboxWriter {
         if row["analysis"] == "done" {
             try add(.analysis, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds)
         }
-        if row["state"] == "closed", try !plan.sendsOnlyDetected || hasDetections(name) {
+        let isHeard = row["analysis"] != "failed" || plan.sendsUnheard
+        if row["state"] == "closed", isHeard, try !plan.sendsOnlyDetected || hasDetections(name) {
             try add(.recording, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds, bytes: row["bytes"])
         }
     }

@@ -78,12 +78,16 @@ extension Store {
 
     // MARK: - For the outbox's bounds
 
-    /// The oldest deliveries of a kind made before a time, in whatever state.
+    /// The oldest deliveries of a kind, in whatever state, as far as they were made before a time. Numbers grow with time,
+    /// so only the first are looked at.
     public func oldestDeliveries(kind: DeliveryKind, before: Int64, limit: Int) async throws(StoreError) -> [Int64] {
         try await read { database in
             try Int64.fetchAll(
-                database, sql: "SELECT id FROM deliveries WHERE kind = ? AND created_ns < ? ORDER BY id LIMIT ?",
-                arguments: [kind.rawValue, before, limit])
+                database,
+                sql: """
+                    SELECT id FROM (SELECT id, created_ns FROM deliveries WHERE kind = ? ORDER BY id LIMIT ?)
+                    WHERE created_ns < ?
+                    """, arguments: [kind.rawValue, limit, before])
         }
     }
 

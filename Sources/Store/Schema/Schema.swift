@@ -160,6 +160,7 @@ enum Schema {
         );
         CREATE UNIQUE INDEX deliveries_of_fact ON deliveries (kind, first_id, sink);
         CREATE INDEX deliveries_due ON deliveries (sink, state, rank, id);
+        CREATE INDEX deliveries_of_kind ON deliveries (kind);
         CREATE INDEX deliveries_held ON deliveries (hold) WHERE hold IS NOT NULL;
 
         CREATE TABLE delivery_totals (
