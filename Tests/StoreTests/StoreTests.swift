@@ -44,7 +44,7 @@ import Testing
         let model = try store.modelID(name: "m", modelSHA256: "1", libraryVersion: "2", librarySHA256: "3")
         return DetectionRecord(
             listenerID: "a", recordingName: "r1", startNanoseconds: start * Self.second,
-            endNanoseconds: (start + 3) * Self.second, offsetSeconds: 0, scientificName: species,
+            endNanoseconds: (start + 3) * Self.second, offsetSeconds: Double(start - 100), scientificName: species,
             commonName: "Great Tit",
             label: "\(species)_Great Tit", confidence: 0.5, modelID: model, timeQuality: "live", sessionID: "a/boot/1",
             run: 0)
