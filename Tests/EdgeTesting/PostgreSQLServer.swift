@@ -41,13 +41,22 @@ public final class PostgreSQLServer {
         TestFolders.remove(folder)
     }
 
+    /// The programs where nobody can reach them: a checkout of root's may lie in a folder that is closed to others.
+    private static let openTree: Result<String, any Error> = Result {
+        let tools = ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
+        guard FileManager.default.fileExists(atPath: "\(tools)/postgres/complete") else {
+            throw Failure(description: "\(tools)/postgres is missing: run `make setup-tests`")
+        }
+        guard getuid() == 0 else { return "\(tools)/postgres" }
+        let copy = "/tmp/edge-postgres-programs-\(getpid())"
+        try FileManager.default.copyItem(atPath: "\(tools)/postgres", toPath: copy)
+        atexit { TestFolders.remove("/tmp/edge-postgres-programs-\(getpid())") }
+        return copy
+    }
+
     /// PostgreSQL does not run as root: there it runs as nobody.
     private func process(_ program: String, _ arguments: [String]) throws -> Process {
-        let tools = ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
-        let path = "\(tools)/postgres/usr/lib/postgresql/15/bin/\(program)"
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw Failure(description: "\(path) is missing: run `make setup-tests`")
-        }
+        let path = "\(try Self.openTree.get())/usr/lib/postgresql/15/bin/\(program)"
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments =
