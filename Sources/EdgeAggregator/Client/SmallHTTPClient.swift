@@ -7,6 +7,8 @@ import NIOPosix
 enum SmallHTTPClient {
     struct Failure: Error, CustomStringConvertible {
         let description: String
+        /// Whether a daemon answered, and not as it was hoped.
+        var isAnswer = false
     }
 
     private static let mostBytes = 16 << 20
@@ -49,7 +51,7 @@ enum SmallHTTPClient {
                     if body.utf8.count > mostBytes { throw Failure(description: "the answer is too long") }
                 case .end:
                     guard status == .ok else {
-                        throw Failure(description: "it answers \(status.code): \(body.prefix(200))")
+                        throw Failure(description: "\(status.code): \(body.prefix(400))", isAnswer: true)
                     }
                     return body
                 }

@@ -32,13 +32,14 @@ struct DeliveriesCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try options.load()
         if requeue {
-            let query = [sink.map { "sink=\($0)" }, id.map { "id=\($0)" }].compactMap { $0 }.joined(separator: "&")
+            let query = [sink.map { "sink=\(DaemonOptions.encode($0))" }, id.map { "id=\($0)" }].compactMap { $0 }
+                .joined(separator: "&")
             print(try await daemon.ask("/api/v1/deliveries/requeue?\(query)", settings, method: .post))
             return
         }
         var query = "limit=\(limit)"
-        if let sink { query += "&sink=\(sink)" }
-        if let state { query += "&state=\(state)" }
+        if let sink { query += "&sink=\(DaemonOptions.encode(sink))" }
+        if let state { query += "&state=\(DaemonOptions.encode(state))" }
         let list = try await daemon.ask("/api/v1/deliveries?\(query)", settings)
         if json {
             print(list)
@@ -64,6 +65,11 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: "Address of the daemon (else the first of `listen` in the settings).")
     var url: String?
 
+    /// For a value in a query.
+    static func encode(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+    }
+
     func base(_ settings: Settings) -> String {
         let address = settings.box.addresses.first.map {
             "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)"
@@ -75,6 +81,9 @@ struct DaemonOptions: ParsableArguments {
         let base = base(settings)
         do {
             return try await SmallHTTPClient.ask("\(base)\(path)", method: method, bearer: settings.box.apiToken)
+        } catch let error as SmallHTTPClient.Failure where error.isAnswer {
+            printError("The daemon at \(base) answers \(error)")
+            throw ExitCodes.failure
         } catch {
             printError("No daemon answers at \(base): \(error). Start one with `make run`, or name it with --url.")
             throw ExitCodes.unavailable

@@ -84,15 +84,22 @@ struct DeliveryHouse: Sendable {
     func services(_ settings: Settings, house: ReceptionHouse, metrics: MetricsCollector) -> [any Service] {
         let deliveries = settings.deliveries
         let day = 86_400e9
+        var bytes: [DeliveryKind: (most: Int64, setting: String)] = [
+            .metrics: (Int64(deliveries.mostMetricsBytes), "metrics_max_waiting_bytes")
+        ]
+        if deliveries.mostRecordingBytes > 0 {
+            bytes[.recording] = (Int64(deliveries.mostRecordingBytes), "upload_max_waiting_bytes")
+        }
         let caps = OutboxCaps(
             limits: OutboxCaps.Limits(
                 ageNanoseconds: Int64(deliveries.mostAgeDays * day), rows: deliveries.mostRows,
                 recordingAgeNanoseconds: Int64(deliveries.mostRecordingAgeDays * day),
-                recordingBytes: Int64(deliveries.mostRecordingBytes)),
+                bytes: bytes),
             store: house.store, time: house.time, interval: .seconds(30), logger: house.logger)
         let clock = ClockWatch(
             store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
         var services: [any Service] = workers
+        if !workers.isEmpty { services.append(clock) }
         if let mqtt { services.append(mqtt) }
         if deliveries.prometheus != nil {
             services.append(
@@ -100,7 +107,7 @@ struct DeliveryHouse: Sendable {
                     collector: metrics, store: house.store, time: house.time,
                     interval: .seconds(deliveries.metricsIntervalSeconds), logger: house.logger))
         }
-        return services + [caps, clock]
+        return services + [caps]
     }
 
     func stop() {

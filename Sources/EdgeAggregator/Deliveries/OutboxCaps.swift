@@ -13,8 +13,8 @@ struct OutboxCaps: Service {
         var rows: Int
         /// Of recordings; 0 for no limit.
         var recordingAgeNanoseconds: Int64
-        /// Of recordings; 0 for no limit.
-        var recordingBytes: Int64
+        /// By kind; those that are not named have no limit.
+        var bytes: [DeliveryKind: (most: Int64, setting: String)]
     }
 
     let limits: Limits
@@ -47,10 +47,10 @@ struct OutboxCaps: Service {
                 try await store.oldestDeliveries(kind: kind, before: now.utcNanoseconds - age, limit: Self.batch),
                 reason: "waited too long", now)
         }
-        if limits.recordingBytes > 0 {
+        for (kind, limit) in limits.bytes {
             try await shed(
-                try await store.recordingDeliveries(beyondBytes: limits.recordingBytes, limit: Self.batch),
-                reason: "over upload_max_waiting_bytes", now)
+                try await store.deliveries(kind: kind, beyondBytes: limit.most, limit: Self.batch),
+                reason: "over \(limit.setting)", now)
         }
         var excess = try await store.deliveryCount() - limits.rows
         for kind in DeliveryKind.allCases.reversed() where excess > 0 {

@@ -8,6 +8,7 @@ struct DeliverySettings: Sendable {
     let mostRows: Int
     let mostRecordingAgeDays: Double
     let mostRecordingBytes: Int
+    let mostMetricsBytes: Int
     /// Nil when nothing goes to InfluxDB.
     let influx: InfluxSink.Configuration?
     let influxTables: InfluxPoints.Tables
@@ -40,6 +41,7 @@ struct DeliverySettings: Sendable {
         mostRows = reader.int("delivery_max_rows")
         mostRecordingAgeDays = reader.number("upload_max_age_days")
         mostRecordingBytes = reader.int("upload_max_waiting_bytes")
+        mostMetricsBytes = reader.int("metrics_max_waiting_bytes")
         influx = Self.influx(&reader)
         var tables = InfluxPoints.Tables()
         tables.analysis = reader.text("influx_analysis_table")

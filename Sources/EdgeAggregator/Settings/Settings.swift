@@ -75,7 +75,9 @@ struct SettingsReader {
     }
 
     mutating func refuse(_ name: String, _ message: String) {
-        problems.append(SettingsProblem(place: values[name]?.source ?? "settings", message: "\(name): \(message)"))
+        problems.append(
+            SettingsProblem(
+                place: isSet(name) ? values[name]?.source ?? "settings" : "settings", message: "\(name): \(message)"))
     }
 }
 

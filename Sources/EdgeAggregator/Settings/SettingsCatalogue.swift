@@ -229,6 +229,10 @@ enum SettingsCatalogue {
             "Recordings that wait for their upload may take so much; beyond that the oldest are given up. 0: as the disk allows."
         ),
         .init(
+            "metrics_max_waiting_bytes", .int(1_000_000...1_000_000_000_000), "268435456", unit: "B",
+            group: "Deliveries",
+            "Metrics that wait may take so much (a week is some 200 MB); beyond that the oldest are given up."),
+        .init(
             "delivery_proxy", .text, "", group: "Deliveries",
             "A proxy for everything that is sent (http://host:port); empty for the environment's."),
         .init(

@@ -13,8 +13,9 @@ public struct DeliveryFilter: Sendable {
     public init() {}
 }
 
-/// A detection and what it was made with.
+/// A detection that is to be delivered, and what it was made with.
 public struct DetectionFact: Sendable, Hashable {
+    public let deliveryID: Int64
     public let detection: DetectionRecord
     public let model: String
     public let modelSHA256: String
@@ -91,16 +92,18 @@ extension Store {
         }
     }
 
-    /// The oldest recordings' deliveries, without which the others take no more than so many bytes.
-    public func recordingDeliveries(beyondBytes bytes: Int64, limit: Int) async throws(StoreError) -> [Int64] {
+    /// The oldest deliveries of a kind, without which its others take no more than so many bytes.
+    public func deliveries(
+        kind: DeliveryKind, beyondBytes bytes: Int64, limit: Int
+    ) async throws(StoreError) -> [Int64] {
         try await read { database in
             try Int64.fetchAll(
                 database,
                 sql: """
                     SELECT id FROM (
-                        SELECT id, sum(bytes) OVER (ORDER BY id DESC) AS newer FROM deliveries WHERE kind = 'recording')
+                        SELECT id, sum(bytes) OVER (ORDER BY id DESC) AS newer FROM deliveries WHERE kind = ?)
                     WHERE newer > ? ORDER BY id LIMIT ?
-                    """, arguments: [bytes, limit])
+                    """, arguments: [kind.rawValue, bytes, limit])
         }
     }
 
@@ -118,19 +121,14 @@ extension Store {
 
     // MARK: - The facts that deliveries refer to
 
-    public func detectionFacts(firstID: Int64, lastID: Int64) async throws(StoreError) -> [DetectionFact] {
-        try await read { database in
-            try Self.detectionFacts(database, [(firstID, lastID)])
-        }
-    }
-
-    /// The detections of many deliveries, in their order.
+    /// The detections of those deliveries that carry any, by their numbers.
     public func detectionFacts(of deliveries: [DeliveryRecord]) async throws(StoreError) -> [DetectionFact] {
-        let ranges = deliveries.map { ($0.firstID, $0.lastID) }
-        return try await read { try Self.detectionFacts($0, ranges) }
+        let owners = deliveries.filter { $0.kind == .detections }.sorted { $0.firstID < $1.firstID }
+        guard !owners.isEmpty else { return [] }
+        return try await read { try Self.detectionFacts($0, owners) }
     }
 
-    private static func detectionFacts(_ database: Database, _ ranges: [(Int64, Int64)]) throws -> [DetectionFact] {
+    private static func detectionFacts(_ database: Database, _ owners: [DeliveryRecord]) throws -> [DetectionFact] {
         var models: [Int64: (name: String, hash: String)] = [:]
         for row in try Row.fetchAll(database, sql: "SELECT id, name, model_sha256 FROM models") {
             models[row[0]] = (row[1], row[2])
@@ -142,17 +140,22 @@ extension Store {
                 FROM detections WHERE id BETWEEN ? AND ? ORDER BY id
                 """)
         var facts: [DetectionFact] = []
-        for (first, last) in merged(ranges) {
+        var owner = 0
+        for (first, last) in merged(owners.map { ($0.firstID, $0.lastID) }) {
             let rows = try Row.fetchCursor(statement, arguments: [first, last])
             while let row = try rows.next() {
                 var detection = DetectionRecord(
                     listenerID: row[1], recordingName: row[2], startNanoseconds: row[5], endNanoseconds: row[6],
                     offsetSeconds: row[7], scientificName: row[8], commonName: row[9], label: row[10],
                     confidence: row[11], modelID: row[12], timeQuality: row[13], sessionID: row[3], run: row[4])
-                detection.id = row[0]
+                let id: Int64 = row[0]
+                detection.id = id
+                while owners[owner].lastID < id, owner + 1 < owners.count { owner += 1 }
                 let model = models[detection.modelID]
                 facts.append(
-                    DetectionFact(detection: detection, model: model?.name ?? "", modelSHA256: model?.hash ?? ""))
+                    DetectionFact(
+                        deliveryID: owners[owner].id, detection: detection, model: model?.name ?? "",
+                        modelSHA256: model?.hash ?? ""))
             }
         }
         return facts

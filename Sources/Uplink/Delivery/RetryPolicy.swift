@@ -59,9 +59,4 @@ public struct SinkPace: Sendable {
             nextNanoseconds = now + Int64(policy.unauthorisedSeconds * (0.5 + spread / 2) * 1e9)
         }
     }
-
-    /// Tries again at once: the operator has mended something.
-    public mutating func hurry() {
-        nextNanoseconds = 0
-    }
 }

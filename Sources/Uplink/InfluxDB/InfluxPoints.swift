@@ -47,7 +47,8 @@ public struct InfluxPoints: Sendable {
             tables.coverage,
             tags: [
                 ("aggregator_uuid", aggregator), ("kind", entry.kind), ("listener_id", entry.listenerID),
-                ("reason", entry.kind == "shed" ? "no room" : entry.reason),
+                // What follows a colon is a detail, of which there is no end.
+                ("reason", String(entry.reason.prefix { $0 != ":" })),
             ],
             fields: [
                 ("bytes", .integer(entry.bytes)), ("detail", .text(entry.reason)),

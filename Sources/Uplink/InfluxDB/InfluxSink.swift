@@ -67,7 +67,6 @@ public struct InfluxSink: Sink {
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         var report = SinkReport()
         var refused: [Int64: [Int64: String]] = [:]
-        var unsent: Set<Int64> = []
         do {
             for batch in try await batches(deliveries, &report) {
                 let result = await send(batch)
@@ -75,21 +74,15 @@ public struct InfluxSink: Sink {
                 for (index, reason) in result.refused {
                     refused[batch.origins[index].delivery, default: [:]][batch.origins[index].fact] = reason
                 }
-                if result.farEnd != .well {
+                guard result.farEnd == .well else {
+                    // All of the call's deliveries stay; what is stored already is not seen when it comes again.
                     report.farEnd = result.farEnd
-                    unsent.formUnion(batch.origins.map(\.delivery))
-                    break
+                    return report
                 }
             }
         } catch {
             return SinkReport(
                 farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
-        }
-        if report.farEnd != .well {
-            // What comes after the batch that failed was not sent either. Repeats of the rest are invisible.
-            return SinkReport(
-                outcomes: report.outcomes.filter { !unsent.contains($0.key) }, farEnd: report.farEnd,
-                bytes: report.bytes)
         }
         for delivery in deliveries where report.outcomes[delivery.id] == nil {
             report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
@@ -111,16 +104,10 @@ public struct InfluxSink: Sink {
             batches.append(batch)
             batch = Batch()
         }
-        let detections = deliveries.filter { $0.kind == .detections }
-        let owners = detections.sorted { $0.firstID < $1.firstID }
-        var owner = 0
-        for fact in try await store.detectionFacts(of: owners) {
-            let id = fact.detection.id ?? 0
-            while owner < owners.count, id > owners[owner].lastID { owner += 1 }
-            guard owner < owners.count else { break }
+        for fact in try await store.detectionFacts(of: deliveries) {
             batch.starts.append(batch.lines.bytes.count)
             if points.detection(fact, to: &batch.lines) {
-                batch.origins.append(Origin(delivery: owners[owner].id, fact: id))
+                batch.origins.append(Origin(delivery: fact.deliveryID, fact: fact.detection.id ?? 0))
             } else {
                 batch.starts.removeLast()
             }

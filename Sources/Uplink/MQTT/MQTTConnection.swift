@@ -115,7 +115,8 @@ final class MQTTConnection: @unchecked Sendable {
             pause = min(pause * 2, 60)
         }
         // Says good-bye as far as the connection still takes it.
-        for _ in 0..<10 where mosquitto_loop(handle, 50, 1) == 0 {}
+        var rounds = 0
+        while rounds < 10, mosquitto_loop(handle, 50, 1) == 0 { rounds += 1 }
     }
 
     private func setUp() throws(Failure) {

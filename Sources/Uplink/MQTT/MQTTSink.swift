@@ -52,7 +52,7 @@ public struct MQTTSink: Sink, Service {
         var report = SinkReport()
         do {
             for delivery in deliveries {
-                let facts = try await store.detectionFacts(firstID: delivery.firstID, lastID: delivery.lastID)
+                let facts = try await store.detectionFacts(of: [delivery])
                 for fact in facts {
                     let payload = Self.payload(fact)
                     do throws(MQTTConnection.Failure) {

@@ -34,7 +34,7 @@ public struct PostgreSQLSink: Sink {
 
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         var report = SinkReport()
-        var rows: [(table: PostgreSQLTables.Table, rows: [Row])]
+        let rows: [(table: PostgreSQLTables.Table, rows: [Row])]
         do {
             rows = try await self.rows(deliveries, &report)
         } catch {
@@ -58,7 +58,6 @@ public struct PostgreSQLSink: Sink {
                 : .unavailable(reason: error.description, retryAfterSeconds: nil)
             return SinkReport(outcomes: [:], farEnd: farEnd, bytes: report.bytes)
         }
-        rows = []
         for delivery in deliveries where report.outcomes[delivery.id] == nil {
             report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
         }
@@ -68,15 +67,10 @@ public struct PostgreSQLSink: Sink {
     private func rows(
         _ deliveries: [DeliveryRecord], _ report: inout SinkReport
     ) async throws(StoreError) -> [(table: PostgreSQLTables.Table, rows: [Row])] {
-        let owners = deliveries.filter { $0.kind == .detections }.sorted { $0.firstID < $1.firstID }
-        var detections: [Row] = []
-        var owner = 0
-        for fact in try await store.detectionFacts(of: owners) {
-            let id = fact.detection.id ?? 0
-            while owner < owners.count, id > owners[owner].lastID { owner += 1 }
-            guard owner < owners.count else { break }
-            detections.append(
-                Row(delivery: owners[owner].id, fact: id, values: PostgreSQLTables.row(fact, aggregator: aggregator)))
+        let detections = try await store.detectionFacts(of: deliveries).map { fact in
+            Row(
+                delivery: fact.deliveryID, fact: fact.detection.id ?? 0,
+                values: PostgreSQLTables.row(fact, aggregator: aggregator))
         }
         var recordings: [Row] = []
         var coverage: [Row] = []

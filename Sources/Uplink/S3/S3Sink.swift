@@ -29,7 +29,8 @@ public struct S3Sink: Sink {
     ) {
         var configuration = configuration
         // The limit is for the sink, not for each of its connections.
-        configuration.transport.mostBytesPerSecond /= 2
+        let limit = configuration.transport.mostBytesPerSecond
+        if limit > 0 { configuration.transport.mostBytesPerSecond = max(1, limit / Int64(limits.concurrency)) }
         self.configuration = configuration
         self.aggregator = aggregator
         self.recordingsFolder = recordingsFolder

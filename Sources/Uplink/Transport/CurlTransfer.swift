@@ -42,7 +42,7 @@ final class CurlTransfer: @unchecked Sendable {
         edge_curl_set_pointer(handle, CURLOPT_PRIVATE, Unmanaged.passUnretained(self).toOpaque())
         edge_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
         guard edge_curl_set_text(handle, CURLOPT_URL, request.url) == CURLE_OK else {
-            throw TransportError(.badRequest, "`\(request.url)` is not an address")
+            throw TransportError(.badRequest, "`\(request.place)` is not an address")
         }
         edge_curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
         edge_curl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
@@ -196,6 +196,6 @@ final class CurlTransfer: @unchecked Sendable {
             case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
             default: .cut
             }
-        return TransportError(kind, "\(text) (\(request.url))")
+        return TransportError(kind, "\(text) (\(request.place))")
     }
 }

@@ -67,14 +67,14 @@ public final class CurlTransport: Sendable {
     }
 
     private func post(_ command: Command) -> Bool {
-        let isTaken = state.withLock { state in
+        state.withLock { state in
             guard !state.isStopped else { return false }
             state.commands.append(command)
             if case .stop = command { state.isStopped = true }
+            // Under the lock, so that nobody wakes what the thread has cleaned up after the stop.
+            curl_multi_wakeup(multi)
             return true
         }
-        if isTaken { curl_multi_wakeup(multi) }
-        return isTaken
     }
 
     // MARK: - The thread

@@ -34,6 +34,18 @@ public struct OutgoingRequest: Sendable {
     }
 }
 
+extension OutgoingRequest {
+    /// Where it goes, for messages: without the user and password that an address may hold, and without its query.
+    var place: String {
+        let text = url.prefix { $0 != "?" }
+        guard let scheme = text.firstRange(of: "://") else { return String(text) }
+        let rest = text[scheme.upperBound...]
+        let host = rest.prefix { $0 != "/" }
+        guard let at = host.lastIndex(of: "@") else { return String(text) }
+        return String(text[..<scheme.upperBound] + rest[rest.index(after: at)...])
+    }
+}
+
 /// How a sink is reached.
 public struct TransportOptions: Sendable, Hashable {
     public var connectTimeoutSeconds = 15
