@@ -84,7 +84,7 @@ let package = Package(
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
         .testTarget(
-            name: "StoreTests", dependencies: ["Store", .product(name: "GRDB", package: "GRDB.swift")]),
+            name: "StoreTests", dependencies: ["Store", "EdgeTesting", .product(name: "GRDB", package: "GRDB.swift")]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "EdgeTesting", "Store", "Sensors"]),
         .testTarget(
             name: "EdgeAggregatorTests",

@@ -24,6 +24,7 @@ final class DaemonProcess {
         environment["METRICS_PORT"] = "0"
         environment["ANALYZE_RECORDINGS"] = "false"
         environment["MIN_FREE_DISK_BYTES"] = "1000000"
+        environment["HEALTH_INTERVAL_SEC"] = "0"
         environment["LOG_LEVEL"] = "warning"
         // A settings file of its own, so that none that lies about is taken.
         environment["CONFIG_PATH"] = "\(self.folder)/settings.yaml"

@@ -47,11 +47,18 @@ import Testing
         let discovery = try #require(heard.last { $0.topic == "homeassistant/device/edge_aggregator_box-1/config" })
         let device = try object(discovery.payload)
         let components = device["cmps"] as? [String: [String: Any]] ?? [:]
-        #expect(components.count == 7 && components.values.allSatisfy { $0["p"] is String })
-        #expect(Set(components.values.compactMap { $0["unique_id"] as? String }).count == 7)
+        #expect(components.count == 5 && components.values.allSatisfy { $0["p"] is String })
+        #expect(Set(components.values.compactMap { $0["unique_id"] as? String }).count == 5)
         #expect(
             (device["o"] as? [String: Any])?["name"] is String && (device["dev"] as? [String: Any])?["ids"] is [String])
         #expect(device["availability_topic"] as? String == "edge-aggregator/box-1/status")
+        // Each listener is a device of its own, behind the box.
+        let listener = try #require(
+            heard.last { $0.topic == "homeassistant/device/edge_aggregator_box-1_listener_seeded/config" })
+        let about = try object(listener.payload)["dev"] as? [String: Any] ?? [:]
+        #expect(about["via_device"] as? String == "edge_aggregator_box-1")
+        let listenerState = try #require(heard.last { $0.topic == "edge-aggregator/box-1/listeners/seeded" })
+        #expect(try object(listenerState.payload)["connected"] as? Bool == false)
         // The last will.
         daemon.killNow()
         for _ in 0..<50 where try !broker.heard().contains(where: { $0.payload == "offline" }) { usleep(100_000) }

@@ -1,3 +1,4 @@
+import EdgeTesting
 import Foundation
 import GRDB
 import Testing
@@ -176,6 +177,89 @@ import Testing
                 try String.fetchAll($0, sql: "SELECT reason FROM ledger WHERE kind = 'shed'")
             }
             #expect(reasons.count == 1 && reasons.first?.hasSuffix("disk short") == true)
+        }
+    }
+
+    private func observation(_ quantity: String, at second: Int64, quality: String = "live") -> ObservationRecord {
+        ObservationRecord(
+            source: "scd41", quantity: quantity, unit: "ppm", timeNanoseconds: second * Self.second, value: 412,
+            raw: 400, timeQuality: quality, bootID: "b", monotonicNanoseconds: second * Self.second)
+    }
+
+    @Test func keepsAnObservationOnceAndSendsThoseOfOneReadingTogether() async throws {
+        let plan = DeliveryPlan(sinks: [.observations: ["influx"]], holdsUnsynchronised: true)
+        try await withStore(plan) { store in
+            let reading = ["co2", "temperature"].map { observation($0, at: 5) }
+            for _ in 0..<2 { try await store.commit([.observations(reading)]) }
+            var endless = observation("humidity", at: 5)
+            endless.value = .nan
+            try await store.commit([.observations([endless])])
+            try await store.commit([.observations([observation("co2", at: 6, quality: "unsynchronised")])])
+            let rows = try await due(store, "influx")
+            #expect(rows.count == 1 && rows.first?.facts == 2)
+            let facts = try await store.observationFacts(of: rows)
+            #expect(facts.map(\.observation.quantity) == ["co2", "temperature"])
+            #expect(facts.first?.observation.raw == 400 && facts.first?.observation.bootID == "b")
+            let latest = try await store.latestObservations()
+            #expect(latest.map(\.timeNanoseconds) == [6 * Self.second, 5 * Self.second])
+            #expect(try await store.observations(ObservationFilter()).count == 3)
+            #expect(try await store.hasClockHeldDeliveries())
+        }
+    }
+
+    /// The counts that are kept beside the rows, against counting them.
+    @Test func countsWhatWaitsAsItIs() async throws {
+        var random = SeededGenerator()
+        let plan = DeliveryPlan(
+            sinks: [
+                .detections: ["influx", "mqtt"], .observations: ["influx"], .recording: ["s3"], .analysis: ["influx"],
+            ],
+            holdsUnsynchronised: true)
+        try await withStore(plan) { store in
+            for round in 0..<60 {
+                let quality = Bool.random(using: &random) ? "live" : "unsynchronised"
+                let start = Int64(1000 * (round + 1))
+                try await store.commit(
+                    [open("r\(round)", quality: quality, start: start)]
+                        + [try detections(store, "r\(round)", offset: 0, ["x", "y", "z"])] + close("r\(round)")
+                        + [.observations([observation("co2", at: start, quality: quality)])])
+                let rows = try await store.deliveries(DeliveryFilter())
+                var outcomes: [Int64: DeliveryOutcome] = [:]
+                for row in rows where Int.random(in: 0..<6, using: &random) == 0 {
+                    outcomes[row.id] =
+                        switch Int.random(in: 0..<4, using: &random) {
+                        case 0: .done
+                        case 1: .failed(reason: "later", nextNanoseconds: 5)
+                        case 2: .void(reason: "gone")
+                        default: .refused([row.firstID: "bad"])
+                        }
+                }
+                if !outcomes.isEmpty { try await store.commit([.delivered(outcomes, atNanoseconds: 1)]) }
+                if round % 17 == 0 { try await store.commit([.clockIsTrusted]) }
+                if round % 13 == 0 { try await store.commit([.requeue(sink: nil, ids: nil)]) }
+                if round % 11 == 0 {
+                    try await store.commit([
+                        .deleteRecording(name: "r\(round)", reason: "disk short", atNanoseconds: 1)
+                    ])
+                }
+            }
+            let counted = try await store.read { database in
+                try DeliveryBacklog.fetchAll(
+                    database,
+                    sql: """
+                        SELECT sink, kind, state, count(*) AS deliveries, sum(last_id - first_id + 1) AS facts,
+                            sum(bytes) AS bytes, (SELECT first.created_ns FROM deliveries AS first WHERE first.id = (
+                                SELECT min(id) FROM deliveries AS all_of WHERE all_of.sink = deliveries.sink
+                                AND all_of.kind = deliveries.kind AND all_of.state = deliveries.state)) AS oldest_ns
+                        FROM deliveries GROUP BY sink, kind, state ORDER BY sink, rank, state
+                        """)
+            }
+            #expect(counted.count >= 5)
+            #expect(try await store.backlog() == counted)
+            #expect(try await store.deliveryCount() == counted.reduce(0) { $0 + Int($1.deliveries) })
+            let bytes = counted.filter { $0.kind == .recording }.reduce(0) { $0 + $1.bytes }
+            #expect(try await store.deliveries(kind: .recording, beyondBytes: bytes, limit: 10).isEmpty)
+            #expect(try await store.deliveries(kind: .recording, beyondBytes: bytes - 1, limit: 10).count == 1)
         }
     }
 

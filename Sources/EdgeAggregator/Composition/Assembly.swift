@@ -15,7 +15,8 @@ extension ReceptionHouse.Configuration {
                 defaultFormat: format, maximumGapFillFrames: settings.reception.mostGapFillFrames,
                 maximumRecordingNanoseconds: Int64(settings.recordings.maximumSeconds) * 1_000_000_000),
             container: settings.recordings.container, recordingsFolder: settings.recordings.folder,
-            minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9))
+            minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9),
+            boxName: settings.box.uuid)
     }
 }
 
@@ -39,6 +40,7 @@ extension Routes {
             recordings: RecordingResources(
                 house: house, isPrivacyOn: settings.analysis.isOn && settings.analysis.privacyThreshold < 1),
             detections: DetectionResources(store: house.store),
+            observations: ObservationResources(store: house.store),
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),

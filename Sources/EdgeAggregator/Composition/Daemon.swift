@@ -78,9 +78,9 @@ struct Daemon {
                 keep: settings.recordings.keep, ageNanoseconds: Int64(settings.recordings.mostAgeDays * 86_400e9),
                 bytes: Int64(settings.recordings.mostBytes), freeBytes: Int64(settings.recordings.leastFreeBytes)),
             house: house, interval: .seconds(5))
-        let boxState = BoxState(house: house)
+        let directory = DeviceDirectory(house: house)
         deliveries = try DeliveryHouse(
-            settings: settings, store: store, time: time, logger: logger, state: { await boxState.values() })
+            settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() })
         gate = StreamGate(
             house: house,
             admission: ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens))
@@ -100,6 +100,12 @@ struct Daemon {
         let router = routes.router()
         var services: [any Service] = [house.registry, retention]
         if let season { services.append(season) }
+        if settings.box.healthIntervalSeconds > 0 {
+            services.append(
+                BoardRecorder(
+                    store: house.store, time: house.time, diskPath: settings.box.baseFolder,
+                    interval: .seconds(settings.box.healthIntervalSeconds)))
+        }
         services += deliveries.services(settings, house: house, metrics: routes.metrics)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))

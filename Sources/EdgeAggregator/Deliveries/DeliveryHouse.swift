@@ -18,13 +18,18 @@ struct DeliveryHouse: Sendable {
         if settings.deliveries.influx != nil {
             sinks[.detections, default: []].append("influx")
             sinks[.coverage, default: []].append("influx")
+            sinks[.observations, default: []].append("influx")
             if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
         }
         if settings.deliveries.prometheus != nil { sinks[.metrics] = ["prometheus"] }
         if settings.deliveries.postgreSQL != nil {
-            for kind in [DeliveryKind.detections, .coverage, .analysis] { sinks[kind, default: []].append("postgres") }
+            for kind in [DeliveryKind.detections, .coverage, .observations, .analysis] {
+                sinks[kind, default: []].append("postgres")
+            }
         }
-        if settings.deliveries.mqtt != nil { sinks[.detections, default: []].append("mqtt") }
+        if settings.deliveries.mqtt != nil {
+            for kind in [DeliveryKind.detections, .observations] { sinks[kind, default: []].append("mqtt") }
+        }
         if settings.deliveries.s3 != nil {
             sinks[.recording, default: []].append("s3")
             if settings.deliveries.influx != nil, !settings.deliveries.influxTables.uploads.isEmpty {
@@ -37,10 +42,10 @@ struct DeliveryHouse: Sendable {
             sendsUnheard: !settings.analysis.isOn || settings.analysis.privacyThreshold >= 1)
     }
 
-    /// - Parameter state: what the broker is told of the box, as JSON values by name.
+    /// - Parameter devices: what the broker is told of.
     init(
         settings: Settings, store: Store, time: any TimeSource, logger: Logger,
-        state: @escaping @Sendable () async -> [(name: String, json: String)]
+        devices: @escaping @Sendable () async -> [MQTTDevice]
     ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
@@ -69,7 +74,7 @@ struct DeliveryHouse: Sendable {
         mqtt = try deliveries.mqtt.map { configuration in
             try MQTTSink(
                 configuration: configuration, prefix: deliveries.mqttPrefix, aggregator: uuid, version: Version.text,
-                discoveryPrefix: deliveries.discoveryPrefix, store: store, state: state)
+                discoveryPrefix: deliveries.discoveryPrefix, store: store, devices: devices)
         }
         if let mqtt { sinks.append(mqtt) }
         if let url = deliveries.postgreSQL {
@@ -95,7 +100,8 @@ struct DeliveryHouse: Sendable {
                 ageNanoseconds: Int64(deliveries.mostAgeDays * day), rows: deliveries.mostRows,
                 recordingAgeNanoseconds: Int64(deliveries.mostRecordingAgeDays * day),
                 bytes: bytes),
-            store: house.store, time: house.time, interval: .seconds(30), logger: house.logger)
+            storage: house.storageGuard, reserveBytes: Int64(settings.recordings.leastFreeBytes), store: house.store,
+            time: house.time, interval: .seconds(30), logger: house.logger)
         let clock = ClockWatch(
             store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
         var services: [any Service] = workers

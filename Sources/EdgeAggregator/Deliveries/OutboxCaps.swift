@@ -18,6 +18,9 @@ struct OutboxCaps: Service {
     }
 
     let limits: Limits
+    let storage: StorageGuard
+    /// What is to be left free on the disk.
+    let reserveBytes: Int64
     let store: Store
     let time: any TimeSource
     let interval: Duration
@@ -52,6 +55,7 @@ struct OutboxCaps: Service {
                 try await store.deliveries(kind: kind, beyondBytes: limit.most, limit: Self.batch),
                 reason: "over \(limit.setting)", now)
         }
+        try await makeRoom(now)
         var excess = try await store.deliveryCount() - limits.rows
         for kind in DeliveryKind.allCases.reversed() where excess > 0 {
             let ids = try await store.oldestDeliveries(kind: kind, before: .max, limit: min(excess, 100 * Self.batch))
@@ -60,6 +64,21 @@ struct OutboxCaps: Service {
                     Array(ids[start..<min(ids.count, start + Self.batch)]), reason: "over delivery_max_rows", now)
             }
             excess -= ids.count
+        }
+    }
+
+    /// The reserve is for what is small: recordings went before it was touched. Below a half of it metrics go, the oldest
+    /// first; below a quarter everything else but detections and what the ledger says.
+    private func makeRoom(_ now: TimeStamp) async throws(StoreError) {
+        let free = storage.space.freeBytes
+        var kinds: [DeliveryKind] = []
+        if free < reserveBytes / 2 { kinds.append(.metrics) }
+        if free < reserveBytes / 4 { kinds += [.upload, .analysis, .observations] }
+        for kind in kinds {
+            let ids = try await store.oldestDeliveries(kind: kind, before: .max, limit: Self.batch)
+            try await shed(ids, reason: "disk short", now)
+            // The next kind only when nothing of this one is left.
+            if !ids.isEmpty { return }
         }
     }
 

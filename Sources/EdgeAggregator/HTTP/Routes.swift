@@ -10,6 +10,7 @@ struct Routes: Sendable {
     let listeners: ListenerResources
     let recordings: RecordingResources
     let detections: DetectionResources
+    let observations: ObservationResources
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -33,6 +34,8 @@ struct Routes: Sendable {
         api.get("/coverage", use: listeners.coverage)
         api.get("/ledger", use: listeners.ledger)
         api.get("/detections", use: detections.list)
+        api.get("/observations", use: observations.list)
+        api.get("/observations/latest", use: observations.latest)
         api.get("/sinks", use: deliveries.sinks)
         api.get("/deliveries", use: deliveries.list)
         api.post("/deliveries/requeue", use: deliveries.requeue)

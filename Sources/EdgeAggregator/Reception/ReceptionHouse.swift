@@ -10,9 +10,11 @@ final class ReceptionHouse: Sendable {
         var container: RecordingContainer
         var recordingsFolder: String
         var minimumRecordingNanoseconds: Int64
+        var boxName: String
     }
 
     let configuration: Configuration
+    var boxName: String { configuration.boxName }
     let executor: IngestExecutor
     let registry: ListenerRegistry
     let store: Store

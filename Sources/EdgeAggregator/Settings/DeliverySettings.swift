@@ -48,8 +48,11 @@ struct DeliverySettings: Sendable {
         tables.uploads = reader.text("influx_uploads_table")
         tables.detections = reader.text("influx_detections_table")
         tables.coverage = reader.text("influx_coverage_table")
+        tables.observations = reader.text("influx_observations_table")
+        tables.health = reader.text("influx_health_table")
         for (name, table) in [
             ("influx_detections_table", tables.detections), ("influx_coverage_table", tables.coverage),
+            ("influx_observations_table", tables.observations), ("influx_health_table", tables.health),
         ] where table.isEmpty {
             reader.refuse(name, "it needs a name")
         }

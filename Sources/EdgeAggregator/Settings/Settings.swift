@@ -98,6 +98,8 @@ struct BoxSettings: Sendable {
     let logLevel: String
     let isLogJSON: Bool
     let commitIntervalMilliseconds: Int
+    /// 0 for never.
+    let healthIntervalSeconds: Int
 
     init(_ reader: inout SettingsReader) {
         uuid = reader.text("aggregator_uuid")
@@ -122,6 +124,7 @@ struct BoxSettings: Sendable {
         logLevel = reader.text("log_level")
         isLogJSON = reader.text("log_format") == "json"
         commitIntervalMilliseconds = reader.int("commit_interval_ms")
+        healthIntervalSeconds = reader.int("health_interval_sec")
     }
 }
 

@@ -38,6 +38,10 @@ enum SettingsCatalogue {
             "commit_interval_ms", .int(1...1000), "20", unit: "ms", group: "Box",
             "How long changes of the database gather before they are synced together."),
         .init(
+            "health_interval_sec", .int(0...86_400), "60", unit: "s", group: "Box",
+            "How often the board's own health (load, memory, storage, temperature, power, network, clock) is written down; 0 for never."
+        ),
+        .init(
             "metrics_interval_sec", .int(1...3600), "15", unit: "s", group: "Box",
             "Known from the former system. Metrics are computed when they are asked for."),
     ]
@@ -258,6 +262,12 @@ enum SettingsCatalogue {
         .init(
             "influx_coverage_table", .text, "coverage", group: "Deliveries: InfluxDB",
             "Table with a point for each gap and loss."),
+        .init(
+            "influx_observations_table", .text, "observations", group: "Deliveries: InfluxDB",
+            "Table with a point for each observation of a sensor."),
+        .init(
+            "influx_health_table", .text, "health", group: "Deliveries: InfluxDB",
+            "Table with a point for each time that the board told of itself."),
         .init(
             "influx_ca_file", .text, "", group: "Deliveries: InfluxDB",
             "Certificates (PEM) to trust instead of the system's."),

@@ -4,6 +4,8 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
     case detections
     /// A gap, a loss or a filled stretch of the ledger.
     case coverage
+    /// What sensors and the board say, one row of the outbox for those that were taken together.
+    case observations
     /// That a recording was analysed, as the former system told it.
     case analysis
     /// That a recording was uploaded, as the former system told it.
@@ -18,10 +20,11 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
         switch self {
         case .detections: 0
         case .coverage: 1
-        case .analysis: 2
-        case .upload: 3
-        case .metrics: 4
-        case .recording: 5
+        case .observations: 2
+        case .analysis: 3
+        case .upload: 4
+        case .metrics: 5
+        case .recording: 6
         }
     }
 }

@@ -161,7 +161,7 @@ struct OutboxWriter {
                 for (fact, reason) in refused.sorted(by: { $0.key < $1.key }) {
                     try database.cachedStatement(
                         sql: """
-                            INSERT OR REPLACE INTO deliveries (sink, kind, rank, first_id, last_id, state, attempts,
+                            INSERT OR IGNORE INTO deliveries (sink, kind, rank, first_id, last_id, state, attempts,
                                 created_ns, error, bytes)
                             VALUES (?, ?, ?, ?, ?, 'refused', ?, ?, ?, ?)
                             """

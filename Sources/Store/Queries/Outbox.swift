@@ -66,9 +66,11 @@ extension Store {
             try DeliveryBacklog.fetchAll(
                 database,
                 sql: """
-                    SELECT sink, kind, state, count(*) AS deliveries, sum(last_id - first_id + 1) AS facts,
-                        sum(bytes) AS bytes, min(created_ns) AS oldest_ns
-                    FROM deliveries GROUP BY sink, kind, state ORDER BY sink, min(rank), state
+                    SELECT sink, kind, state, deliveries, facts, bytes, ifnull((
+                        SELECT created_ns FROM deliveries
+                        WHERE sink = counts.sink AND state = counts.state AND rank = counts.rank ORDER BY id LIMIT 1
+                    ), 0) AS oldest_ns
+                    FROM delivery_counts AS counts WHERE deliveries > 0 ORDER BY sink, rank, state
                     """)
         }
     }
@@ -97,18 +99,25 @@ extension Store {
         kind: DeliveryKind, beyondBytes bytes: Int64, limit: Int
     ) async throws(StoreError) -> [Int64] {
         try await read { database in
-            try Int64.fetchAll(
-                database,
-                sql: """
-                    SELECT id FROM (
-                        SELECT id, sum(bytes) OVER (ORDER BY id DESC) AS newer FROM deliveries WHERE kind = ?)
-                    WHERE newer > ? ORDER BY id LIMIT ?
-                    """, arguments: [kind.rawValue, bytes, limit])
+            let all = try Int64.fetchOne(
+                database, sql: "SELECT sum(bytes) FROM delivery_counts WHERE kind = ?", arguments: [kind.rawValue])
+            var excess = (all ?? 0) - bytes
+            guard excess > 0 else { return [] }
+            let rows = try Row.fetchCursor(
+                database, sql: "SELECT id, bytes FROM deliveries WHERE kind = ? ORDER BY id LIMIT ?",
+                arguments: [kind.rawValue, limit])
+            var ids: [Int64] = []
+            while excess > 0, let row = try rows.next() {
+                ids.append(row[0])
+                excess -= row[1] as Int64
+            }
+            return ids
         }
     }
 
+    /// How many there are, in whatever state.
     public func deliveryCount() async throws(StoreError) -> Int {
-        try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM deliveries") ?? 0 }
+        try await read { try Int.fetchOne($0, sql: "SELECT sum(deliveries) FROM delivery_counts") ?? 0 }
     }
 
     public func hasClockHeldDeliveries() async throws(StoreError) -> Bool {
@@ -162,7 +171,7 @@ extension Store {
     }
 
     /// Joins ranges that follow each other, so that a long backlog is read in few queries.
-    private static func merged(_ ranges: [(Int64, Int64)]) -> [(Int64, Int64)] {
+    static func merged(_ ranges: [(Int64, Int64)]) -> [(Int64, Int64)] {
         var merged: [(Int64, Int64)] = []
         for range in ranges {
             if let last = merged.last, last.1 + 1 == range.0 {

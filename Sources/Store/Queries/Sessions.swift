@@ -32,6 +32,16 @@ extension Store {
         }
     }
 
+    /// When each listener last sent something, the most recent first. Unlike ``listeners(limit:)`` it counts nothing.
+    public func lastSeen(limit: Int) async throws(StoreError) -> [(id: String, lastSeenNanoseconds: Int64)] {
+        try await read { database in
+            try Row.fetchAll(
+                database, sql: "SELECT id, last_seen_ns FROM listeners ORDER BY last_seen_ns DESC LIMIT ?",
+                arguments: [limit]
+            ).map { ($0[0], $0[1]) }
+        }
+    }
+
     /// Sessions that were open when the daemon last ended.
     public func openSessionsBlocking() throws(StoreError) -> [(
         id: String, listenerID: String, openedNanoseconds: Int64

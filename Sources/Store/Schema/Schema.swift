@@ -13,6 +13,9 @@ enum Schema {
         migrator.registerMigration("3 metrics") { database in
             try database.execute(sql: version3)
         }
+        migrator.registerMigration("4 observations, counts of deliveries") { database in
+            try database.execute(sql: version4)
+        }
         return migrator
     }
 
@@ -190,5 +193,75 @@ enum Schema {
             time_ns INTEGER NOT NULL,
             payload BLOB NOT NULL
         );
+        """
+
+    /// Observations, by series; and how much waits, kept by triggers, since counting millions of rows takes seconds.
+    ///
+    /// Within a trigger only plain forms are used: the conflict rule of the outer statement goes for the inner ones too.
+    private static let version4 = """
+        CREATE TABLE boots (
+            id INTEGER PRIMARY KEY,
+            boot_id TEXT NOT NULL UNIQUE
+        );
+
+        CREATE TABLE series (
+            id INTEGER PRIMARY KEY,
+            source TEXT NOT NULL,
+            quantity TEXT NOT NULL,
+            unit TEXT NOT NULL,
+            UNIQUE (source, quantity)
+        );
+
+        CREATE TABLE observations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            series_id INTEGER NOT NULL REFERENCES series (id),
+            time_ns INTEGER NOT NULL,
+            value REAL NOT NULL,
+            -- As measured, where a correction was made.
+            raw REAL,
+            time_quality TEXT NOT NULL,
+            boot INTEGER NOT NULL REFERENCES boots (id),
+            monotonic_ns INTEGER NOT NULL
+        );
+        CREATE UNIQUE INDEX observations_identity ON observations (series_id, time_ns);
+        CREATE INDEX observations_unset ON observations (boot) WHERE time_quality = 'unsynchronised';
+
+        UPDATE deliveries SET rank = CASE kind WHEN 'detections' THEN 0 WHEN 'coverage' THEN 1 WHEN 'observations' THEN 2
+            WHEN 'analysis' THEN 3 WHEN 'upload' THEN 4 WHEN 'metrics' THEN 5 ELSE 6 END;
+
+        CREATE TABLE delivery_counts (
+            sink TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            state TEXT NOT NULL,
+            rank INTEGER NOT NULL,
+            deliveries INTEGER NOT NULL,
+            facts INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (sink, kind, state)
+        ) WITHOUT ROWID;
+        INSERT INTO delivery_counts
+            SELECT sink, kind, state, rank, count(*), sum(last_id - first_id + 1), sum(bytes)
+            FROM deliveries GROUP BY sink, kind, state;
+
+        CREATE TRIGGER deliveries_added AFTER INSERT ON deliveries BEGIN
+            INSERT OR IGNORE INTO delivery_counts VALUES (NEW.sink, NEW.kind, NEW.state, NEW.rank, 0, 0, 0);
+            UPDATE delivery_counts SET deliveries = deliveries + 1, facts = facts + NEW.last_id - NEW.first_id + 1,
+                bytes = bytes + NEW.bytes
+            WHERE sink = NEW.sink AND kind = NEW.kind AND state = NEW.state;
+        END;
+        CREATE TRIGGER deliveries_removed AFTER DELETE ON deliveries BEGIN
+            UPDATE delivery_counts SET deliveries = deliveries - 1, facts = facts - (OLD.last_id - OLD.first_id + 1),
+                bytes = bytes - OLD.bytes
+            WHERE sink = OLD.sink AND kind = OLD.kind AND state = OLD.state;
+        END;
+        CREATE TRIGGER deliveries_moved AFTER UPDATE OF state ON deliveries WHEN OLD.state <> NEW.state BEGIN
+            UPDATE delivery_counts SET deliveries = deliveries - 1, facts = facts - (OLD.last_id - OLD.first_id + 1),
+                bytes = bytes - OLD.bytes
+            WHERE sink = OLD.sink AND kind = OLD.kind AND state = OLD.state;
+            INSERT OR IGNORE INTO delivery_counts VALUES (NEW.sink, NEW.kind, NEW.state, NEW.rank, 0, 0, 0);
+            UPDATE delivery_counts SET deliveries = deliveries + 1, facts = facts + NEW.last_id - NEW.first_id + 1,
+                bytes = bytes + NEW.bytes
+            WHERE sink = NEW.sink AND kind = NEW.kind AND state = NEW.state;
+        END;
         """
 }

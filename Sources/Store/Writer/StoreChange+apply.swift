@@ -60,6 +60,8 @@ extension StoreChange {
             ).execute(arguments: [state, windows, error, atNanoseconds, recording])
             try outbox.addRecording(name: recording, atNanoseconds: atNanoseconds)
         case .detections(let detections): try insert(detections, database, outbox)
+        case .observations(let observations):
+            try ObservationWriter(database: database, outbox: outbox).add(observations)
         case .privacy(let recording, let addNanoseconds):
             try database.cachedStatement(
                 sql:

@@ -12,6 +12,8 @@ public enum StoreChange: Sendable {
     case shiftRun(sessionID: String, run: Int, byNanoseconds: Int64, timeQuality: String?)
     case analysed(recording: String, state: String, windows: Int, error: String?, atNanoseconds: Int64)
     case detections([DetectionRecord])
+    /// Taken together. Of one that is there already nothing changes.
+    case observations([ObservationRecord])
     case privacy(recording: String, addNanoseconds: Int64)
     case ledger(LedgerEntry)
     case touchListener(id: String, seenNanoseconds: Int64, remoteAddress: String)
@@ -33,8 +35,9 @@ extension StoreChange {
     /// Whether a sink may have something to do after it.
     var mayMakeDeliveries: Bool {
         switch self {
-        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .ledger, .metrics, .delivered, .requeue,
-            .clockIsTrusted:
+        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .ledger, .metrics,
+            .delivered,
+            .requeue, .clockIsTrusted:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .multipart,
             .multipartEnded:

@@ -39,6 +39,20 @@ bool edge_clock_is_synchronised(void) {
 
 #include <sys/resource.h>
 
+bool edge_clock_offset(int64_t *offset_ns, int64_t *error_ns) {
+#ifdef __linux__
+    struct timex state = {.modes = 0};
+    if (adjtimex(&state) == -1) return false;
+    *offset_ns = state.status & STA_NANO ? state.offset : (int64_t)state.offset * 1000;
+    *error_ns = (int64_t)state.maxerror * 1000;
+    return true;
+#else
+    (void)offset_ns;
+    (void)error_ns;
+    return false;
+#endif
+}
+
 int edge_parse_time(const char *text, const char *format, int64_t *seconds) {
     struct tm parts;
     memset(&parts, 0, sizeof parts);

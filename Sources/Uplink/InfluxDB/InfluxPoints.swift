@@ -13,6 +13,9 @@ public struct InfluxPoints: Sendable {
         public var uploads = "uploads"
         public var detections = "detections"
         public var coverage = "coverage"
+        public var observations = "observations"
+        /// What the board says of itself.
+        public var health = "health"
 
         public init() {}
     }
@@ -55,6 +58,27 @@ public struct InfluxPoints: Sendable {
                 ("duration_sec", .number(Double(entry.durationNanoseconds) / 1e9)), ("frames", .integer(entry.frames)),
                 ("recording", .text(entry.recordingName ?? "")),
             ], nanoseconds: entry.startNanoseconds)
+    }
+
+    public func observation(_ observation: ObservationRecord, to lines: inout LineProtocol) -> Bool {
+        lines.add(
+            tables.observations,
+            tags: [
+                ("aggregator_uuid", aggregator), ("quantity", observation.quantity), ("source", observation.source),
+                ("unit", observation.unit),
+            ],
+            fields: [
+                ("raw", .number(observation.raw ?? .nan)), ("time_quality", .text(observation.timeQuality)),
+                ("value", .number(observation.value)),
+            ], nanoseconds: observation.timeNanoseconds)
+    }
+
+    /// What the board said at one moment: one point, a field for each quantity.
+    public func health(_ observations: [ObservationRecord], to lines: inout LineProtocol) -> Bool {
+        lines.add(
+            tables.health, tags: [("aggregator_uuid", aggregator)],
+            fields: observations.map { ($0.quantity, .number($0.value)) },
+            nanoseconds: observations.first?.timeNanoseconds ?? 0)
     }
 
     /// That a recording was analysed, with all that was found, as the former system told it.

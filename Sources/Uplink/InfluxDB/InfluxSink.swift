@@ -45,16 +45,16 @@ public struct InfluxSink: Sink {
         self.remote = remote
         self.store = store
         self.transport = transport
-        var kinds: [DeliveryKind] = [.detections, .coverage]
+        var kinds: [DeliveryKind] = [.detections, .coverage, .observations]
         if !points.tables.analysis.isEmpty { kinds.append(.analysis) }
         if !points.tables.uploads.isEmpty { kinds.append(.upload) }
         limits = SinkLimits(deliveries: Self.mostLines, facts: Self.mostLines, concurrency: 4, kinds: kinds)
     }
 
-    /// A line, and the fact that it was made from.
+    /// The facts that a line was made from.
     private struct Origin {
         let delivery: Int64
-        let fact: Int64
+        let facts: ClosedRange<Int64>
     }
 
     private struct Batch {
@@ -72,7 +72,8 @@ public struct InfluxSink: Sink {
                 let result = await send(batch)
                 report.bytes += result.bytes
                 for (index, reason) in result.refused {
-                    refused[batch.origins[index].delivery, default: [:]][batch.origins[index].fact] = reason
+                    let origin = batch.origins[index]
+                    for fact in origin.facts { refused[origin.delivery, default: [:]][fact] = reason }
                 }
                 guard result.farEnd == .well else {
                     // All of the call's deliveries stay; what is stored already is not seen when it comes again.
@@ -104,45 +105,72 @@ public struct InfluxSink: Sink {
             batches.append(batch)
             batch = Batch()
         }
-        for fact in try await store.detectionFacts(of: deliveries) {
-            batch.starts.append(batch.lines.bytes.count)
-            if points.detection(fact, to: &batch.lines) {
-                batch.origins.append(Origin(delivery: fact.deliveryID, fact: fact.detection.id ?? 0))
-            } else {
-                batch.starts.removeLast()
-            }
+        func add(_ origin: Origin, _ write: (inout LineProtocol) -> Bool) {
+            let start = batch.lines.bytes.count
+            guard write(&batch.lines) else { return }
+            batch.starts.append(start)
+            batch.origins.append(origin)
             cut()
         }
-        for delivery in deliveries where delivery.kind != .detections {
-            batch.starts.append(batch.lines.bytes.count)
-            if try await add(delivery, to: &batch.lines) {
-                batch.origins.append(Origin(delivery: delivery.id, fact: delivery.firstID))
-            } else {
-                batch.starts.removeLast()
-                report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
+        for fact in try await store.detectionFacts(of: deliveries) {
+            let id = fact.detection.id ?? 0
+            add(Origin(delivery: fact.deliveryID, facts: id...id)) { points.detection(fact, to: &$0) }
+        }
+        for together in Self.together(try await store.observationFacts(of: deliveries)) {
+            let ids = together.compactMap(\.observation.id)
+            guard let first = ids.first, let last = ids.last else { continue }
+            add(Origin(delivery: together[0].deliveryID, facts: first...last)) { lines in
+                together[0].observation.source == ObservationRecord.board
+                    ? points.health(together.map(\.observation), to: &lines)
+                    : points.observation(together[0].observation, to: &lines)
             }
-            cut()
+        }
+        for delivery in deliveries where delivery.kind != .detections && delivery.kind != .observations {
+            guard let write = try await writer(of: delivery) else {
+                report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
+                continue
+            }
+            add(Origin(delivery: delivery.id, facts: delivery.firstID...delivery.lastID), write)
         }
         if !batch.origins.isEmpty { batches.append(batch) }
         return batches
     }
 
-    private func add(_ delivery: DeliveryRecord, to lines: inout LineProtocol) async throws(StoreError) -> Bool {
+    /// What the board said at one moment goes together; each other observation alone.
+    private static func together(_ facts: [ObservationFact]) -> [[ObservationFact]] {
+        var groups: [[ObservationFact]] = []
+        for fact in facts {
+            if let last = groups.last?.last, last.deliveryID == fact.deliveryID,
+                last.observation.source == ObservationRecord.board, fact.observation.source == ObservationRecord.board,
+                last.observation.timeNanoseconds == fact.observation.timeNanoseconds
+            {
+                groups[groups.count - 1].append(fact)
+            } else {
+                groups.append([fact])
+            }
+        }
+        return groups
+    }
+
+    /// Writes the line of a delivery that carries one fact; nil when the fact is gone.
+    private func writer(
+        of delivery: DeliveryRecord
+    ) async throws(StoreError) -> ((inout LineProtocol) -> Bool)? {
+        let points = points
         switch delivery.kind {
-        case .detections:
-            return false
         case .coverage:
-            guard let entry = try await store.ledgerEntry(id: delivery.firstID) else { return false }
-            return points.coverage(entry, to: &lines)
+            guard let entry = try await store.ledgerEntry(id: delivery.firstID) else { return nil }
+            return { points.coverage(entry, to: &$0) }
         case .analysis:
-            guard let recording = try await store.recording(id: delivery.firstID) else { return false }
+            guard let recording = try await store.recording(id: delivery.firstID) else { return nil }
             let detections = try await store.detections(ofRecording: recording.name)
-            return points.analysis(recording, detections: detections, to: &lines)
+            return { points.analysis(recording, detections: detections, to: &$0) }
         case .upload:
-            guard let recording = try await store.recording(id: delivery.firstID) else { return false }
-            return points.upload(recording, remote: remote?(recording) ?? "", to: &lines)
-        case .recording, .metrics:
-            return false
+            guard let recording = try await store.recording(id: delivery.firstID) else { return nil }
+            let remote = remote?(recording) ?? ""
+            return { points.upload(recording, remote: remote, to: &$0) }
+        case .detections, .observations, .recording, .metrics:
+            return nil
         }
     }
 

@@ -95,7 +95,7 @@ final class MQTTConnection: @unchecked Sendable {
     private func work() {
         var pause = 1.0
         while !isStopping.load(ordering: .relaxed) {
-            var result = mosquitto_connect(handle, configuration.host, Int32(configuration.port), 30)
+            var result = connect()
             if result != 0 {
                 let reason =
                     result == Int32(MOSQ_ERR_ERRNO.rawValue)
@@ -117,6 +117,18 @@ final class MQTTConnection: @unchecked Sendable {
         // Says good-bye as far as the connection still takes it.
         var rounds = 0
         while rounds < 10, mosquitto_loop(handle, 50, 1) == 0 { rounds += 1 }
+    }
+
+    /// How long the broker keeps the session without a connection: a week offline is nothing unusual.
+    private static let sessionExpirySeconds: UInt32 = 30 * 86_400
+
+    private func connect() -> Int32 {
+        var properties: OpaquePointer?
+        mosquitto_property_add_int32(
+            &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpirySeconds)
+        defer { mosquitto_property_free_all(&properties) }
+        return mosquitto_connect_bind_v5(
+            handle, configuration.host, Int32(configuration.port), 30, nil, properties)
     }
 
     private func setUp() throws(Failure) {

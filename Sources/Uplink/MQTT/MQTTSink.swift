@@ -3,47 +3,63 @@ public import ServiceLifecycle
 public import Store
 import Synchronization
 
-/// An MQTT broker: each detection as a JSON message, and the box's state for Home Assistant.
+/// An MQTT broker: detections and observations as JSON messages, and the state of the box and what is behind it for Home
+/// Assistant.
 ///
 /// A delivery is done when the broker has acknowledged its messages (QoS 1). One that was repeated carries the same `id`.
 public struct MQTTSink: Sink, Service {
     public let name = "mqtt"
-    public let limits = SinkLimits(deliveries: 50, facts: 200, concurrency: 16, kinds: [.detections])
+    public let limits = SinkLimits(deliveries: 50, facts: 200, concurrency: 16, kinds: [.detections, .observations])
 
-    private let prefix: String
+    private let boxTopic: String
     private let connection: MQTTConnection
     private let discovery: HomeAssistantDiscovery?
     private let store: Store
-    private let state: @Sendable () async -> [(name: String, json: String)]
+    private let devices: @Sendable () async -> [MQTTDevice]
     private let greetings: Doorbell
+    private let told: Told
+
+    /// What the broker keeps already, so that it is sent again only when it changes or is asked for.
+    private final class Told: Sendable {
+        private let payloads = Mutex<[String: [UInt8]]>([:])
+
+        func forget() { payloads.withLock { $0 = [:] } }
+        func isNew(_ topic: String, _ payload: [UInt8]) -> Bool { payloads.withLock { $0[topic] != payload } }
+        func note(_ topic: String, _ payload: [UInt8]) { payloads.withLock { $0[topic] = payload } }
+    }
 
     /// - Parameters:
     ///   - prefix: messages go to `<prefix>/<aggregator>/…`.
     ///   - discoveryPrefix: of Home Assistant; empty for none.
-    ///   - state: what is told of the box, as JSON values by name.
+    ///   - devices: what is told of the box and what is behind it.
     public init(
         configuration: MQTTConfiguration, prefix: String, aggregator: String, version: String, discoveryPrefix: String,
-        store: Store, state: @escaping @Sendable () async -> [(name: String, json: String)]
+        store: Store, devices: @escaping @Sendable () async -> [MQTTDevice]
     ) throws {
-        self.prefix = "\(prefix)/\(aggregator)"
+        boxTopic = "\(prefix)/\(aggregator)"
         self.store = store
-        self.state = state
+        self.devices = devices
         discovery =
             discoveryPrefix.isEmpty
             ? nil
             : HomeAssistantDiscovery(
                 aggregator: aggregator, version: version, discoveryPrefix: discoveryPrefix,
-                availabilityTopic: configuration.availabilityTopic, stateTopic: "\(self.prefix)/state",
-                detectionTopic: "\(self.prefix)/detections")
+                availabilityTopic: configuration.availabilityTopic, boxTopic: boxTopic)
         let greetings = Doorbell()
+        let told = Told()
         self.greetings = greetings
+        self.told = told
         var configuration = configuration
         if !discoveryPrefix.isEmpty { configuration.subscriptions.append("\(discoveryPrefix)/status") }
+        let greet: @Sendable () -> Void = {
+            told.forget()
+            greetings.ring()
+        }
         connection = try MQTTConnection(
-            configuration: configuration, onConnect: { greetings.ring() },
+            configuration: configuration, onConnect: greet,
             onMessage: { _, payload in
                 // Home Assistant has started: it wants to hear everything again.
-                if payload == "online" { greetings.ring() }
+                if payload == "online" { greet() }
             })
     }
 
@@ -52,11 +68,9 @@ public struct MQTTSink: Sink, Service {
         var report = SinkReport()
         do {
             for delivery in deliveries {
-                let facts = try await store.detectionFacts(of: [delivery])
-                for fact in facts {
-                    let payload = Self.payload(fact)
+                for (topic, payload) in try await messages(delivery) {
                     do throws(MQTTConnection.Failure) {
-                        try await connection.publish("\(prefix)/detections", payload)
+                        try await connection.publish(topic, payload)
                         report.bytes += Int64(payload.count)
                     } catch {
                         guard case .denied(let reason) = error else {
@@ -64,7 +78,7 @@ public struct MQTTSink: Sink, Service {
                             return report
                         }
                         // The broker's rules deny the topic: an alarm, and nothing is dropped.
-                        report.farEnd = .unauthorised(reason: "\(prefix)/detections: \(reason)")
+                        report.farEnd = .unauthorised(reason: "\(topic): \(reason)")
                         return report
                     }
                 }
@@ -76,28 +90,26 @@ public struct MQTTSink: Sink, Service {
         return report
     }
 
-    private static func payload(_ fact: DetectionFact) -> [UInt8] {
-        let detection = fact.detection
-        let start = UTCText.microseconds(detection.startNanoseconds)
-        var json = JSONText()
-        json.add("id", "\(detection.listenerID)|\(start)|\(detection.scientificName)|\(fact.modelSHA256.prefix(8))")
-        json.add("listener", detection.listenerID)
-        json.add("start", start)
-        json.add("end", UTCText.microseconds(detection.endNanoseconds))
-        json.add("scientific_name", detection.scientificName)
-        json.add("common_name", detection.commonName)
-        json.add("confidence", detection.confidence)
-        json.add("recording", detection.recordingName)
-        json.add("offset_seconds", detection.offsetSeconds)
-        json.add("model", fact.model)
-        json.add("time_quality", detection.timeQuality)
-        return json.bytes
+    private func messages(_ delivery: DeliveryRecord) async throws(StoreError) -> [(topic: String, payload: [UInt8])] {
+        switch delivery.kind {
+        case .detections:
+            try await store.detectionFacts(of: [delivery]).map {
+                ("\(boxTopic)/detections", MQTTMessages.detection($0))
+            }
+        case .observations:
+            MQTTMessages.together(try await store.observationFacts(of: [delivery])).map {
+                ("\(boxTopic)/observations", MQTTMessages.observations($0))
+            }
+        case .coverage, .analysis, .upload, .metrics, .recording: []
+        }
     }
 
-    // MARK: - The box's state
+    // MARK: - What is behind the box
 
-    /// How often the state is told when nothing asks for it.
+    /// How often it is looked at when nothing asks for it.
     static let stateInterval: Duration = .seconds(30)
+    /// More are left out.
+    static let mostDevices = 500
 
     public func run() async throws {
         connection.start()
@@ -117,10 +129,20 @@ public struct MQTTSink: Sink, Service {
     }
 
     private func tell() async {
-        if let discovery { try? await connection.publish(discovery.topic, discovery.payload, retain: true) }
-        var json = JSONText()
-        for (name, value) in await state() { json.addRaw(name, value) }
-        try? await connection.publish("\(prefix)/state", json.bytes, retain: true)
+        for device in await devices().prefix(Self.mostDevices) {
+            if let discovery { await retain(discovery.topic(device), discovery.payload(device)) }
+            await retain("\(boxTopic)/\(device.stateTopic)", device.state)
+        }
+    }
+
+    private func retain(_ topic: String, _ payload: [UInt8]) async {
+        guard told.isNew(topic, payload) else { return }
+        do throws(MQTTConnection.Failure) {
+            try await connection.publish(topic, payload, retain: true)
+            told.note(topic, payload)
+        } catch {
+            // It is new the next time too.
+        }
     }
 }
 

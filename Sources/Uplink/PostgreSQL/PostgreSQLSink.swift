@@ -1,14 +1,14 @@
 public import Store
 import Synchronization
 
-/// A PostgreSQL database: detections, recordings, and gaps and losses, as rows.
+/// A PostgreSQL database: detections, observations, recordings, and gaps and losses, as rows.
 ///
 /// Rows go by COPY. When some are there already, which a repeat makes, they go once more one by one with
 /// `ON CONFLICT DO NOTHING`, and so does a batch with a row that the server will not take, to find out which.
 public struct PostgreSQLSink: Sink {
     public let name = "postgres"
     public let limits = SinkLimits(
-        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .analysis])
+        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .observations, .analysis])
 
     private let aggregator: String
     private let store: Store
@@ -72,6 +72,11 @@ public struct PostgreSQLSink: Sink {
                 delivery: fact.deliveryID, fact: fact.detection.id ?? 0,
                 values: PostgreSQLTables.row(fact, aggregator: aggregator))
         }
+        let observations = try await store.observationFacts(of: deliveries).map { fact in
+            Row(
+                delivery: fact.deliveryID, fact: fact.observation.id ?? 0,
+                values: PostgreSQLTables.row(fact.observation, aggregator: aggregator))
+        }
         var recordings: [Row] = []
         var coverage: [Row] = []
         for delivery in deliveries {
@@ -91,12 +96,12 @@ public struct PostgreSQLSink: Sink {
                 } else {
                     report.outcomes[delivery.id] = .void(reason: "the ledger's line is gone")
                 }
-            case .detections, .upload, .recording, .metrics: continue
+            case .detections, .observations, .upload, .recording, .metrics: continue
             }
         }
         return [
             (PostgreSQLTables.detections, detections), (PostgreSQLTables.recordings, recordings),
-            (PostgreSQLTables.coverage, coverage),
+            (PostgreSQLTables.coverage, coverage), (PostgreSQLTables.observations, observations),
         ]
     }
 

@@ -13,7 +13,8 @@ enum PostgreSQLTables {
 
     /// Steps are only ever added. Each is run once, in a transaction of its own.
     static let migrations: [[String]] = [
-        [detections.create, recordings.create, coverage.create]
+        [detections.create, recordings.create, coverage.create],
+        [observations.create],
     ]
 
     static let versionTable = "edge_aggregator_schema"
@@ -65,6 +66,19 @@ enum PostgreSQLTables {
                 recording text, PRIMARY KEY (aggregator_uuid, ledger_id, start_ns))
             """)
 
+    static let observations = Table(
+        name: "edge_observations",
+        columns: [
+            "aggregator_uuid", "source", "quantity", "unit", "time_ns", "time_at", "value", "raw", "time_quality",
+        ],
+        create: """
+            CREATE TABLE edge_observations (
+                aggregator_uuid text NOT NULL, source text NOT NULL, quantity text NOT NULL, unit text NOT NULL,
+                time_ns bigint NOT NULL, time_at timestamptz NOT NULL, value double precision NOT NULL,
+                raw double precision, time_quality text NOT NULL,
+                PRIMARY KEY (aggregator_uuid, source, quantity, time_ns))
+            """)
+
     // MARK: - Rows
 
     static func row(_ fact: DetectionFact, aggregator: String) -> [String?] {
@@ -83,6 +97,14 @@ enum PostgreSQLTables {
             UTCText.microseconds(recording.startNanoseconds), "\(Double(recording.durationNanoseconds) / 1e9)",
             "\(recording.bytes)", "\(recording.sampleRate)", "\(recording.channels)", "\(recording.windows)",
             recording.timeQuality, recording.analysedNanoseconds.map(UTCText.microseconds),
+        ]
+    }
+
+    static func row(_ observation: ObservationRecord, aggregator: String) -> [String?] {
+        [
+            aggregator, observation.source, observation.quantity, observation.unit, "\(observation.timeNanoseconds)",
+            UTCText.microseconds(observation.timeNanoseconds), "\(observation.value)",
+            observation.raw.map { "\($0)" }, observation.timeQuality,
         ]
     }
 

@@ -12,6 +12,10 @@ int64_t edge_realtime_ns(void);
 /// Whether the kernel knows its clock to be synchronised (adjtimex(2): no STA_UNSYNC). False where it cannot be asked.
 bool edge_clock_is_synchronised(void);
 
+/// How far the kernel's clock still is from what set it, and the largest error that the kernel expects, in nanoseconds
+/// (adjtimex(2): offset, maxerror). False where it cannot be asked.
+bool edge_clock_offset(int64_t *offset_ns, int64_t *error_ns);
+
 /// Reads a UTC time by a strptime(3) format. Returns how many bytes of `text` it took, -1 if it does not fit.
 int edge_parse_time(const char *text, const char *format, int64_t *seconds);
 

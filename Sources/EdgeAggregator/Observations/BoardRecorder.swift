@@ -1,0 +1,37 @@
+import Logging
+import Sensors
+import ServiceLifecycle
+import Store
+
+/// Writes down, at intervals, what the board says of itself.
+struct BoardRecorder: Service {
+    let store: Store
+    let time: any TimeSource
+    let diskPath: String
+    let interval: Duration
+
+    func run() async throws {
+        var board = BoardHealth(diskPath: diskPath)
+        // The first reading only starts the counters.
+        _ = board.read()
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: interval) }
+            if Task.isShuttingDownGracefully || Task.isCancelled { return }
+            store.enqueue([
+                .observations(ObservationRecord.all(board.read(), source: ObservationRecord.board, at: time.now()))
+            ])
+        }
+    }
+}
+
+extension ObservationRecord {
+    /// The records of one reading.
+    static func all(_ quantities: [Quantity], source: String, at now: TimeStamp) -> [ObservationRecord] {
+        quantities.map { quantity in
+            ObservationRecord(
+                source: source, quantity: quantity.name, unit: quantity.unit, timeNanoseconds: now.utcNanoseconds,
+                value: quantity.value, raw: quantity.raw, timeQuality: now.isSynchronised ? "live" : "unsynchronised",
+                bootID: now.bootID, monotonicNanoseconds: now.monotonicNanoseconds)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The kernel's small text files, below a root that a test can put elsewhere.
+struct BoardFiles: Sendable {
+    let root: String
+
+    /// At most 64 KB; nil when it cannot be read.
+    func text(_ path: String) -> String? {
+        let file = open(root + path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 16_384)
+        while bytes.count < 65_536 {
+            let count = read(file, &piece, piece.count)
+            guard count > 0 else { break }
+            bytes += piece[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    func lines(_ path: String) -> [Substring] { text(path)?.split(separator: "\n") ?? [] }
+
+    /// The first number of a file.
+    func number(_ path: String) -> Double? {
+        text(path)?.split(whereSeparator: \.isWhitespace).first.flatMap { Double($0) }
+    }
+
+    /// The first word of a file.
+    func word(_ path: String) -> String? {
+        text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
+    }
+
+    /// Names in a folder, sorted; at most 256.
+    func names(_ path: String) -> [String] {
+        guard let folder = opendir(root + path) else { return [] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while names.count < 256, let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+}
