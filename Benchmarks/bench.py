@@ -8,83 +8,14 @@ import os
 import platform
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DAEMON = f"{ROOT}/.build/release/edge-aggregator"
-REFERENCE = f"{ROOT}/.build/release/birdnet-reference"
-TOOLS = f"{ROOT}/.build/bench"
-MODELS = os.environ.get("EDGE_MODELS_DIR", f"{ROOT}/var/models")
-SAMPLES = os.environ.get("EDGE_SAMPLES_DIR", f"{ROOT}/var/samples")
-LIBRARY = f"{MODELS}/libtensorflowlite_c.so"
-MODEL = f"{MODELS}/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite"
-CORES = os.cpu_count() or 1
-SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
-class Daemon:
-    """The release build, in a folder of its own in memory."""
-
-    def __init__(self, **settings):
-        self.folder = tempfile.mkdtemp(prefix="edge-bench-", dir=SHM)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
-        open(f"{self.folder}/settings.yaml", "w").close()
-        environment.update(
-            BASE_DIR=self.folder, LISTEN="127.0.0.1:0", METRICS_PORT="0", CONFIG_PATH=f"{self.folder}/settings.yaml",
-            MODELS_DIR=MODELS, LOG_LEVEL="error", PRIVACY_THRESHOLD="1", MIN_FREE_DISK_BYTES="1000000")
-        environment.update({key: str(value) for key, value in settings.items()})
-        started = time.monotonic()
-        self.process = subprocess.Popen(
-            [DAEMON, "run"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        text = ""
-        while "listeners POST" not in text:
-            line = self.process.stdout.readline()
-            if not line:
-                raise SystemExit(f"the daemon did not start: {text}")
-            text += line
-        self.port = int(re.search(r"page +http://127.0.0.1:(\d+)/", text).group(1))
-        while True:
-            try:
-                self.get("/readyz")
-                break
-            except urllib.error.HTTPError:
-                time.sleep(0.005)
-        self.ready_seconds = time.monotonic() - started
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
-            return answer.read().decode()
-
-    def status(self):
-        return json.loads(self.get("/api/v1/status"))
-
-    def cpu_seconds(self):
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def memory(self):
-        """Resident and anonymous bytes."""
-        values = {}
-        for line in open(f"/proc/{self.process.pid}/smaps_rollup"):
-            match = re.match(r"(\w+): +(\d+) kB", line)
-            if match:
-                values[match.group(1)] = int(match.group(2)) * 1024
-        return values["Rss"], values["Anonymous"]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def run_json(*command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+import deliveries
+from harness import CORES, DAEMON, LIBRARY, MODEL, REFERENCE, ROOT, SAMPLES, SHM, TOOLS, Daemon, run_json
 
 
 def sound(seconds, folder):
@@ -250,8 +181,10 @@ LIMITS = {
     "thousand_listeners_lost": ("<=", 0), "rss_mb_1_worker": ("<=", 220), "anonymous_mb_1_worker": ("<=", 150),
     "second_worker_mb": ("<=", 70), "detection_lag_p99_below_seconds": ("<=", 1),
     "ready_seconds_without_model": ("<=", 0.2), "ready_seconds_with_model": ("<=", 1),
+    "week_offline_added_rss_mb": ("<=", 20), "week_catch_up_added_rss_mb": ("<=", 20),
+    "influx_lines_per_cpu_second": (">=", 50_000), "s3_rate_of_curl": (">=", 0.7), "s3_added_rss_mb": ("<=", 40),
 }
-PARTS = [start, reception, thousand, memory, lag, analysis]
+PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.files]
 
 
 def main():

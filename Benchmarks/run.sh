@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 swift build -c release --product edge-aggregator
 swift build -c release --product birdnet-reference
 mkdir -p .build/bench
-for tool in load bare_server; do
-    cc -O2 -Wall -Wextra -o ".build/bench/$tool" "Benchmarks/$tool.c"
+for tool in load bare_server far_end; do
+    cc -O2 -Wall -Wextra -pthread -o ".build/bench/$tool" "Benchmarks/$tool.c"
 done
 exec python3 Benchmarks/bench.py "$@"

@@ -81,8 +81,8 @@ import Testing
             #expect(facts.allSatisfy { $0.deliveryID == influx.first?.id })
             let deletable = try store.deletableRecordingsBlocking(limit: 10)
             #expect(deletable.isEmpty)
-            let outcomes = Dictionary(uniqueKeysWithValues: (influx + file).map { ($0.id, DeliveryOutcome.done) })
-            try await store.commit([.delivered(outcomes, atNanoseconds: 9)])
+            let done = (influx + file).map { DeliverySettlement($0, .done) }
+            try await store.commit([.delivered(done, atNanoseconds: 9)])
             #expect(try await due(store, "influx").isEmpty)
             #expect(try store.deletableRecordingsBlocking(limit: 10).map(\.name) == ["r"])
             #expect(try await store.deliveryTotals().map(\.done) == [1, 2, 1])
@@ -151,7 +151,9 @@ import Testing
         try await withStore(plan) { store in
             try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x", "y", "z"])])
             let row = try #require(try await due(store, "influx").first)
-            try await store.commit([.delivered([row.id: .refused([row.firstID + 1: "bad"])], atNanoseconds: 1)])
+            try await store.commit([
+                .delivered([DeliverySettlement(row, .refused([row.firstID + 1: "bad"]))], atNanoseconds: 1)
+            ])
             #expect(try await due(store, "influx").isEmpty)
             var filter = DeliveryFilter()
             filter.state = .refused
@@ -161,7 +163,7 @@ import Testing
             try await store.commit([.requeue(sink: "influx", ids: nil)])
             let again = try await due(store, "influx")
             #expect(again.map(\.firstID) == [row.firstID + 1])
-            try await store.commit([.delivered([again[0].id: .done], atNanoseconds: 2)])
+            try await store.commit([.delivered([DeliverySettlement(again[0], .done)], atNanoseconds: 2)])
             #expect(try await store.deliveryTotals().map { [$0.done, $0.refused] } == [[3, 0]])
         }
     }
@@ -177,6 +179,33 @@ import Testing
                 try String.fetchAll($0, sql: "SELECT reason FROM ledger WHERE kind = 'shed'")
             }
             #expect(reasons.count == 1 && reasons.first?.hasSuffix("disk short") == true)
+        }
+    }
+
+    /// A row that grows while it is on its way keeps what was not sent.
+    @Test func letsFactsThatFollowShareARowAndSettlesWhatWasSent() async throws {
+        try await withStore(DeliveryPlan(sinks: [.detections: ["influx", "mqtt"]])) { store in
+            try await store.commit([open("r")])
+            for second in 0..<300 {
+                try await store.commit([try detections(store, "r", offset: Double(second), ["x"])])
+            }
+            let rows = try await due(store, "influx")
+            #expect(rows.map(\.facts) == [256, 44])
+            try await store.commit([try detections(store, "r", offset: 400, ["x"])])
+            try await store.commit([.delivered(rows.map { DeliverySettlement($0, .done) }, atNanoseconds: 1)])
+            let rest = try await due(store, "influx")
+            #expect(rest.map { [$0.firstID, $0.lastID] } == [[301, 301]])
+            #expect(try await store.backlog().map { [$0.deliveries, $0.facts] } == [[1, 1], [2, 301]])
+            // One that has failed does not grow any more, so that the new ones need not wait with it.
+            try await store.commit([
+                .delivered([DeliverySettlement(rest[0], .failed(reason: "x", nextNanoseconds: 5))], atNanoseconds: 1)
+            ])
+            try await store.commit([try detections(store, "r", offset: 500, ["x"])])
+            #expect(try await due(store, "influx").map(\.facts) == [1, 1])
+            // Told twice, it counts once.
+            try await store.commit([.delivered(rows.map { DeliverySettlement($0, .done) }, atNanoseconds: 1)])
+            #expect(try await store.deliveryTotals().map(\.done) == [300])
+            #expect(try await due(store, "influx").map(\.facts) == [1, 1])
         }
     }
 
@@ -224,15 +253,17 @@ import Testing
                         + [try detections(store, "r\(round)", offset: 0, ["x", "y", "z"])] + close("r\(round)")
                         + [.observations([observation("co2", at: start, quality: quality)])])
                 let rows = try await store.deliveries(DeliveryFilter())
-                var outcomes: [Int64: DeliveryOutcome] = [:]
+                var outcomes: [DeliverySettlement] = []
                 for row in rows where Int.random(in: 0..<6, using: &random) == 0 {
-                    outcomes[row.id] =
+                    let outcome: DeliveryOutcome =
                         switch Int.random(in: 0..<4, using: &random) {
                         case 0: .done
                         case 1: .failed(reason: "later", nextNanoseconds: 5)
                         case 2: .void(reason: "gone")
                         default: .refused([row.firstID: "bad"])
                         }
+                    let through = Bool.random(using: &random) ? row.lastID : (row.firstID + row.lastID) / 2
+                    outcomes.append(DeliverySettlement(row, outcome, throughID: through))
                 }
                 if !outcomes.isEmpty { try await store.commit([.delivered(outcomes, atNanoseconds: 1)]) }
                 if round % 17 == 0 { try await store.commit([.clockIsTrusted]) }

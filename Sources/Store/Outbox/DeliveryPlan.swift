@@ -1,10 +1,9 @@
 /// What a delivery carries. Its raw value stands in the database.
 public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
-    /// Detections, one row of the outbox for those that were made together.
     case detections
     /// A gap, a loss or a filled stretch of the ledger.
     case coverage
-    /// What sensors and the board say, one row of the outbox for those that were taken together.
+    /// What sensors and the board say.
     case observations
     /// That a recording was analysed, as the former system told it.
     case analysis
@@ -14,6 +13,14 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
     case metrics
     /// A recording's file.
     case recording
+
+    /// Whether facts that follow each other share a row of the outbox.
+    var isSpan: Bool {
+        switch self {
+        case .detections, .coverage, .observations: true
+        case .analysis, .upload, .metrics, .recording: false
+        }
+    }
 
     /// 0 goes first. What is shed when the box has no room is shed from the other end.
     public var rank: Int {

@@ -1,8 +1,8 @@
 public import GRDB
 
 /// A row of the outbox: something that a sink is to be sent. It refers to facts by their numbers, and is gone when it
-/// is done.
-public struct DeliveryRecord: Sendable, Hashable, Codable, FetchableRecord {
+/// is done. Facts that follow each other share a row, so that a week without a link is thousands of rows, not millions.
+public struct DeliveryRecord: Sendable, Hashable {
     public enum State: String, Sendable, Codable, CaseIterable {
         case waiting
         /// Until the times that it carries are settled.
@@ -27,14 +27,6 @@ public struct DeliveryRecord: Sendable, Hashable, Codable, FetchableRecord {
     public let error: String?
     public let bytes: Int64
 
-    enum CodingKeys: String, CodingKey {
-        case id, sink, kind, state, attempts, error, bytes
-        case firstID = "first_id"
-        case lastID = "last_id"
-        case createdNanoseconds = "created_ns"
-        case nextNanoseconds = "next_ns"
-    }
-
     public init(
         id: Int64, sink: String, kind: DeliveryKind, firstID: Int64, lastID: Int64, state: State = .waiting,
         attempts: Int = 0, createdNanoseconds: Int64 = 0, nextNanoseconds: Int64 = 0, error: String? = nil,
@@ -54,6 +46,40 @@ public struct DeliveryRecord: Sendable, Hashable, Codable, FetchableRecord {
     }
 
     public var facts: Int64 { lastID - firstID + 1 }
+}
+
+extension DeliveryRecord: FetchableRecord {
+    static let columns = "id, sink, kind, first_id, last_id, state, attempts, created_ns, next_ns, error, bytes"
+
+    /// Of ``columns``, in their order.
+    public init(row: Row) throws {
+        guard let kind = DeliveryKind(rawValue: row[2]), let state = State(rawValue: row[5]) else {
+            throw DatabaseError(message: "a delivery of an unknown kind or state: \(row)")
+        }
+        self.init(
+            id: row[0], sink: row[1], kind: kind, firstID: row[3], lastID: row[4], state: state, attempts: row[6],
+            createdNanoseconds: row[7], nextNanoseconds: row[8], error: row[9], bytes: row[10])
+    }
+}
+
+/// What became of a delivery, as far as it was sent: meanwhile it may have grown.
+public struct DeliverySettlement: Sendable, Hashable {
+    public let id: Int64
+    /// The last of its facts that the outcome is about.
+    public let throughID: Int64
+    public let outcome: DeliveryOutcome
+
+    public init(_ delivery: DeliveryRecord, _ outcome: DeliveryOutcome, throughID: Int64? = nil) {
+        id = delivery.id
+        self.throughID = throughID ?? delivery.lastID
+        self.outcome = outcome
+    }
+
+    init(id: Int64, throughID: Int64, outcome: DeliveryOutcome) {
+        self.id = id
+        self.throughID = throughID
+        self.outcome = outcome
+    }
 }
 
 /// What became of a delivery.

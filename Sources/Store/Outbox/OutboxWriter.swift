@@ -66,11 +66,37 @@ struct OutboxWriter {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         for sink in sinks {
+            if kind.isSpan, try extend(sink, kind, first: first, last: last, hold: hold, createdNanoseconds) {
+                continue
+            }
             try statement.execute(arguments: [
                 sink, kind.rawValue, kind.rank, first, last, hold == nil ? "waiting" : "held", hold,
                 createdNanoseconds, bytes,
             ])
         }
+    }
+
+    /// Facts that share a row at most, and how far apart they may have been made: what is tried again, given up or split
+    /// goes by rows.
+    static let mostFactsTogether: Int64 = 256
+    private static let longestTogether: Int64 = 3_600_000_000_000
+
+    /// Lets the row that ends where these facts begin grow over them; false when there is none. It may be on its way to the
+    /// far end meanwhile: what is settled then is what was sent.
+    private func extend(
+        _ sink: String, _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, _ created: Int64
+    ) throws -> Bool {
+        try database.cachedStatement(
+            sql: """
+                UPDATE deliveries SET last_id = ?
+                WHERE kind = ? AND first_id BETWEEN ? AND ? AND sink = ? AND last_id = ? AND state = ? AND hold IS ?
+                    AND attempts = 0 AND created_ns BETWEEN ? AND ?
+                """
+        ).execute(arguments: [
+            last, kind.rawValue, last - Self.mostFactsTogether + 1, first - 1, sink, first - 1,
+            hold == nil ? "waiting" : "held", hold, created - Self.longestTogether, created + Self.longestTogether,
+        ])
+        return database.changesCount > 0
     }
 
     /// A recording that has ended and is analysed, or never will be: its file and the news of it can go.
@@ -123,56 +149,65 @@ struct OutboxWriter {
 
     // MARK: - Outcomes
 
-    func settle(_ outcomes: [Int64: DeliveryOutcome], atNanoseconds: Int64) throws {
+    func settle(_ settlements: [DeliverySettlement], atNanoseconds: Int64) throws {
         var counts: [CountKey: Count] = [:]
-        for (id, outcome) in outcomes {
-            guard
-                let row = try DeliveryRecord.fetchOne(
-                    database.cachedStatement(sql: "SELECT * FROM deliveries WHERE id = ?"), arguments: [id])
+        let find = try database.cachedStatement(
+            sql: "SELECT \(DeliveryRecord.columns) FROM deliveries WHERE id = ?")
+        for settlement in settlements {
+            guard let row = try DeliveryRecord.fetchOne(find, arguments: [settlement.id]),
+                settlement.throughID >= row.firstID
             else { continue }
+            let through = min(settlement.throughID, row.lastID)
+            let facts = through - row.firstID + 1
             let key = CountKey(sink: row.sink, kind: row.kind)
-            switch outcome {
+            switch settlement.outcome {
             case .done:
-                counts[key, default: Count()].done += row.facts
-                try remove(id)
+                counts[key, default: Count()].done += facts
+                try remove(row, through: through)
                 try forgetMetrics(row)
-                if row.kind == .recording {
-                    // The former system told of each upload; the news is a delivery of its own.
-                    try add(
-                        .upload, first: row.firstID, last: row.firstID, hold: nil, createdNanoseconds: atNanoseconds)
-                    try database.cachedStatement(
-                        sql: "UPDATE recordings SET uploaded_ns = ifnull(uploaded_ns, ?) WHERE id = ?"
-                    ).execute(arguments: [atNanoseconds, row.firstID])
-                }
+                if row.kind == .recording { try noteUpload(row, atNanoseconds) }
             case .void(let reason):
-                counts[key, default: Count()].shed += row.facts
-                try remove(id)
+                counts[key, default: Count()].shed += facts
+                try remove(row, through: through)
                 try forgetMetrics(row)
-                try note(row, shedFor: reason, atNanoseconds)
+                try note(row, through: through, shedFor: reason, atNanoseconds)
             case .failed(let reason, let next):
                 try database.cachedStatement(
                     sql: "UPDATE deliveries SET attempts = attempts + 1, next_ns = ?, error = ? WHERE id = ?"
-                ).execute(arguments: [next, reason, id])
-            case .refused(let facts):
-                let refused = facts.filter { (row.firstID...row.lastID).contains($0.key) }
-                counts[key, default: Count()].done += row.facts - Int64(refused.count)
+                ).execute(arguments: [next, reason, row.id])
+            case .refused(let reasons):
+                let refused = reasons.filter { (row.firstID...through).contains($0.key) }
+                counts[key, default: Count()].done += facts - Int64(refused.count)
                 counts[key, default: Count()].refused += Int64(refused.count)
-                try remove(id)
-                for (fact, reason) in refused.sorted(by: { $0.key < $1.key }) {
-                    try database.cachedStatement(
-                        sql: """
-                            INSERT OR IGNORE INTO deliveries (sink, kind, rank, first_id, last_id, state, attempts,
-                                created_ns, error, bytes)
-                            VALUES (?, ?, ?, ?, ?, 'refused', ?, ?, ?, ?)
-                            """
-                    ).execute(arguments: [
-                        row.sink, row.kind.rawValue, row.kind.rank, fact, fact, row.attempts + 1,
-                        row.createdNanoseconds, reason, row.facts == 1 ? row.bytes : 0,
-                    ])
-                }
+                try remove(row, through: through)
+                try setAside(refused, row)
             }
         }
         for (key, count) in counts { try total(key, count) }
+    }
+
+    /// The former system told of each upload; the news is a delivery of its own.
+    private func noteUpload(_ row: DeliveryRecord, _ now: Int64) throws {
+        try add(.upload, first: row.firstID, last: row.firstID, hold: nil, createdNanoseconds: now)
+        try database.cachedStatement(
+            sql: "UPDATE recordings SET uploaded_ns = ifnull(uploaded_ns, ?) WHERE id = ?"
+        ).execute(arguments: [now, row.firstID])
+    }
+
+    /// Each refused fact becomes a row of its own.
+    private func setAside(_ refused: [Int64: String], _ row: DeliveryRecord) throws {
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT OR IGNORE INTO deliveries (sink, kind, rank, first_id, last_id, state, attempts, created_ns,
+                    error, bytes)
+                VALUES (?, ?, ?, ?, ?, 'refused', ?, ?, ?, ?)
+                """)
+        for (fact, reason) in refused.sorted(by: { $0.key < $1.key }) {
+            try statement.execute(arguments: [
+                row.sink, row.kind.rawValue, row.kind.rank, fact, fact, row.attempts + 1, row.createdNanoseconds,
+                reason, row.facts == 1 ? row.bytes : 0,
+            ])
+        }
     }
 
     /// Gives refused deliveries another chance.
@@ -209,7 +244,8 @@ struct OutboxWriter {
     /// Drops deliveries, with a line in the ledger for each.
     func shed(_ ids: [Int64], reason: String, atNanoseconds: Int64) throws {
         try settle(
-            Dictionary(uniqueKeysWithValues: ids.map { ($0, .void(reason: reason)) }), atNanoseconds: atNanoseconds)
+            ids.map { DeliverySettlement(id: $0, throughID: .max, outcome: .void(reason: reason)) },
+            atNanoseconds: atNanoseconds)
     }
 
     /// Metrics are kept for their delivery alone.
@@ -223,20 +259,25 @@ struct OutboxWriter {
         ).execute(arguments: [row.firstID, row.firstID])
     }
 
-    private func remove(_ id: Int64) throws {
-        try database.cachedStatement(sql: "DELETE FROM deliveries WHERE id = ?").execute(arguments: [id])
+    /// Takes facts from the front of a row; it goes when none is left.
+    private func remove(_ row: DeliveryRecord, through: Int64) throws {
+        if through == row.lastID {
+            try database.cachedStatement(sql: "DELETE FROM deliveries WHERE id = ?").execute(arguments: [row.id])
+        } else {
+            try database.cachedStatement(sql: "UPDATE deliveries SET first_id = ? WHERE id = ?")
+                .execute(arguments: [through + 1, row.id])
+        }
     }
 
-    private func note(_ row: DeliveryRecord, shedFor reason: String, _ now: Int64) throws {
+    private func note(_ row: DeliveryRecord, through: Int64, shedFor reason: String, _ now: Int64) throws {
         try database.cachedStatement(
             sql: """
                 INSERT OR IGNORE INTO ledger (listener_id, kind, reason, start_ns, duration_ns, frames, bytes, noted_ns)
                 VALUES ('', 'shed', ?, ?, 0, ?, ?, ?)
                 """
         ).execute(arguments: [
-            "\(row.sink) \(row.kind.rawValue) \(row.firstID)-\(row.lastID): \(reason)", row.createdNanoseconds,
-            row.facts,
-            row.bytes, now,
+            "\(row.sink) \(row.kind.rawValue) \(row.firstID)-\(through): \(reason)", row.createdNanoseconds,
+            through - row.firstID + 1, row.bytes, now,
         ])
     }
 

@@ -30,7 +30,7 @@ extension Store {
             let marks = kinds.map { _ in "?" }.joined(separator: ",")
             let statement = try database.cachedStatement(
                 sql: """
-                    SELECT * FROM deliveries WHERE sink = ? AND state = 'waiting' AND next_ns <= ? AND kind IN (\(marks))
+                    SELECT \(DeliveryRecord.columns) FROM deliveries WHERE sink = ? AND state = 'waiting' AND next_ns <= ? AND kind IN (\(marks))
                     ORDER BY rank, id LIMIT ?
                     """)
             let arguments: StatementArguments = [sink, nowNanoseconds]
@@ -56,7 +56,7 @@ extension Store {
             clauses.add("state = ?", filter.state?.rawValue)
             clauses.add("id > ?", filter.afterID)
             return try DeliveryRecord.fetchAll(
-                database, sql: "SELECT * FROM deliveries\(clauses.sql) ORDER BY id LIMIT ?",
+                database, sql: "SELECT \(DeliveryRecord.columns) FROM deliveries\(clauses.sql) ORDER BY id LIMIT ?",
                 arguments: clauses.arguments + [filter.limit])
         }
     }
@@ -190,9 +190,12 @@ extension Store {
         }
     }
 
-    public func ledgerEntry(id: Int64) async throws(StoreError) -> LedgerEntry? {
+    /// By number, both inclusive; some may be gone.
+    public func ledgerEntries(_ first: Int64, through last: Int64) async throws(StoreError) -> [LedgerEntry] {
         try await read {
-            try LedgerEntry.fetchOne($0.cachedStatement(sql: "SELECT * FROM ledger WHERE id = ?"), arguments: [id])
+            try LedgerEntry.fetchAll(
+                $0.cachedStatement(sql: "SELECT * FROM ledger WHERE id BETWEEN ? AND ? ORDER BY id"),
+                arguments: [first, last])
         }
     }
 

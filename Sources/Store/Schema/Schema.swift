@@ -254,7 +254,7 @@ enum Schema {
                 bytes = bytes - OLD.bytes
             WHERE sink = OLD.sink AND kind = OLD.kind AND state = OLD.state;
         END;
-        CREATE TRIGGER deliveries_moved AFTER UPDATE OF state ON deliveries WHEN OLD.state <> NEW.state BEGIN
+        CREATE TRIGGER deliveries_moved AFTER UPDATE OF state, first_id, last_id ON deliveries BEGIN
             UPDATE delivery_counts SET deliveries = deliveries - 1, facts = facts - (OLD.last_id - OLD.first_id + 1),
                 bytes = bytes - OLD.bytes
             WHERE sink = OLD.sink AND kind = OLD.kind AND state = OLD.state;

@@ -79,8 +79,8 @@ extension StoreChange {
                 .metrics, first: id, last: id,
                 hold: batch.isClockSet || !plan.holdsUnsynchronised ? nil : OutboxWriter.clockHold,
                 createdNanoseconds: batch.timeNanoseconds, bytes: Int64(batch.payload.count))
-        case .delivered(let outcomes, let atNanoseconds):
-            try outbox.settle(outcomes, atNanoseconds: atNanoseconds)
+        case .delivered(let settlements, let atNanoseconds):
+            try outbox.settle(settlements, atNanoseconds: atNanoseconds)
         case .shed(let ids, let reason, let atNanoseconds):
             try outbox.shed(ids, reason: reason, atNanoseconds: atNanoseconds)
         case .requeue(let sink, let ids): try outbox.requeue(sink: sink, ids: ids)

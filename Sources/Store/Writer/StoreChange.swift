@@ -19,8 +19,7 @@ public enum StoreChange: Sendable {
     case touchListener(id: String, seenNanoseconds: Int64, remoteAddress: String)
     /// Kept only until they are delivered.
     case metrics(MetricBatch)
-    /// What became of deliveries, by their numbers.
-    case delivered([Int64: DeliveryOutcome], atNanoseconds: Int64)
+    case delivered([DeliverySettlement], atNanoseconds: Int64)
     /// Drops deliveries for which there is no room; the ledger says so.
     case shed([Int64], reason: String, atNanoseconds: Int64)
     /// Gives refused deliveries another chance: all, one sink's, or these.

@@ -56,6 +56,8 @@ public struct SinkReport: Sendable {
 
 public enum SinkOutcome: Sendable, Equatable {
     case done
+    /// The far end has its facts up to this one, and not yet the rest.
+    case sent(throughID: Int64)
     /// This one could not be sent now.
     case failed(reason: String)
     /// The far end will not take these facts, for its reason.

@@ -105,7 +105,7 @@ public struct SinkWorker: Service {
     private func writeDown(_ reports: [SinkReport], _ due: [DeliveryRecord]) async {
         let rows = Dictionary(uniqueKeysWithValues: due.map { ($0.id, $0) })
         let now = time.now().utcNanoseconds
-        var outcomes: [Int64: DeliveryOutcome] = [:]
+        var settlements: [DeliverySettlement] = []
         var done: Int64 = 0
         var refusals: Int64 = 0
         for (id, outcome) in reports.flatMap(\.outcomes) {
@@ -113,14 +113,18 @@ public struct SinkWorker: Service {
             switch outcome {
             case .done:
                 done += row.facts
-                outcomes[id] = .done
+                settlements.append(DeliverySettlement(row, .done))
+            case .sent(let throughID):
+                done += throughID - row.firstID + 1
+                settlements.append(DeliverySettlement(row, .done, throughID: throughID))
             case .failed(let reason):
                 let delay = policy.delaySeconds(failures: row.attempts + 1, spread: Double.random(in: 0...1))
-                outcomes[id] = .failed(reason: reason, nextNanoseconds: now + Int64(delay * 1e9))
+                let next = now + Int64(delay * 1e9)
+                settlements.append(DeliverySettlement(row, .failed(reason: reason, nextNanoseconds: next)))
             case .refused(let facts):
                 done += row.facts - Int64(facts.count)
                 refusals += Int64(facts.count)
-                outcomes[id] = .refused(facts)
+                settlements.append(DeliverySettlement(row, .refused(facts)))
                 logger.warning(
                     "A far end refused something for good; it is set aside",
                     metadata: [
@@ -128,12 +132,12 @@ public struct SinkWorker: Service {
                         "reason": "\(facts.values.first ?? "")",
                     ])
             case .void(let reason):
-                outcomes[id] = .void(reason: reason)
+                settlements.append(DeliverySettlement(row, .void(reason: reason)))
             }
         }
-        guard !outcomes.isEmpty else { return }
+        guard !settlements.isEmpty else { return }
         do {
-            try await store.commit([.delivered(outcomes, atNanoseconds: now)])
+            try await store.commit([.delivered(settlements, atNanoseconds: now)])
             status.update { [done, refusals] status in
                 status.factsDone += done
                 status.factsRefused += refusals

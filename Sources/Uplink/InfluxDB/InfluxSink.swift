@@ -23,9 +23,10 @@ public struct InfluxSink: Sink {
         }
     }
 
-    /// Of one request. The server takes 10,485,760 bytes, compressed and not alike.
-    static let mostLines = 10_000
-    static let mostBytes = 8_000_000
+    /// Of one request. The server takes 10,485,760 bytes, compressed and not alike; these are less, so that what is on its
+    /// way stays small in memory. Its answer waits for its log, so a few requests are on their way at a time.
+    static let mostLines = 5000
+    static let mostBytes = 2_000_000
 
     public let name = "influx"
     public let limits: SinkLimits
@@ -66,74 +67,91 @@ public struct InfluxSink: Sink {
 
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         var report = SinkReport()
-        var refused: [Int64: [Int64: String]] = [:]
+        var batch = Batch()
+        // Deliveries whose lines are in the batch; done once it is sent.
+        var open: [DeliveryRecord] = []
         do {
-            for batch in try await batches(deliveries, &report) {
-                let result = await send(batch)
-                report.bytes += result.bytes
-                for (index, reason) in result.refused {
-                    let origin = batch.origins[index]
-                    for fact in origin.facts { refused[origin.delivery, default: [:]][fact] = reason }
+            for delivery in deliveries {
+                let lines = batch.origins.count
+                try await add(delivery, to: &batch)
+                if batch.origins.count == lines {
+                    report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
+                    continue
                 }
-                guard result.farEnd == .well else {
-                    // All of the call's deliveries stay; what is stored already is not seen when it comes again.
-                    report.farEnd = result.farEnd
-                    return report
+                open.append(delivery)
+                guard batch.origins.count >= Self.mostLines - 256 || batch.lines.bytes.count >= Self.mostBytes else {
+                    continue
                 }
+                guard await send(&batch, &open, &report) else { return report }
             }
+            if !open.isEmpty { _ = await send(&batch, &open, &report) }
         } catch {
-            return SinkReport(
-                farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
-        }
-        for delivery in deliveries where report.outcomes[delivery.id] == nil {
-            report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
+            report.farEnd = .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil)
         }
         return report
     }
 
+    /// Sends a batch and settles its deliveries; false when the far end cannot be used now.
+    private func send(_ batch: inout Batch, _ open: inout [DeliveryRecord], _ report: inout SinkReport) async -> Bool {
+        let result = await send(batch)
+        report.bytes += result.bytes
+        guard result.farEnd == .well else {
+            // All of the batch's deliveries stay; what is stored already is not seen when it comes again.
+            report.farEnd = result.farEnd
+            return false
+        }
+        var refused: [Int64: [Int64: String]] = [:]
+        for (index, reason) in result.refused {
+            let origin = batch.origins[index]
+            for fact in origin.facts { refused[origin.delivery, default: [:]][fact] = reason }
+        }
+        for delivery in open { report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done }
+        batch = Batch()
+        open = []
+        return true
+    }
+
     // MARK: - Lines
 
-    /// The lines of deliveries, cut into requests. What has no fact any more is put into the report.
-    private func batches(_ deliveries: [DeliveryRecord], _ report: inout SinkReport) async throws(StoreError) -> [Batch]
-    {
-        var batches: [Batch] = []
-        var batch = Batch()
-        func cut() {
-            guard batch.origins.count >= Self.mostLines || batch.lines.bytes.count >= Self.mostBytes - 200_000 else {
-                return
-            }
-            batches.append(batch)
-            batch = Batch()
-        }
-        func add(_ origin: Origin, _ write: (inout LineProtocol) -> Bool) {
+    private func add(_ delivery: DeliveryRecord, to batch: inout Batch) async throws(StoreError) {
+        func add(_ facts: ClosedRange<Int64>, _ write: (inout LineProtocol) -> Bool) {
             let start = batch.lines.bytes.count
             guard write(&batch.lines) else { return }
             batch.starts.append(start)
-            batch.origins.append(origin)
-            cut()
+            batch.origins.append(Origin(delivery: delivery.id, facts: facts))
         }
-        for fact in try await store.detectionFacts(of: deliveries) {
-            let id = fact.detection.id ?? 0
-            add(Origin(delivery: fact.deliveryID, facts: id...id)) { points.detection(fact, to: &$0) }
-        }
-        for together in Self.together(try await store.observationFacts(of: deliveries)) {
-            let ids = together.compactMap(\.observation.id)
-            guard let first = ids.first, let last = ids.last else { continue }
-            add(Origin(delivery: together[0].deliveryID, facts: first...last)) { lines in
-                together[0].observation.source == ObservationRecord.board
-                    ? points.health(together.map(\.observation), to: &lines)
-                    : points.observation(together[0].observation, to: &lines)
+        let own = delivery.firstID...delivery.lastID
+        switch delivery.kind {
+        case .detections:
+            for fact in try await store.detectionFacts(of: [delivery]) {
+                let id = fact.detection.id ?? 0
+                add(id...id) { points.detection(fact, to: &$0) }
             }
-        }
-        for delivery in deliveries where delivery.kind != .detections && delivery.kind != .observations {
-            guard let write = try await writer(of: delivery) else {
-                report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
-                continue
+        case .observations:
+            for together in Self.together(try await store.observationFacts(of: [delivery])) {
+                let ids = together.compactMap(\.observation.id)
+                guard let first = ids.first, let last = ids.last else { continue }
+                add(first...last) { lines in
+                    together[0].observation.source == ObservationRecord.board
+                        ? points.health(together.map(\.observation), to: &lines)
+                        : points.observation(together[0].observation, to: &lines)
+                }
             }
-            add(Origin(delivery: delivery.id, facts: delivery.firstID...delivery.lastID), write)
+        case .coverage:
+            for entry in try await store.ledgerEntries(delivery.firstID, through: delivery.lastID) {
+                let id = entry.id ?? 0
+                add(id...id) { points.coverage(entry, to: &$0) }
+            }
+        case .analysis:
+            guard let recording = try await store.recording(id: delivery.firstID) else { return }
+            let detections = try await store.detections(ofRecording: recording.name)
+            add(own) { points.analysis(recording, detections: detections, to: &$0) }
+        case .upload:
+            guard let recording = try await store.recording(id: delivery.firstID) else { return }
+            add(own) { points.upload(recording, remote: remote?(recording) ?? "", to: &$0) }
+        case .recording, .metrics:
+            return
         }
-        if !batch.origins.isEmpty { batches.append(batch) }
-        return batches
     }
 
     /// What the board said at one moment goes together; each other observation alone.
@@ -150,28 +168,6 @@ public struct InfluxSink: Sink {
             }
         }
         return groups
-    }
-
-    /// Writes the line of a delivery that carries one fact; nil when the fact is gone.
-    private func writer(
-        of delivery: DeliveryRecord
-    ) async throws(StoreError) -> ((inout LineProtocol) -> Bool)? {
-        let points = points
-        switch delivery.kind {
-        case .coverage:
-            guard let entry = try await store.ledgerEntry(id: delivery.firstID) else { return nil }
-            return { points.coverage(entry, to: &$0) }
-        case .analysis:
-            guard let recording = try await store.recording(id: delivery.firstID) else { return nil }
-            let detections = try await store.detections(ofRecording: recording.name)
-            return { points.analysis(recording, detections: detections, to: &$0) }
-        case .upload:
-            guard let recording = try await store.recording(id: delivery.firstID) else { return nil }
-            let remote = remote?(recording) ?? ""
-            return { points.upload(recording, remote: remote, to: &$0) }
-        case .detections, .observations, .recording, .metrics:
-            return nil
-        }
     }
 
     // MARK: - Requests

@@ -54,9 +54,16 @@ public struct LineProtocol: Sendable {
         switch value {
         case .text(let text):
             bytes.append(UInt8(ascii: "\""))
-            for byte in text.utf8 {
-                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
-                bytes.append(byte)
+            var text = text
+            text.withUTF8 { utf8 in
+                guard utf8.contains(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
+                    bytes.append(contentsOf: utf8)
+                    return
+                }
+                for byte in utf8 {
+                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
+                    bytes.append(byte)
+                }
             }
             bytes.append(UInt8(ascii: "\""))
         case .integer(let integer):
@@ -68,20 +75,37 @@ public struct LineProtocol: Sendable {
         }
     }
 
-    private static let measurement: [UInt8] = Array(", ".utf8)
-    private static let key: [UInt8] = Array(",= ".utf8)
+    /// What a byte of a name or tag needs: nothing, a backslash before it, or another byte in its place.
+    private enum Treatment { case plain, escaped, space, slash }
 
-    private mutating func escape(_ text: String, _ special: [UInt8]) {
-        for byte in text.utf8 {
-            switch byte {
-            case 0x0A, 0x0D:
-                bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: " ")])
-            case UInt8(ascii: "\\"):
-                // Servers differ in what a backslash before another escape means: there is none to differ about.
-                bytes.append(UInt8(ascii: "/"))
-            default:
-                if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
-                bytes.append(byte)
+    private static func table(_ special: String) -> [Treatment] {
+        var table = [Treatment](repeating: .plain, count: 256)
+        for byte in special.utf8 { table[Int(byte)] = .escaped }
+        (table[0x0A], table[0x0D]) = (.space, .space)
+        // Servers differ in what a backslash before another escape means: there is none to differ about.
+        table[Int(UInt8(ascii: "\\"))] = .slash
+        return table
+    }
+
+    private static let measurement = table(", ")
+    private static let key = table(",= ")
+
+    private mutating func escape(_ text: String, _ table: [Treatment]) {
+        var text = text
+        text.withUTF8 { utf8 in
+            guard !utf8.allSatisfy({ table[Int($0)] == .plain }) else {
+                bytes.append(contentsOf: utf8)
+                return
+            }
+            for byte in utf8 {
+                switch table[Int(byte)] {
+                case .plain: bytes.append(byte)
+                case .escaped:
+                    bytes.append(UInt8(ascii: "\\"))
+                    bytes.append(byte)
+                case .space: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: " ")])
+                case .slash: bytes.append(UInt8(ascii: "/"))
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ import Synchronization
 /// A delivery is done when the broker has acknowledged its messages (QoS 1). One that was repeated carries the same `id`.
 public struct MQTTSink: Sink, Service {
     public let name = "mqtt"
-    public let limits = SinkLimits(deliveries: 50, facts: 200, concurrency: 16, kinds: [.detections, .observations])
+    public let limits = SinkLimits(deliveries: 64, facts: 512, concurrency: 2, kinds: [.detections, .observations])
 
     private let boxTopic: String
     private let connection: MQTTConnection
@@ -68,21 +68,22 @@ public struct MQTTSink: Sink, Service {
         var report = SinkReport()
         do {
             for delivery in deliveries {
-                for (topic, payload) in try await messages(delivery) {
-                    do throws(MQTTConnection.Failure) {
-                        try await connection.publish(topic, payload)
-                        report.bytes += Int64(payload.count)
-                    } catch {
-                        guard case .denied(let reason) = error else {
-                            report.farEnd = error.farEnd
-                            return report
-                        }
-                        // The broker's rules deny the topic: an alarm, and nothing is dropped.
-                        report.farEnd = .unauthorised(reason: "\(topic): \(reason)")
-                        return report
-                    }
+                let messages = try await messages(delivery)
+                let (sent, failure) = await publish(messages)
+                report.bytes += messages[..<sent].reduce(0) { $0 + Int64($1.payload.count) }
+                guard let failure else {
+                    report.outcomes[delivery.id] = .done
+                    continue
                 }
-                report.outcomes[delivery.id] = .done
+                if sent > 0 { report.outcomes[delivery.id] = .sent(throughID: messages[sent - 1].lastID) }
+                switch failure {
+                case .denied(let reason):
+                    // The broker's rules deny the topic: an alarm, and nothing is dropped.
+                    report.farEnd = .unauthorised(reason: "\(messages[sent].topic): \(reason)")
+                case .notConnected, .unauthorised:
+                    report.farEnd = failure.farEnd
+                }
+                return report
             }
         } catch {
             report.farEnd = .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil)
@@ -90,15 +91,53 @@ public struct MQTTSink: Sink, Service {
         return report
     }
 
-    private func messages(_ delivery: DeliveryRecord) async throws(StoreError) -> [(topic: String, payload: [UInt8])] {
+    private struct Message: Sendable {
+        let topic: String
+        let payload: [UInt8]
+        /// The last of the facts that it tells.
+        let lastID: Int64
+    }
+
+    /// Messages of one delivery that wait for the broker's word at a time.
+    private static let mostInFlight = 32
+
+    /// Sends messages, some at a time; returns how many of them, from the first, the broker has.
+    private func publish(_ messages: [Message]) async -> (sent: Int, failure: MQTTConnection.Failure?) {
+        for start in stride(from: 0, to: messages.count, by: Self.mostInFlight) {
+            let window = start..<min(messages.count, start + Self.mostInFlight)
+            let failures = await withTaskGroup(of: (Int, MQTTConnection.Failure)?.self) { group in
+                for place in window {
+                    group.addTask {
+                        do throws(MQTTConnection.Failure) {
+                            try await connection.publish(messages[place].topic, messages[place].payload)
+                            return nil
+                        } catch {
+                            return (place, error)
+                        }
+                    }
+                }
+                return await group.reduce(into: [Int: MQTTConnection.Failure]()) { all, one in
+                    if let one { all[one.0] = one.1 }
+                }
+            }
+            if let first = failures.keys.min() { return (first, failures[first]) }
+        }
+        return (messages.count, nil)
+    }
+
+    private func messages(_ delivery: DeliveryRecord) async throws(StoreError) -> [Message] {
         switch delivery.kind {
         case .detections:
-            try await store.detectionFacts(of: [delivery]).map {
-                ("\(boxTopic)/detections", MQTTMessages.detection($0))
+            try await store.detectionFacts(of: [delivery]).map { fact in
+                Message(
+                    topic: "\(boxTopic)/detections", payload: MQTTMessages.detection(fact),
+                    lastID: fact.detection.id ?? 0)
             }
         case .observations:
-            MQTTMessages.together(try await store.observationFacts(of: [delivery])).map {
-                ("\(boxTopic)/observations", MQTTMessages.observations($0))
+            MQTTMessages.together(try await store.observationFacts(of: [delivery])).map { together in
+                Message(
+                    topic: "\(boxTopic)/observations", payload: MQTTMessages.observations(together),
+                    lastID: together.last?.id ?? 0)
             }
         case .coverage, .analysis, .upload, .metrics, .recording: []
         }

@@ -90,11 +90,11 @@ public struct PostgreSQLSink: Sink {
                     report.outcomes[delivery.id] = .void(reason: "the recording is gone")
                 }
             case .coverage:
-                if let entry = try await store.ledgerEntry(id: fact) {
+                let entries = try await store.ledgerEntries(fact, through: delivery.lastID)
+                if entries.isEmpty { report.outcomes[delivery.id] = .void(reason: "the ledger's line is gone") }
+                for entry in entries {
                     let values = PostgreSQLTables.row(entry, aggregator: aggregator)
-                    coverage.append(Row(delivery: delivery.id, fact: fact, values: values))
-                } else {
-                    report.outcomes[delivery.id] = .void(reason: "the ledger's line is gone")
+                    coverage.append(Row(delivery: delivery.id, fact: entry.id ?? fact, values: values))
                 }
             case .detections, .observations, .upload, .recording, .metrics: continue
             }

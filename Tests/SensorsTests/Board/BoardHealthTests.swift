@@ -83,13 +83,14 @@ import Testing
         let quantities = Dictionary(uniqueKeysWithValues: board.read().map { ($0.name, $0.value) })
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["awk", "/MemTotal/ {printf \"%d\", $2 * 1024}", "/proc/meminfo"]
+        process.arguments = ["awk", "/MemTotal/ {print $2}", "/proc/meminfo"]
         process.environment = ["LC_ALL": "C", "PATH": "/usr/bin:/bin"]
         let output = Pipe()
         process.standardOutput = output
         try process.run()
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        #expect(quantities["memory_total"] == Double(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        let kilobytes = Double(text.trimmingCharacters(in: .whitespacesAndNewlines))
+        #expect(quantities["memory_total"] == kilobytes.map { $0 * 1024 })
         #expect((quantities["uptime"] ?? 0) > 1 && (quantities["load"] ?? -1) >= 0)
     }
 }

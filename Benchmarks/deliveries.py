@@ -1,0 +1,177 @@
+"""Deliveries: a week without a link and the way back, and files to S3."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import SHM, TOOLS, Daemon
+
+PORT = 18098
+SECOND = 1_000_000_000
+START = 1_795_224_464 * SECOND
+
+
+class FarEnd:
+    """A server that takes everything."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen([f"{TOOLS}/far_end", str(PORT)], stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+class Peak:
+    """The largest resident size of a process while something is done."""
+
+    def __init__(self, daemon):
+        self.daemon, self.bytes, self.ended = daemon, 0, False
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.ended:
+            self.bytes = max(self.bytes, self.daemon.memory()[0])
+            time.sleep(0.2)
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.thread.join()
+
+
+def waiting(daemon):
+    return sum(row["facts"] for sink in daemon.status()["sinks"] for row in sink["waiting"])
+
+
+def fresh(**settings):
+    """A folder with an empty database of the daemon's own making."""
+    folder = tempfile.mkdtemp(prefix="edge-bench-", dir=SHM)
+    Daemon(folder, **settings).stop(keep=True)
+    database = sqlite3.connect(f"{folder}/edge.db")
+    database.execute("PRAGMA synchronous = OFF")
+    return folder, database
+
+
+def add_recording(database, number, listener, start, state="unkept", bytes_=0, folder="x", seconds=600):
+    name = f"l{listener}_{number}.wav"
+    database.execute(
+        "INSERT INTO recordings (name, listener_id, run, run_offset_frames, relative_path, state, start_ns, time_quality,"
+        " boot_id, monotonic_ns, source, container, encoding, channels, sample_rate, duration_ns, bytes, closed_ns,"
+        " analysis) VALUES (?, ?, 0, 0, ?, ?, ?, 'live', 'b', 0, 'stream', 'wav', 'signed16', 1, 48000, ?, ?, ?, 'done')",
+        (name, f"l{listener}", f"{folder}/{name}", state, start, seconds * SECOND, bytes_, start + seconds * SECOND))
+    return name
+
+
+def add_delivery(database, sink, kind, rank, fact, at, bytes_=0):
+    database.execute(
+        "INSERT INTO deliveries (sink, kind, rank, first_id, last_id, state, created_ns, bytes)"
+        " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)", (sink, kind, rank, fact, fact, at, bytes_))
+
+
+def add_week(database, days, listeners=30, every_seconds=10):
+    """What busy listeners make: a recording each ten minutes, a detection each ten seconds, and their deliveries."""
+    database.execute("INSERT INTO models (id, name, model_sha256, library_version, library_sha256) VALUES (1, 'BirdNET', '0011', '2', '4')")
+    detection, recording = 0, 0
+    for step in range(int(days * 86_400 // 600)):
+        at = START + step * 600 * SECOND
+        for listener in range(listeners):
+            recording += 1
+            name = add_recording(database, step, listener, at)
+            rows = [
+                (f"l{listener}", name, at + offset * SECOND, at + (offset + 3) * SECOND, float(offset),
+                 0.25 + (detection + offset) % 700 / 1000) for offset in range(0, 600, every_seconds)]
+            database.executemany(
+                "INSERT INTO detections (listener_id, recording_name, run, start_ns, end_ns, offset_seconds, scientific_name,"
+                " common_name, label, confidence, model_id, time_quality)"
+                " VALUES (?, ?, 0, ?, ?, ?, 'Parus major', 'Great Tit', 'Parus major_Great Tit', ?, 1, 'live')", rows)
+            for _ in rows:
+                detection += 1
+                add_delivery(database, "influx", "detections", 0, detection, at)
+            add_delivery(database, "influx", "analysis", 3, recording, at)
+    database.commit()
+    return detection + recording
+
+
+def week(days=7):
+    """Thirty listeners' week without a link, and the way back."""
+    settings = {"ANALYZE_RECORDINGS": "false", "INFLUX_URL": f"http://127.0.0.1:{PORT}", "CLOCK_WAIT_SEC": 0,
+                "DELIVERY_RETRY_FIRST_SEC": 0.5, "DELIVERY_RETRY_MAX_SEC": 2}
+    folder, database = fresh(**settings)
+    idle = Daemon(folder, **settings)
+    time.sleep(8)
+    empty = idle.memory()[0]
+    idle.stop(keep=True)
+    facts = add_week(database, days)
+    database.close()
+    daemon = Daemon(folder, **settings)
+    with Peak(daemon) as offline:
+        for _ in range(10):
+            daemon.get("/metrics")
+            time.sleep(1)
+    assert waiting(daemon) == facts, (waiting(daemon), facts)
+    with FarEnd(), Peak(daemon) as catching_up:
+        while waiting(daemon) == facts:
+            time.sleep(0.01)
+        left, cpu, wall = waiting(daemon), daemon.cpu_seconds(), time.monotonic()
+        sent = sum(sink["bytes_sent"] for sink in daemon.status()["sinks"])
+        while waiting(daemon) > 0:
+            time.sleep(0.2)
+        cpu, wall = daemon.cpu_seconds() - cpu, time.monotonic() - wall
+        sent = sum(sink["bytes_sent"] for sink in daemon.status()["sinks"]) - sent
+    daemon.stop()
+    return {
+        "week_facts": facts, "week_offline_added_rss_mb": (offline.bytes - empty) / 1e6,
+        "week_catch_up_added_rss_mb": (catching_up.bytes - empty) / 1e6,
+        "influx_lines_per_cpu_second": left / cpu, "influx_lines_per_second": left / wall,
+        "influx_compressed_mb_per_second": sent / wall / 1e6,
+    }
+
+
+def files(count=8, megabytes=150):
+    """Recordings of 150 MB to S3, against plain curl: the same files, the same far end, in turns."""
+    settings = {"ANALYZE_RECORDINGS": "false", "S3_ENDPOINT": f"http://127.0.0.1:{PORT}", "S3_BUCKET": "bench",
+                "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b", "CLOCK_WAIT_SEC": 0, "S3_MULTIPART_BYTES": 5_000_000_000,
+                "DELIVERY_RETRY_FIRST_SEC": 0.5, "DELIVERY_RETRY_MAX_SEC": 1}
+    rates = {"curl": 0.0, "daemon": 0.0}
+    added = 0
+    for _ in range(2):
+        folder, database = fresh(**settings)
+        os.makedirs(f"{folder}/recordings/x", exist_ok=True)
+        paths = []
+        for number in range(count):
+            name = add_recording(database, number, 0, START + number * SECOND, "closed", megabytes * 1_000_000)
+            add_delivery(database, "s3", "recording", 6, number + 1, START, megabytes * 1_000_000)
+            paths.append(f"{folder}/recordings/x/{name}")
+            with open(paths[-1], "wb") as file:
+                file.write(os.urandom(1_000_000) * megabytes)
+        database.commit()
+        database.close()
+        with FarEnd():
+            wall = time.monotonic()
+            subprocess.run(["curl", "-s", "-H", "Expect:", "-T", "{" + ",".join(paths) + "}", f"http://127.0.0.1:{PORT}/"], check=True)
+            rates["curl"] += count * megabytes / (time.monotonic() - wall)
+        daemon = Daemon(folder, **settings)
+        time.sleep(8)
+        idle = daemon.memory()[0]
+        with FarEnd(), Peak(daemon) as peak:
+            while waiting(daemon) == count:
+                time.sleep(0.005)
+            left, wall = waiting(daemon), time.monotonic()
+            while waiting(daemon) > 0:
+                time.sleep(0.01)
+            wall = time.monotonic() - wall
+        rates["daemon"] += left * megabytes / wall
+        added = max(added, peak.bytes - idle)
+        daemon.stop()
+    return {"s3_rate_of_curl": rates["daemon"] / rates["curl"], "s3_mb_per_second": rates["daemon"] / 2,
+            "curl_mb_per_second": rates["curl"] / 2, "s3_added_rss_mb": added / 1e6}
