@@ -72,10 +72,10 @@ def add_recording(database, number, listener, start, state="unkept", bytes_=0, f
     return name
 
 
-def add_delivery(database, sink, kind, rank, fact, at, bytes_=0):
+def add_delivery(database, sink, kind, rank, fact, at, bytes_=0, last=None):
     database.execute(
         "INSERT INTO deliveries (sink, kind, rank, first_id, last_id, state, created_ns, bytes)"
-        " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)", (sink, kind, rank, fact, fact, at, bytes_))
+        " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)", (sink, kind, rank, fact, last or fact, at, bytes_))
 
 
 def add_week(database, days, listeners=30, every_seconds=10):
@@ -94,10 +94,11 @@ def add_week(database, days, listeners=30, every_seconds=10):
                 "INSERT INTO detections (listener_id, recording_name, run, start_ns, end_ns, offset_seconds, scientific_name,"
                 " common_name, label, confidence, model_id, time_quality)"
                 " VALUES (?, ?, 0, ?, ?, ?, 'Parus major', 'Great Tit', 'Parus major_Great Tit', ?, 1, 'live')", rows)
-            for _ in rows:
-                detection += 1
-                add_delivery(database, "influx", "detections", 0, detection, at)
+            detection += len(rows)
             add_delivery(database, "influx", "analysis", 3, recording, at)
+    # Facts that follow each other share a row, as the store writes them.
+    for first in range(1, detection + 1, 256):
+        add_delivery(database, "influx", "detections", 0, first, START, last=min(detection, first + 255))
     database.commit()
     return detection + recording
 

@@ -60,7 +60,8 @@ public final class Store: Sendable {
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA journal_size_limit = 4194304")
-            try database.execute(sql: "PRAGMA cache_size = -2048")
+            // KiB of pages in memory. What readers look for twice is in the system's own cache.
+            try database.execute(sql: "PRAGMA cache_size = \(database.configuration.readonly ? -512 : -2048)")
             if options.mostPages > 0 { try database.execute(sql: "PRAGMA max_page_count = \(options.mostPages)") }
         }
         let pool = try DatabasePool(path: path, configuration: configuration)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import AudioDSP
+import CEdgeSystem
 import Foundation
 import Logging
 import NIOCore
@@ -24,6 +25,7 @@ struct RunCommand: AsyncParsableCommand {
         var logger = Logger(label: "edge-aggregator")
         logger.logLevel = Logger.Level(rawValue: settings.box.logLevel) ?? .info
         signal(SIGPIPE, SIG_IGN)
+        edge_use_little_memory()
         do {
             let daemon = try Daemon(settings: settings, logger: logger)
             let sample = sample

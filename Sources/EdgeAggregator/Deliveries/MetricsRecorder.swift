@@ -17,7 +17,7 @@ struct MetricsRecorder: Service {
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             do {
                 let now = time.now()
-                let payload = Gzip.compress(Array(try await collector.page().utf8))
+                let payload = Gzip.compress(try await collector.page().utf8)
                 store.enqueue([
                     .metrics(
                         MetricBatch(

@@ -33,7 +33,8 @@ extension Store {
             clauses.add("start_ns < ?", filter.toNanoseconds)
             clauses.add("id < ?", filter.beforeID)
             return try DetectionRecord.fetchAll(
-                database, sql: "SELECT * FROM detections\(clauses.sql) ORDER BY id DESC LIMIT ?",
+                database,
+                sql: "SELECT \(DetectionRecord.columns) FROM detections\(clauses.sql) ORDER BY id DESC LIMIT ?",
                 arguments: clauses.arguments + [filter.limit])
         }
     }

@@ -143,22 +143,13 @@ extension Store {
             models[row[0]] = (row[1], row[2])
         }
         let statement = try database.cachedStatement(
-            sql: """
-                SELECT id, listener_id, recording_name, session_id, run, start_ns, end_ns, offset_seconds,
-                    scientific_name, common_name, label, confidence, model_id, time_quality
-                FROM detections WHERE id BETWEEN ? AND ? ORDER BY id
-                """)
+            sql: "SELECT \(DetectionRecord.columns) FROM detections WHERE id BETWEEN ? AND ? ORDER BY id")
         var facts: [DetectionFact] = []
         var owner = 0
         for (first, last) in merged(owners.map { ($0.firstID, $0.lastID) }) {
-            let rows = try Row.fetchCursor(statement, arguments: [first, last])
-            while let row = try rows.next() {
-                var detection = DetectionRecord(
-                    listenerID: row[1], recordingName: row[2], startNanoseconds: row[5], endNanoseconds: row[6],
-                    offsetSeconds: row[7], scientificName: row[8], commonName: row[9], label: row[10],
-                    confidence: row[11], modelID: row[12], timeQuality: row[13], sessionID: row[3], run: row[4])
-                let id: Int64 = row[0]
-                detection.id = id
+            let rows = try DetectionRecord.fetchCursor(statement, arguments: [first, last])
+            while let detection = try rows.next() {
+                let id = detection.id ?? 0
                 while owners[owner].lastID < id, owner + 1 < owners.count { owner += 1 }
                 let model = models[detection.modelID]
                 facts.append(
@@ -199,13 +190,25 @@ extension Store {
         }
     }
 
-    public func detections(ofRecording name: String) async throws(StoreError) -> [DetectionRecord] {
-        try await read {
-            try DetectionRecord.fetchAll(
-                $0, sql: "SELECT * FROM detections WHERE recording_name = ? ORDER BY start_ns, confidence DESC, id",
-                arguments: [name])
+    /// Recordings with all that was found in them, by the recordings' numbers; read together, since each reading has a cost.
+    public func analysedRecordings(
+        ids: [Int64]
+    ) async throws(StoreError) -> [Int64: (recording: RecordingRecord, detections: [DetectionRecord])] {
+        try await read { database in
+            let find = try database.cachedStatement(sql: "SELECT * FROM recordings WHERE id = ?")
+            let list = try database.cachedStatement(sql: Self.detectionsOfRecording)
+            var found: [Int64: (recording: RecordingRecord, detections: [DetectionRecord])] = [:]
+            for id in ids {
+                guard let recording = try RecordingRecord.fetchOne(find, arguments: [id]) else { continue }
+                found[id] = (recording, try DetectionRecord.fetchAll(list, arguments: [recording.name]))
+            }
+            return found
         }
     }
+
+    private static let detectionsOfRecording = """
+        SELECT \(DetectionRecord.columns) FROM detections WHERE recording_name = ? ORDER BY start_ns, confidence DESC, id
+        """
 
     public func metricBatch(id: Int64) async throws(StoreError) -> MetricBatch? {
         try await read { database in

@@ -1,7 +1,7 @@
 public import GRDB
 
 /// A species heard in a window. Its identity is (listener, start, scientific name, model).
-public struct DetectionRecord: Sendable, Hashable, Codable {
+public struct DetectionRecord: Sendable, Hashable {
     /// Grows with each detection; for cursors.
     public var id: Int64?
     public var listenerID: String
@@ -22,20 +22,6 @@ public struct DetectionRecord: Sendable, Hashable, Codable {
     public var confidence: Double
     public var modelID: Int64
     public var timeQuality: String
-
-    enum CodingKeys: String, CodingKey {
-        case id, run, label, confidence
-        case listenerID = "listener_id"
-        case recordingName = "recording_name"
-        case sessionID = "session_id"
-        case startNanoseconds = "start_ns"
-        case endNanoseconds = "end_ns"
-        case offsetSeconds = "offset_seconds"
-        case scientificName = "scientific_name"
-        case commonName = "common_name"
-        case modelID = "model_id"
-        case timeQuality = "time_quality"
-    }
 
     public init(
         listenerID: String, recordingName: String, startNanoseconds: Int64, endNanoseconds: Int64,
@@ -58,8 +44,20 @@ public struct DetectionRecord: Sendable, Hashable, Codable {
     }
 }
 
-extension DetectionRecord: FetchableRecord, TableRecord, PersistableRecord {
-    public static let databaseTableName = "detections"
+extension DetectionRecord: FetchableRecord {
+    static let columns = """
+        id, listener_id, recording_name, session_id, run, start_ns, end_ns, offset_seconds, scientific_name, common_name,
+        label, confidence, model_id, time_quality
+        """
+
+    /// Of ``columns``, in their order: by names it takes several times as long, and backlogs have millions.
+    public init(row: Row) {
+        self.init(
+            listenerID: row[1], recordingName: row[2], startNanoseconds: row[5], endNanoseconds: row[6],
+            offsetSeconds: row[7], scientificName: row[8], commonName: row[9], label: row[10], confidence: row[11],
+            modelID: row[12], timeQuality: row[13], sessionID: row[3], run: row[4])
+        id = row[0]
+    }
 }
 
 /// What made a detection.

@@ -35,3 +35,15 @@ int edge_fstat(int descriptor, EdgeFileStatus *status) {
 int edge_make_temporary(char *path_template) {
     return mkostemp(path_template, O_CLOEXEC);
 }
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+void edge_use_little_memory(void) {
+#if defined(__GLIBC__)
+    // Without a fixed limit glibc raises it to the largest block that was freed, and never gives such blocks back.
+    mallopt(M_MMAP_THRESHOLD, 262144);
+    mallopt(M_ARENA_MAX, 4);
+#endif
+}

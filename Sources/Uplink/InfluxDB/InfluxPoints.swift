@@ -100,7 +100,7 @@ public struct InfluxPoints: Sendable {
                         UTCText.microseconds(
                             recording.analysedNanoseconds ?? recording.closedNanoseconds ?? recording.startNanoseconds))
                 ),
-                ("detections", .text(Self.json(detections))),
+                ("detections", .utf8(Self.json(detections))),
             ], nanoseconds: recording.startNanoseconds)
     }
 
@@ -129,16 +129,26 @@ public struct InfluxPoints: Sendable {
     }
 
     /// The array of detections as the former system's `json.dumps` wrote it; times in seconds from the file's start.
-    private static func json(_ detections: [DetectionRecord]) -> String {
-        let items = detections.map { detection in
+    private static func json(_ detections: [DetectionRecord]) -> [UInt8] {
+        var bytes: [UInt8] = [UInt8(ascii: "[")]
+        bytes.reserveCapacity(200 * detections.count + 2)
+        for (place, detection) in detections.enumerated() {
             let duration = Double(detection.endNanoseconds - detection.startNanoseconds) / 1e9
-            return "{\"common_name\": \(PythonText.json(detection.commonName)), "
-                + "\"scientific_name\": \(PythonText.json(detection.scientificName)), "
-                + "\"start_time\": \(PythonText.number(detection.offsetSeconds)), "
-                + "\"end_time\": \(PythonText.number(detection.offsetSeconds + duration)), "
-                + "\"confidence\": \(PythonText.number(detection.confidence)), "
-                + "\"label\": \(PythonText.json(detection.label))}"
+            bytes.append(contentsOf: (place == 0 ? "{\"common_name\": " : ", {\"common_name\": ").utf8)
+            PythonText.addJSON(detection.commonName, to: &bytes)
+            bytes.append(contentsOf: ", \"scientific_name\": ".utf8)
+            PythonText.addJSON(detection.scientificName, to: &bytes)
+            bytes.append(contentsOf: ", \"start_time\": ".utf8)
+            bytes.append(contentsOf: PythonText.number(detection.offsetSeconds).utf8)
+            bytes.append(contentsOf: ", \"end_time\": ".utf8)
+            bytes.append(contentsOf: PythonText.number(detection.offsetSeconds + duration).utf8)
+            bytes.append(contentsOf: ", \"confidence\": ".utf8)
+            bytes.append(contentsOf: PythonText.number(detection.confidence).utf8)
+            bytes.append(contentsOf: ", \"label\": ".utf8)
+            PythonText.addJSON(detection.label, to: &bytes)
+            bytes.append(UInt8(ascii: "}"))
         }
-        return "[\(items.joined(separator: ", "))]"
+        bytes.append(UInt8(ascii: "]"))
+        return bytes
     }
 }

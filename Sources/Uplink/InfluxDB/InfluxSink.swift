@@ -25,8 +25,9 @@ public struct InfluxSink: Sink {
 
     /// Of one request. The server takes 10,485,760 bytes, compressed and not alike; these are less, so that what is on its
     /// way stays small in memory. Its answer waits for its log, so a few requests are on their way at a time.
-    static let mostLines = 5000
-    static let mostBytes = 2_000_000
+    static let mostLines = 4000
+    static let mostBytes = 1_000_000
+    private static let mostAnalysedTogether = 16
 
     public let name = "influx"
     public let limits: SinkLimits
@@ -49,13 +50,18 @@ public struct InfluxSink: Sink {
         var kinds: [DeliveryKind] = [.detections, .coverage, .observations]
         if !points.tables.analysis.isEmpty { kinds.append(.analysis) }
         if !points.tables.uploads.isEmpty { kinds.append(.upload) }
-        limits = SinkLimits(deliveries: Self.mostLines, facts: Self.mostLines, concurrency: 4, kinds: kinds)
+        limits = SinkLimits(deliveries: 500, facts: Self.mostLines, concurrency: 4, kinds: kinds)
     }
 
     /// The facts that a line was made from.
     private struct Origin {
         let delivery: Int64
         let facts: ClosedRange<Int64>
+
+        init(_ delivery: Int64, _ facts: ClosedRange<Int64>) {
+            self.delivery = delivery
+            self.facts = facts
+        }
     }
 
     private struct Batch {
@@ -63,6 +69,14 @@ public struct InfluxSink: Sink {
         var origins: [Origin] = []
         /// Where each line begins.
         var starts: [Int] = []
+
+        /// Adds a line, unless there is nothing to write.
+        mutating func add(_ origin: Origin, _ write: (inout LineProtocol) -> Bool) {
+            let start = lines.bytes.count
+            guard write(&lines) else { return }
+            starts.append(start)
+            origins.append(origin)
+        }
     }
 
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
@@ -71,9 +85,23 @@ public struct InfluxSink: Sink {
         // Deliveries whose lines are in the batch; done once it is sent.
         var open: [DeliveryRecord] = []
         do {
-            for delivery in deliveries {
+            var analysed: [Int64: (recording: RecordingRecord, detections: [DetectionRecord])] = [:]
+            for (place, delivery) in deliveries.enumerated() {
                 let lines = batch.origins.count
-                try await add(delivery, to: &batch)
+                if delivery.kind == .analysis {
+                    if analysed[delivery.firstID] == nil {
+                        let next = deliveries[place...].prefix(Self.mostAnalysedTogether)
+                        analysed = try await store.analysedRecordings(
+                            ids: next.filter { $0.kind == .analysis }.map(\.firstID))
+                    }
+                    if let (recording, detections) = analysed[delivery.firstID] {
+                        batch.add(Origin(delivery.id, delivery.firstID...delivery.lastID)) {
+                            points.analysis(recording, detections: detections, to: &$0)
+                        }
+                    }
+                } else {
+                    try await add(delivery, to: &batch)
+                }
                 if batch.origins.count == lines {
                     report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
                     continue
@@ -114,24 +142,17 @@ public struct InfluxSink: Sink {
     // MARK: - Lines
 
     private func add(_ delivery: DeliveryRecord, to batch: inout Batch) async throws(StoreError) {
-        func add(_ facts: ClosedRange<Int64>, _ write: (inout LineProtocol) -> Bool) {
-            let start = batch.lines.bytes.count
-            guard write(&batch.lines) else { return }
-            batch.starts.append(start)
-            batch.origins.append(Origin(delivery: delivery.id, facts: facts))
-        }
-        let own = delivery.firstID...delivery.lastID
         switch delivery.kind {
         case .detections:
             for fact in try await store.detectionFacts(of: [delivery]) {
                 let id = fact.detection.id ?? 0
-                add(id...id) { points.detection(fact, to: &$0) }
+                batch.add(Origin(delivery.id, id...id)) { points.detection(fact, to: &$0) }
             }
         case .observations:
             for together in Self.together(try await store.observationFacts(of: [delivery])) {
                 let ids = together.compactMap(\.observation.id)
                 guard let first = ids.first, let last = ids.last else { continue }
-                add(first...last) { lines in
+                batch.add(Origin(delivery.id, first...last)) { lines in
                     together[0].observation.source == ObservationRecord.board
                         ? points.health(together.map(\.observation), to: &lines)
                         : points.observation(together[0].observation, to: &lines)
@@ -140,16 +161,14 @@ public struct InfluxSink: Sink {
         case .coverage:
             for entry in try await store.ledgerEntries(delivery.firstID, through: delivery.lastID) {
                 let id = entry.id ?? 0
-                add(id...id) { points.coverage(entry, to: &$0) }
+                batch.add(Origin(delivery.id, id...id)) { points.coverage(entry, to: &$0) }
             }
-        case .analysis:
-            guard let recording = try await store.recording(id: delivery.firstID) else { return }
-            let detections = try await store.detections(ofRecording: recording.name)
-            add(own) { points.analysis(recording, detections: detections, to: &$0) }
         case .upload:
             guard let recording = try await store.recording(id: delivery.firstID) else { return }
-            add(own) { points.upload(recording, remote: remote?(recording) ?? "", to: &$0) }
-        case .recording, .metrics:
+            batch.add(Origin(delivery.id, delivery.firstID...delivery.lastID)) {
+                points.upload(recording, remote: remote?(recording) ?? "", to: &$0)
+            }
+        case .analysis, .recording, .metrics:
             return
         }
     }
@@ -185,7 +204,7 @@ public struct InfluxSink: Sink {
         var ranges = [0..<batch.origins.count]
         while let range = ranges.popLast() {
             let end = range.upperBound < batch.starts.count ? batch.starts[range.upperBound] : batch.lines.bytes.count
-            let lines = Array(batch.lines.bytes[batch.starts[range.lowerBound]..<end])
+            let lines = batch.lines.bytes[batch.starts[range.lowerBound]..<end]
             let answer: InfluxAnswer
             do throws(TransportError) {
                 let request = request(lines)
@@ -218,7 +237,7 @@ public struct InfluxSink: Sink {
         return result
     }
 
-    private func request(_ lines: [UInt8]) -> OutgoingRequest {
+    private func request(_ lines: ArraySlice<UInt8>) -> OutgoingRequest {
         let base = configuration.url.hasSuffix("/") ? String(configuration.url.dropLast()) : configuration.url
         var headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Encoding", "gzip")]
         let url: String

@@ -6,6 +6,7 @@
 public struct LineProtocol: Sendable {
     public enum Value: Sendable, Hashable {
         case text(String)
+        case utf8([UInt8])
         case integer(Int64)
         /// NaN and infinity have no form: such a field is left out.
         case number(Double)
@@ -52,20 +53,10 @@ public struct LineProtocol: Sendable {
 
     private mutating func add(_ value: Value) {
         switch value {
-        case .text(let text):
-            bytes.append(UInt8(ascii: "\""))
-            var text = text
-            text.withUTF8 { utf8 in
-                guard utf8.contains(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
-                    bytes.append(contentsOf: utf8)
-                    return
-                }
-                for byte in utf8 {
-                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
-                    bytes.append(byte)
-                }
-            }
-            bytes.append(UInt8(ascii: "\""))
+        case .text(var text):
+            text.withUTF8 { addQuoted($0) }
+        case .utf8(let text):
+            text.withUnsafeBufferPointer { addQuoted($0) }
         case .integer(let integer):
             bytes.append(contentsOf: "\(integer)i".utf8)
         case .number(let number):
@@ -73,6 +64,19 @@ public struct LineProtocol: Sendable {
         case .bool(let bool):
             bytes.append(contentsOf: (bool ? "true" : "false").utf8)
         }
+    }
+
+    private mutating func addQuoted(_ utf8: UnsafeBufferPointer<UInt8>) {
+        bytes.append(UInt8(ascii: "\""))
+        var rest = utf8[...]
+        while let special = rest.firstIndex(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            bytes.append(contentsOf: rest[..<special])
+            bytes.append(UInt8(ascii: "\\"))
+            bytes.append(rest[special])
+            rest = rest[(special + 1)...]
+        }
+        bytes.append(contentsOf: rest)
+        bytes.append(UInt8(ascii: "\""))
     }
 
     /// What a byte of a name or tag needs: nothing, a backslash before it, or another byte in its place.

@@ -17,5 +17,9 @@ typedef struct {
 int edge_stat(const char *path, EdgeFileStatus *status);
 int edge_fstat(int descriptor, EdgeFileStatus *status);
 
+/// Keeps freed memory from staying with the process: few arenas, and large blocks given back at once (mallopt(3)).
+/// Called once, before there are threads.
+void edge_use_little_memory(void);
+
 /// Makes a new file of `path_template`, which ends in XXXXXX and is changed to the name made. -1 with errno.
 int edge_make_temporary(char *path_template);
