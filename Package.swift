@@ -53,7 +53,7 @@ let package = Package(
         .target(
             name: "Uplink",
             dependencies: [
-                "CCurl", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Sensors", "Store",
+                "CCurl", "CEdgeSystem", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Sensors", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,5 +1,6 @@
 // The least that a far end can do: reads HTTP requests with a Content-Length and throws their bodies away, a thread for
-// each connection. Writes are answered 204, objects 200 with an ETag, HEAD 404.
+// each connection. Writes are answered 204, objects 200 with an ETag, HEAD 404. GET tells the seconds from the first body's
+// first byte to the last body's last, and all bodies' bytes.
 //
 //   far_end PORT
 
@@ -12,7 +13,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static double first, last;
+static unsigned long long bytes;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void note(double begun, size_t count) {
+    pthread_mutex_lock(&lock);
+    if (first == 0 || begun < first) first = begun;
+    last = now();
+    bytes += count;
+    pthread_mutex_unlock(&lock);
+}
 
 static void answer(int socket, const char *text) {
     size_t length = strlen(text);
@@ -41,8 +61,10 @@ static void *serve(void *context) {
         }
         end[2] = 0;
         const char *field = strcasestr(buffer, "\r\nContent-Length:");
+        const double begun = now();
         size_t left = field ? (size_t)strtoull(field + 17, NULL, 10) : 0;
         if (strcasestr(buffer, "\r\nExpect: 100-continue")) answer(socket, "HTTP/1.1 100 Continue\r\n\r\n");
+        const size_t whole = left;
         char method[8];
         snprintf(method, sizeof method, "%.7s", buffer);
         size_t head = (size_t)(end + 4 - buffer);
@@ -59,7 +81,15 @@ static void *serve(void *context) {
         }
         free(sink);
         if (left > 0) break;
-        if (strncmp(method, "POST", 4) == 0) {
+        if (whole > 0) note(begun, whole);
+        if (strncmp(method, "GET", 3) == 0) {
+            char text[96], head_text[192];
+            pthread_mutex_lock(&lock);
+            snprintf(text, sizeof text, "%.6f %llu", last - first, bytes);
+            pthread_mutex_unlock(&lock);
+            snprintf(head_text, sizeof head_text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(text), text);
+            answer(socket, head_text);
+        } else if (strncmp(method, "POST", 4) == 0) {
             answer(socket, "HTTP/1.1 204 No Content\r\n\r\n");
         } else if (strncmp(method, "HEAD", 4) == 0) {
             answer(socket, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");

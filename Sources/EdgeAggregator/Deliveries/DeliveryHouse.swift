@@ -7,7 +7,8 @@ import Uplink
 /// The sinks that are set, and their workers.
 struct DeliveryHouse: Sendable {
     let workers: [SinkWorker]
-    private let transport: CurlTransport?
+    private let transports: [CurlTransport]
+    private let sealer: FileSealer?
     private let mqtt: MQTTSink?
 
     var statuses: [SinkStatus] { workers.map(\.status) }
@@ -49,9 +50,14 @@ struct DeliveryHouse: Sendable {
     ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
-        let needsTransport = deliveries.influx != nil || deliveries.s3 != nil || deliveries.prometheus != nil
-        let transport = needsTransport ? try CurlTransport() : nil
-        self.transport = transport
+        let transport = deliveries.influx != nil || deliveries.prometheus != nil ? try CurlTransport() : nil
+        // Of its own: a disk that is slow to read a file from must not hold up small messages.
+        let fileTransport = deliveries.s3 != nil ? try CurlTransport() : nil
+        transports = [transport, fileTransport].compactMap(\.self)
+        sealer = deliveries.s3.map {
+            FileSealer(
+                configuration: $0, recordingsFolder: settings.recordings.folder, store: store, logger: logger)
+        }
         var sinks: [any Sink] = []
         if let influx = deliveries.influx, let transport {
             let remotePrefix = deliveries.remotePrefix
@@ -61,11 +67,11 @@ struct DeliveryHouse: Sendable {
                     remote: { S3Sink.key($0, prefix: remotePrefix, aggregator: uuid) }, store: store,
                     transport: transport))
         }
-        if let s3 = deliveries.s3, let transport {
+        if let s3 = deliveries.s3, let fileTransport {
             sinks.append(
                 S3Sink(
                     configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
-                    window: deliveries.uploadWindow, store: store, time: time, transport: transport))
+                    window: deliveries.uploadWindow, store: store, time: time, transport: fileTransport))
         }
         if let prometheus = deliveries.prometheus, let transport {
             sinks.append(
@@ -107,6 +113,7 @@ struct DeliveryHouse: Sendable {
         var services: [any Service] = workers
         if !workers.isEmpty { services.append(clock) }
         if let mqtt { services.append(mqtt) }
+        if let sealer { services.append(sealer) }
         if deliveries.prometheus != nil {
             services.append(
                 MetricsRecorder(
@@ -117,6 +124,6 @@ struct DeliveryHouse: Sendable {
     }
 
     func stop() {
-        transport?.stop()
+        for transport in transports { transport.stop() }
     }
 }

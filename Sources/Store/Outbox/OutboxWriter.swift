@@ -261,6 +261,10 @@ struct OutboxWriter {
 
     /// Takes facts from the front of a row; it goes when none is left.
     private func remove(_ row: DeliveryRecord, through: Int64) throws {
+        if row.kind == .recording {
+            try database.cachedStatement(sql: "DELETE FROM seals WHERE recording_id = ?")
+                .execute(arguments: [row.firstID])
+        }
         if through == row.lastID {
             try database.cachedStatement(sql: "DELETE FROM deliveries WHERE id = ?").execute(arguments: [row.id])
         } else {

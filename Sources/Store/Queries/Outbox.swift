@@ -219,6 +219,26 @@ extension Store {
         }
     }
 
+    public func sealText(recordingID: Int64) async throws(StoreError) -> String? {
+        try await read {
+            try String.fetchOne($0, sql: "SELECT text FROM seals WHERE recording_id = ?", arguments: [recordingID])
+        }
+    }
+
+    /// Recordings that wait for an upload and have no seal yet, by number.
+    public func unsealedRecordings(afterID id: Int64, limit: Int) async throws(StoreError) -> [RecordingRecord] {
+        try await read {
+            try RecordingRecord.fetchAll(
+                $0,
+                sql: """
+                    SELECT recordings.* FROM deliveries JOIN recordings ON recordings.id = deliveries.first_id
+                    WHERE deliveries.kind = 'recording' AND deliveries.first_id > ? AND recordings.state = 'closed'
+                        AND NOT EXISTS (SELECT 1 FROM seals WHERE recording_id = recordings.id)
+                    ORDER BY deliveries.first_id LIMIT ?
+                    """, arguments: [id, limit])
+        }
+    }
+
     public func multipartUpload(deliveryID: Int64) async throws(StoreError) -> MultipartUpload? {
         try await read {
             try MultipartUpload.fetchOne(

@@ -226,6 +226,12 @@ enum Schema {
         CREATE UNIQUE INDEX observations_identity ON observations (series_id, time_ns);
         CREATE INDEX observations_unset ON observations (boot) WHERE time_quality = 'unsynchronised';
 
+        -- What an upload must know of a file before it sends it; gone with the delivery.
+        CREATE TABLE seals (
+            recording_id INTEGER PRIMARY KEY NOT NULL,
+            text TEXT NOT NULL
+        );
+
         UPDATE deliveries SET rank = CASE kind WHEN 'detections' THEN 0 WHEN 'coverage' THEN 1 WHEN 'observations' THEN 2
             WHEN 'analysis' THEN 3 WHEN 'upload' THEN 4 WHEN 'metrics' THEN 5 ELSE 6 END;
 

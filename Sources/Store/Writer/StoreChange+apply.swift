@@ -85,6 +85,9 @@ extension StoreChange {
             try outbox.shed(ids, reason: reason, atNanoseconds: atNanoseconds)
         case .requeue(let sink, let ids): try outbox.requeue(sink: sink, ids: ids)
         case .clockIsTrusted: try outbox.releaseClock()
+        case .seal(let recordingID, let text):
+            try database.cachedStatement(sql: "INSERT OR REPLACE INTO seals (recording_id, text) VALUES (?, ?)")
+                .execute(arguments: [recordingID, text])
         case .multipart(let upload): try upload.save(database)
         case .multipartEnded(let deliveryID):
             try database.execute(sql: "DELETE FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])

@@ -26,6 +26,8 @@ public enum StoreChange: Sendable {
     case requeue(sink: String?, ids: [Int64]?)
     /// The clock is set, or was waited for long enough: what it held may go.
     case clockIsTrusted
+    /// What an upload must know of a recording's file, in the words of whoever uploads. It goes with the delivery.
+    case seal(recordingID: Int64, text: String)
     case multipart(MultipartUpload)
     case multipartEnded(deliveryID: Int64)
 }
@@ -38,7 +40,8 @@ extension StoreChange {
             .delivered,
             .requeue, .clockIsTrusted:
             true
-        case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .multipart,
+        case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
+            .multipart,
             .multipartEnded:
             false
         }

@@ -1,3 +1,4 @@
+import CEdgeSystem
 import Foundation
 public import Sensors
 public import Store
@@ -6,7 +7,7 @@ import Synchronization
 /// An S3 bucket: recordings' files, each under a key made from the box, the listener and the file's name.
 public struct S3Sink: Sink {
     public let name = "s3"
-    public let limits = SinkLimits(deliveries: 8, facts: 8, concurrency: 2, kinds: [.recording])
+    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: [.recording])
 
     private let configuration: S3Configuration
     private let aggregator: String
@@ -75,8 +76,10 @@ public struct S3Sink: Sink {
         let recording: RecordingRecord
         let key: String
         let path: String
-        let bytes: Int64
-        let digest: FileDigest
+        let seal: FileSeal
+
+        var bytes: Int64 { seal.bytes }
+        var sha256Hex: String { seal.whole.sha256Hex }
 
         /// What is told of the sound, in ASCII.
         func metadata() -> [(name: String, value: String)] {
@@ -86,7 +89,7 @@ public struct S3Sink: Sink {
                     path.hasSuffix(".flac") ? "audio/flac" : path.hasSuffix(".mp3") ? "audio/mpeg" : "audio/wav"
                 ),
                 ("x-amz-meta-duration", PythonText.number(Double(recording.durationNanoseconds / 1_000_000) / 1e3)),
-                ("x-amz-meta-listener", recording.listenerID), ("x-amz-meta-sha256", digest.sha256Hex),
+                ("x-amz-meta-listener", recording.listenerID), ("x-amz-meta-sha256", sha256Hex),
                 ("x-amz-meta-start", UTCText.microseconds(recording.startNanoseconds)),
                 ("x-amz-meta-time-quality", recording.timeQuality),
             ]
@@ -103,25 +106,40 @@ public struct S3Sink: Sink {
         }
         guard let recording, recording.state == "closed" else { return .void(reason: "the recording is gone") }
         let path = "\(recordingsFolder)/\(recording.relativePath)"
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        guard let size = (attributes?[.size] as? NSNumber)?.int64Value else {
-            return access(path, F_OK) == 0
-                ? .failed(reason: "\(path) cannot be looked at") : .void(reason: "the file is gone")
-        }
-        let isWhole = size < configuration.multipartBytes
-        let digest: FileDigest
-        do throws(FileDigest.Failure) {
-            digest = try await Self.digest(
-                path, offset: 0, count: size, checksum: isWhole ? configuration.checksum : .none)
+        let seal: FileSeal
+        do throws(FileSeal.Failure) {
+            seal = try await self.seal(of: recording, path: path)
         } catch {
-            return .failed(reason: "\(path) cannot be read: \(error)")
+            switch error {
+            case .gone: return .void(reason: "the file is gone")
+            case .unreadable(let reason): return .failed(reason: "\(path) cannot be read: \(reason)")
+            case .changed: return .failed(reason: "\(path) was changed while it was read")
+            }
         }
         let object = Object(
             delivery: delivery, recording: recording,
-            key: Self.key(recording, prefix: configuration.prefix, aggregator: aggregator), path: path, bytes: size,
-            digest: digest)
+            key: Self.key(recording, prefix: configuration.prefix, aggregator: aggregator), path: path, seal: seal)
         if !isConditional, try await isThere(object) == true { return .done }
-        return isWhole ? try await put(object, &sent) : try await putInParts(object, &sent)
+        return seal.partBytes == 0 ? try await put(object, &sent) : try await putInParts(object, &sent)
+    }
+
+    /// What was found out of the file before, or is found out now.
+    private func seal(of recording: RecordingRecord, path: String) async throws(FileSeal.Failure) -> FileSeal {
+        var status = EdgeFileStatus()
+        guard edge_stat(path, &status) == 0 else {
+            throw errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
+        }
+        let partBytes = configuration.partBytes(of: status.size_bytes)
+        let id = recording.id ?? 0
+        if let known = FileSeal(text: (try? await store.sealText(recordingID: id)) ?? nil),
+            known.isOf(path: path, kind: configuration.checksum, partBytes: partBytes)
+        {
+            return known
+        }
+        let seal = try await FileSeal.make(path: path, kind: configuration.checksum, partBytes: partBytes)
+        // One that is not remembered is made once more.
+        try? await store.commit([.seal(recordingID: id, text: seal.text)])
+        return seal
     }
 
     private var isConditional: Bool {
@@ -132,11 +150,11 @@ public struct S3Sink: Sink {
 
     private func put(_ object: Object, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome {
         var headers = object.metadata()
-        if let header = object.digest.header(configuration.checksum) { headers.append(header) }
+        if let header = object.seal.whole.header(configuration.checksum) { headers.append(header) }
         if isConditional { headers.append(("If-None-Match", "*")) }
         let answer = try await send(
             "PUT", object.key, headers: headers, body: .file(path: object.path, offset: 0, count: object.bytes),
-            payloadHash: object.digest.sha256Hex)
+            payloadHash: object.sha256Hex)
         sent += object.bytes
         return try await outcome(S3Answer(answer), object)
     }
@@ -173,7 +191,7 @@ public struct S3Sink: Sink {
         case 200:
             let isSameSize = answer.headers["content-length"] == "\(object.bytes)"
             let hash = answer.headers["x-amz-meta-sha256"]
-            return isSameSize && (hash == nil || hash == object.digest.sha256Hex)
+            return isSameSize && (hash == nil || hash == object.sha256Hex)
         case 404: return nil
         default:
             switch S3Answer(answer) {
@@ -195,33 +213,31 @@ public struct S3Sink: Sink {
     }
 
     private func putInParts(_ object: Object, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome {
-        let location = "\(client.address(key: object.key))#\(object.digest.sha256Hex)"
+        let location = "\(client.address(key: object.key))#\(object.sha256Hex)"
         var upload: MultipartUpload
         var parts: [Part] = []
-        if let known = try? await store.multipartUpload(deliveryID: object.delivery.id), known.location == location {
+        let known = (try? await store.multipartUpload(deliveryID: object.delivery.id)) ?? nil
+        if let known, known.location == location, Int64(known.partBytes) == object.seal.partBytes {
             upload = known
             parts = (try? JSONDecoder().decode([Part].self, from: Data(known.parts.utf8))) ?? []
         } else {
+            // Parts of a file that has changed, or of another size, are of no use, and cost room there.
+            if let known, known.location.hasPrefix("\(client.address(key: object.key))#") {
+                await abort(object.key, known.uploadID)
+            }
             switch try await begin(object, location: location) {
             case .success(let begun): upload = begun
             case .failure(let answer): return try await outcome(answer, object)
             }
         }
-        let partBytes = Int64(upload.partBytes)
-        let count = Int((object.bytes + partBytes - 1) / partBytes)
-        for number in 1...max(1, count) where !parts.contains(where: { $0.number == number }) {
+        let partBytes = object.seal.partBytes
+        for number in 1...max(1, object.seal.parts.count) where !parts.contains(where: { $0.number == number }) {
             if Task.isCancelled {
                 throw Interruption(farEnd: .unavailable(reason: "called off", retryAfterSeconds: nil))
             }
             let offset = Int64(number - 1) * partBytes
             let length = min(partBytes, object.bytes - offset)
-            let digest: FileDigest
-            do throws(FileDigest.Failure) {
-                digest = try await Self.digest(
-                    object.path, offset: offset, count: length, checksum: configuration.checksum)
-            } catch {
-                return .failed(reason: "\(object.path) cannot be read: \(error)")
-            }
+            let digest = object.seal.parts[number - 1]
             let header = digest.header(configuration.checksum)
             let answer = try await send(
                 "PUT", object.key, query: [("partNumber", "\(number)"), ("uploadId", upload.uploadID)],
@@ -349,24 +365,6 @@ public struct S3Sink: Sink {
 
     private static func hash(_ bytes: [UInt8]) -> String {
         FileDigest.hash(bytes)
-    }
-
-    /// Reads on a thread that may wait for the disk.
-    private static func digest(
-        _ path: String, offset: Int64, count: Int64, checksum: S3Checksum
-    ) async throws(FileDigest.Failure) -> FileDigest {
-        let result: Result<FileDigest, FileDigest.Failure> = await withCheckedContinuation { continuation in
-            DispatchQueue.global(qos: .utility).async {
-                do throws(FileDigest.Failure) {
-                    continuation.resume(
-                        returning: .success(
-                            try FileDigest(path: path, offset: offset, count: count, checksum: checksum)))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
     }
 }
 
