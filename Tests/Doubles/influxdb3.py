@@ -10,10 +10,14 @@ Besides the write paths:
     GET  /log                 requests so far: [{path, lines, bytes, encoding, status}]
     POST /fault               {"status": 503, "count": 3, "body": "…", "headers": {…}}: the next answers; {"drop": N}: the
                               next N requests are stored, then the connection is closed without an answer;
-                              {"cut": N}: the same with half an answer
+                              {"cut": N}: the same with half an answer; {"hang": N}: nothing is stored or answered, and the
+                              connection stays, as on a link that is half open
+    POST /kill                ends influxd with SIGKILL and starts it again on the same folder; who asks meanwhile loses its
+                              connection
 """
 
 import gzip
+import http.client
 import json
 import os
 import re
@@ -63,9 +67,13 @@ class Influx:
 
     def __init__(self):
         self.port = free_port()
-        config = f"{FOLDER}/influxd.conf"
-        with open(config, "w") as file:
+        with open(f"{FOLDER}/influxd.conf", "w") as file:
             file.write(CONFIG.format(rpc=free_port(), http=self.port, folder=FOLDER))
+        self.databases = set()
+        self.start()
+
+    def start(self):
+        config = f"{FOLDER}/influxd.conf"
         self.process = subprocess.Popen(
             ["influxd", "run", "-config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
@@ -77,7 +85,11 @@ class Influx:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     sys.exit("influxd did not start")
                 time.sleep(0.05)
-        self.databases = set()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
     def ask(self, path, data=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
@@ -171,12 +183,15 @@ class Handler(BaseHTTPRequestHandler):
             with lock:
                 faults.append(json.loads(data))
             return self.answer(200, {})
+        if url.path == "/kill":
+            influx.kill()
+            return self.answer(200, {})
         entry = {"path": self.path, "bytes": len(data), "encoding": self.headers.get("Content-Encoding", ""), "lines": 0}
         with lock:
             fault = faults[0] if faults else None
             if fault:
-                left = fault.get("count", fault.get("drop", fault.get("cut", 1))) - 1
-                for name in ("count", "drop", "cut"):
+                left = fault.get("count", fault.get("drop", fault.get("cut", fault.get("hang", 1)))) - 1
+                for name in ("count", "drop", "cut", "hang"):
                     if name in fault:
                         fault[name] = left
                 if left <= 0:
@@ -185,12 +200,16 @@ class Handler(BaseHTTPRequestHandler):
             entry["status"] = fault["status"]
             log.append(entry)
             return self.answer(fault["status"], fault.get("body", ""), None, fault.get("headers", {}))
-        if url.path == "/api/v3/write_lp":
-            status, body = self.write(query, query.get("db"), data, entry, "nanosecond", ("Bearer ", "Token "))
-        elif url.path == "/api/v2/write":
-            status, body = self.write(query, query.get("bucket"), data, entry, "ns", ("Bearer ", "Token "))
-        else:
-            status, body = 404, "not found"
+        if fault and "hang" in fault:
+            time.sleep(600)
+            return
+        try:
+            status, body = self.take(url, query, data, entry)
+        except (OSError, http.client.HTTPException):
+            # The server behind was killed while it had this.
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         entry["status"] = status
         log.append(entry)
         if fault and ("drop" in fault or "cut" in fault):
@@ -200,6 +219,13 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.answer(status, body)
+
+    def take(self, url, query, data, entry):
+        if url.path == "/api/v3/write_lp":
+            return self.write(query, query.get("db"), data, entry, "nanosecond", ("Bearer ", "Token "))
+        if url.path == "/api/v2/write":
+            return self.write(query, query.get("bucket"), data, entry, "ns", ("Bearer ", "Token "))
+        return 404, "not found"
 
     def write(self, query, database, data, entry, precision, schemes):
         authorization = self.headers.get("Authorization")
@@ -229,6 +255,7 @@ class Handler(BaseHTTPRequestHandler):
             return 400, "no write data"
         lines = [line for line in data.split(b"\n") if line.strip() and not line.lstrip().startswith(b"#")]
         entry["lines"] = len(lines)
+        entry["tables"] = sorted({re.match(rb"(?:\\.|[^,\\ ])+", line).group(0).decode() for line in lines})
         with lock:
             refused = influx.write(database, lines)
             for place, line in enumerate(lines):

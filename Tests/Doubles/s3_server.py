@@ -7,9 +7,12 @@ FOLDER/objects/BUCKET.
 
     GET  /_test/log      requests so far: [{method, path, status, headers}]
     POST /_test/forgive  no more faults
+    POST /_test/kill     ends the server with SIGKILL and starts it again; who asks meanwhile loses its connection
     POST /_test/fault    {"method": "PUT", "match": "partNumber", "count": 1, …} with one of
                          "status" and "body": answered so, without the server's knowing;
                          "lose": true: the server answers, and nobody hears it;
+                         "cut": true: half of the answer is heard;
+                         "hang": true: nothing is answered, and the connection stays;
                          "skew": seconds: the answer's and the server's time differ (a made-up 403 of S3's form)
 """
 
@@ -52,16 +55,24 @@ def start_server(port):
 
 
 direct = free_port()
-server = start_server(direct)
-deadline = time.monotonic() + 60
-while True:
-    try:
-        socket.create_connection(("127.0.0.1", direct), 1).close()
-        break
-    except OSError:
-        if time.monotonic() > deadline or server.poll() is not None:
-            sys.exit(f"{KIND} did not start")
-        time.sleep(0.05)
+server = None
+
+
+def begin():
+    global server
+    server = start_server(direct)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", direct), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline or server.poll() is not None:
+                sys.exit(f"{KIND} did not start")
+            time.sleep(0.05)
+
+
+begin()
 
 log = []
 faults = []
@@ -102,6 +113,11 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/_test/log":
             return self.answer(200, json.dumps(log))
+        if self.path == "/_test/kill":
+            server.kill()
+            server.wait()
+            begin()
+            return self.answer(200, "{}")
         if self.path == "/_test/forgive":
             with lock:
                 faults.clear()
@@ -122,20 +138,36 @@ class Handler(BaseHTTPRequestHandler):
         if fault and "status" in fault:
             entry["status"] = fault["status"]
             return self.answer(fault["status"], fault.get("body", ""), list(fault.get("headers", {}).items()))
-        connection = http.client.HTTPConnection("127.0.0.1", direct, timeout=120)
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        data = answer.read()
+        if fault and fault.get("hang"):
+            time.sleep(600)
+            return
+        try:
+            answer, data = self.pass_on(body)
+        except (OSError, http.client.HTTPException):
+            # The server was killed while it had this.
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         entry["status"] = answer.status
-        if fault and fault.get("lose"):
+        if fault and (fault.get("lose") or fault.get("cut")):
+            if fault.get("cut"):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<?xml")
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.answer(answer.status, data, answer.getheaders())
-        connection.close()
+
+    def pass_on(self, body):
+        connection = http.client.HTTPConnection("127.0.0.1", direct, timeout=120)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
 

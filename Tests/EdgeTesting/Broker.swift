@@ -79,10 +79,12 @@ public final class Broker {
         usleep(300_000)
     }
 
+    /// Kills the broker, and then the subscriber, which hears first what was on its way to it.
     public func stop() {
-        for process in [subscriber, broker].compactMap({ $0 }) where process.isRunning {
+        for process in [broker, subscriber].compactMap({ $0 }) where process.isRunning {
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
+            if process === broker { usleep(200_000) }
         }
         (subscriber, broker) = (nil, nil)
     }

@@ -14,11 +14,15 @@ public final class PrometheusServer {
     }
 
     deinit {
-        if let server, server.isRunning {
-            kill(server.processIdentifier, SIGKILL)
-            server.waitUntilExit()
-        }
+        stop()
         TestFolders.remove(folder)
+    }
+
+    /// Kills it; what it has stays for the next start.
+    public func stop() {
+        guard let server, server.isRunning else { return }
+        kill(server.processIdentifier, SIGKILL)
+        server.waitUntilExit()
     }
 
     private static func program(_ name: String) throws -> URL {

@@ -8,7 +8,22 @@ public final class RawConnection {
 
     private let descriptor: Int32
 
-    public init(port: Int) throws {
+    /// - Parameter host: `127.0.0.1` or `::1`.
+    public init(port: Int, host: String = "127.0.0.1") throws {
+        if host == "::1" {
+            descriptor = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = in_port_t(UInt16(port).bigEndian)
+            address.sin6_addr = in6addr_loopback
+            let result = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size))
+                }
+            }
+            guard result == 0 else { throw Failure(description: "connect: errno \(errno)") }
+            return
+        }
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

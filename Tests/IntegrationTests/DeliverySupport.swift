@@ -73,6 +73,62 @@ enum DeliverySupport {
         }
     }
 
+    /// So many gaps of a listener and readings of a sensor.
+    static func seedRest(folder: String, count: Int, plan: DeliveryPlan) throws {
+        var options = Store.Options()
+        options.deliveries = plan
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        for start in stride(from: 0, to: count, by: 200) {
+            try store.commitBlocking(
+                (start..<min(count, start + 200)).flatMap { number -> [StoreChange] in
+                    let time = Self.start + Int64(number) * 60 * second
+                    return [
+                        .ledger(
+                            LedgerEntry(
+                                listenerID: "seeded", sessionID: nil, run: nil, recordingName: nil, kind: "gap",
+                                reason: "missing frames", startNanoseconds: time, durationNanoseconds: second,
+                                frames: 1,
+                                bytes: 0, notedNanoseconds: time)),
+                        .observations([
+                            ObservationRecord(
+                                source: "scd41", quantity: "co2", unit: "ppm", timeNanoseconds: time,
+                                value: Double(400 + number % 50), timeQuality: "live", bootID: "boot",
+                                monotonicNanoseconds: time)
+                        ]),
+                    ]
+                })
+        }
+    }
+
+    /// What another program finds in a bucket.
+    static func objects(_ server: FarEnd, bucket: String) throws -> [String] {
+        String(decoding: try rclone(server, ["lsf", "-R", "--files-only", remote(server) + bucket]), as: UTF8.self)
+            .split(separator: "\n").map(String.init)
+    }
+
+    static func object(_ server: FarEnd, bucket: String, _ key: String) throws -> [UInt8] {
+        [UInt8](try rclone(server, ["cat", "\(remote(server))\(bucket)/\(key)"]))
+    }
+
+    private static func remote(_ server: FarEnd) -> String {
+        ":s3,provider=Minio,access_key_id=key12345,secret_access_key=secret12345,endpoint='http://127.0.0.1:\(server.directPort)':"
+    }
+
+    private static func rclone(_ server: FarEnd, _ arguments: [String]) throws -> Data {
+        let process = Process()
+        let tools = ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
+        process.executableURL = URL(fileURLWithPath: "\(tools)/bin/rclone")
+        process.arguments = ["--config", "/dev/null"] + arguments
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let data = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return data
+    }
+
     /// Waits until the predicate holds of `/api/v1/sinks`; what was last seen is in the failure.
     static func wait(
         _ daemon: DaemonProcess, seconds: Double = 60, until predicate: ([String: Any]) -> Bool

@@ -169,7 +169,7 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
-    @Test func holdsExactlyTheSetAfterKillsOfTheDaemonAndTheServersSilence() throws {
+    @Test func holdsExactlyTheSetAfterKillsOfTheDaemonAndTheServer() throws {
         var random = SeededGenerator()
         let influx = try FarEnd.influx(token: "secret")
         let daemon = try DaemonProcess(settings: settings(influx))
@@ -181,6 +181,8 @@ import Testing
             _ = try influx.ask("POST", "/fault", body: #"{"drop":1}"#)
             try daemon.start()
             usleep(UInt32.random(in: 0...400_000, using: &random))
+            _ = try influx.ask("POST", "/kill")
+            usleep(UInt32.random(in: 0...200_000, using: &random))
             daemon.killNow()
         }
         try daemon.start()

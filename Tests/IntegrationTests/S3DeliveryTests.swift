@@ -53,22 +53,8 @@ import Testing
         }
     }
 
-    /// Reads an object with another program.
     private func read(_ server: FarEnd, _ key: String) throws -> [UInt8] {
-        let process = Process()
-        let tools = ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
-        process.executableURL = URL(fileURLWithPath: "\(tools)/bin/rclone")
-        process.arguments = [
-            "--config", "/dev/null", "cat",
-            ":s3,provider=Minio,access_key_id=key12345,secret_access_key=secret12345,endpoint='http://127.0.0.1:\(server.directPort)':\(Self.bucket)/\(key)",
-        ]
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let data = try output.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return [UInt8](data)
+        try DeliverySupport.object(server, bucket: Self.bucket, key)
     }
 
     @Test(arguments: ["rclone", "juicefs"])
@@ -136,6 +122,22 @@ import Testing
             #expect(
                 parts.count { ($0["path"] as? String ?? "").contains("partNumber=\(number)&") } == 1, "part \(number)")
         }
+        #expect(daemon.stop() == 0)
+    }
+
+    /// Half an answer, and none at all on a link that is half open.
+    @Test(arguments: ["cut", "hang"])
+    func sendsAFileAgainWhoseAnswerDidNotCome(fault: String) throws {
+        let server = try server("juicefs")
+        _ = try server.ask("POST", "/_test/fault", body: "{\"method\":\"PUT\",\"\(fault)\":true}")
+        let daemon = try DaemonProcess(settings: settings(server, ["DELIVERY_STALL_TIMEOUT_SEC": "2"]))
+        try daemon.start()
+        let bytes = wave(samples: 48_000 * 4)
+        let name = try upload(bytes, "m_20261121T012740Z.wav", to: daemon)
+        let sink = try DeliverySupport.wait(daemon) { ($0["failures"] as? Int ?? 0) > 0 }
+        #expect(sink["state"] as? String == "waiting" && sink["reason"] is String)
+        try delivered(daemon, 1)
+        #expect(try read(server, "north/1/box-1/m/\(name)") == bytes)
         #expect(daemon.stop() == 0)
     }
 

@@ -51,7 +51,7 @@ final class AnalysisService: Sendable {
     private let time: any TimeSource
     private let logger: Logger
     private let state: Mutex<State>
-    private let condition = NSCondition()
+    private let condition = SteadyCondition()
 
     /// How often the store is asked for recordings that wait.
     private static let backlogCheckInterval = Duration.seconds(2)
@@ -194,7 +194,7 @@ final class AnalysisService: Sendable {
             if isCheckDue { continue }
             condition.lock()
             if state.withLock({ $0.scheduler.liveCount == 0 && $0.scheduler.backlogCount == 0 && !$0.isStopping }) {
-                _ = condition.wait(until: Date(timeIntervalSinceNow: 0.2))
+                condition.wait(atMost: .milliseconds(200))
             }
             condition.unlock()
         }

@@ -1,6 +1,7 @@
 import CEdgeSystem
 import Foundation
 import Logging
+import Store
 import Synchronization
 
 /// Makes recordings durable: syncs the open ones at least every interval, and finishes those that have ended.
@@ -43,7 +44,7 @@ final class SegmentKeeper: Sendable {
     private let logger: Logger
     private let metrics: StorageMetrics
     private let state = Mutex(State())
-    private let condition = NSCondition()
+    private let condition = SteadyCondition()
 
     /// - Parameters:
     ///   - syncIntervalMilliseconds: the longest that received sound stays unsynced.
@@ -146,18 +147,17 @@ final class SegmentKeeper: Sendable {
     }
 
     private func syncLoop() {
-        let seconds = interval.seconds
-        var deadline = Date(timeIntervalSinceNow: seconds)
+        var deadline = ContinuousClock.now + interval
         while true {
             condition.lock()
-            while Date() < deadline, !state.withLock({ $0.isStopping }) {
-                _ = condition.wait(until: deadline)
+            while ContinuousClock.now < deadline, !state.withLock({ $0.isStopping }) {
+                condition.wait(atMost: deadline - .now)
             }
             let isStopping = state.withLock { $0.isStopping }
             condition.unlock()
             if isStopping { return }
             // The next pass is due an interval after this one began, so that the pass itself counts.
-            deadline = Date(timeIntervalSinceNow: seconds)
+            deadline = .now + interval
             syncAll()
         }
     }

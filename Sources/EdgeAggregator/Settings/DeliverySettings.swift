@@ -117,6 +117,7 @@ struct DeliverySettings: Sendable {
         s3.partBytes = Int64(reader.int("s3_part_bytes"))
         s3.transport.certificateFile = reader.text("s3_ca_file")
         s3.transport.proxy = reader.text("delivery_proxy")
+        s3.transport.stallTimeoutSeconds = reader.int("delivery_stall_timeout_sec")
         s3.transport.mostBytesPerSecond = Int64(reader.int("upload_max_bytes_per_sec"))
         if s3.accessKey.isEmpty || s3.secretKey.isEmpty {
             reader.refuse("s3_access_key", "s3_endpoint needs s3_access_key and s3_secret_key")
@@ -153,6 +154,7 @@ struct DeliverySettings: Sendable {
         prometheus.bearerToken = reader.text("prometheus_token")
         prometheus.transport.certificateFile = reader.text("prometheus_ca_file")
         prometheus.transport.proxy = reader.text("delivery_proxy")
+        prometheus.transport.stallTimeoutSeconds = reader.int("delivery_stall_timeout_sec")
         return prometheus
     }
 
@@ -191,6 +193,7 @@ struct DeliverySettings: Sendable {
         influx.organisation = reader.text("influx_org")
         influx.transport.certificateFile = reader.text("influx_ca_file")
         influx.transport.proxy = reader.text("delivery_proxy")
+        influx.transport.stallTimeoutSeconds = reader.int("delivery_stall_timeout_sec")
         if influx.database.isEmpty { reader.refuse("influx_recordings_bucket", "it needs a name") }
         return influx
     }

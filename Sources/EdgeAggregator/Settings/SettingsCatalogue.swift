@@ -237,6 +237,9 @@ enum SettingsCatalogue {
             group: "Deliveries",
             "Metrics that wait may take so much (a week is some 200 MB); beyond that the oldest are given up."),
         .init(
+            "delivery_stall_timeout_sec", .int(1...3600), "60", unit: "s", group: "Deliveries",
+            "A request that moves nothing for so long is ended and tried again: its link is half open."),
+        .init(
             "delivery_proxy", .text, "", group: "Deliveries",
             "A proxy for everything that is sent (http://host:port); empty for the environment's."),
         .init(

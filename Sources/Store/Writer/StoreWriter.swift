@@ -28,7 +28,7 @@ final class StoreWriter: @unchecked Sendable {
 
     static let largestGroup = 500
     /// How long patient changes wait for room on the disk before they are tried again.
-    private static let patience = 1.0
+    private static let patience = Duration.seconds(1)
 
     private let database: any DatabaseWriter
     private let interval: Duration
@@ -37,7 +37,7 @@ final class StoreWriter: @unchecked Sendable {
     /// Called after each group that may have made deliveries.
     private let ring: @Sendable () -> Void
     private let state = Mutex(State())
-    private let condition = NSCondition()
+    private let condition = SteadyCondition()
 
     init(
         database: any DatabaseWriter, commitIntervalMilliseconds: Int, longestQueue: Int, plan: DeliveryPlan,
@@ -120,7 +120,7 @@ final class StoreWriter: @unchecked Sendable {
             if !isClosing, count < Self.largestGroup, let lastCommit {
                 let rest = interval - (ContinuousClock.now - lastCommit)
                 if rest > .zero {
-                    _ = condition.wait(until: Date(timeIntervalSinceNow: Double(rest.components.attoseconds) / 1e18))
+                    condition.wait(atMost: rest)
                     continue
                 }
             }
@@ -145,7 +145,7 @@ final class StoreWriter: @unchecked Sendable {
             return
         }
         condition.lock()
-        _ = condition.wait(until: Date(timeIntervalSinceNow: Self.patience))
+        condition.wait(atMost: Self.patience)
         condition.unlock()
     }
 

@@ -110,8 +110,8 @@ final class MQTTConnection: @unchecked Sendable {
                 if state.withLock({ $0.isConnected }) { pause = 1 }
             }
             // Spread, so that a fleet does not come back all at once.
-            let end = Date(timeIntervalSinceNow: pause * Double.random(in: 0.5...1))
-            while Date() < end, !isStopping.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.1) }
+            let end = ContinuousClock.now + .seconds(pause * Double.random(in: 0.5...1))
+            while ContinuousClock.now < end, !isStopping.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.1) }
             pause = min(pause * 2, 60)
         }
         // Says good-bye as far as the connection still takes it.

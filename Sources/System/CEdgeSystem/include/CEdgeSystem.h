@@ -1,5 +1,6 @@
 #pragma once
 
 #include "clock.h"
+#include "condition.h"
 #include "io.h"
 #include "edge_poll.h"

@@ -1,0 +1,75 @@
+// A machine's clock that is wrong and may be set, for a program that is started with this in LD_PRELOAD: the shift and
+// whether the kernel calls the clock synchronised are read from a file at each call, so a test can step the clock while the
+// program runs. The steady clocks stay as they are, as they do on a real machine.
+//
+// CLOCK_SHIFT_FILE: two 64-bit numbers: nanoseconds to add to the time of day; 1 for synchronised, 0 for not.
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+static const volatile int64_t *shared(void) {
+    static const int64_t *mapped;
+    static int isTried;
+    if (!isTried) {
+        const char *path = getenv("CLOCK_SHIFT_FILE");
+        int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        if (file >= 0) {
+            void *memory = mmap(NULL, 16, PROT_READ, MAP_SHARED, file, 0);
+            if (memory != MAP_FAILED) mapped = memory;
+            close(file);
+        }
+        isTried = 1;
+    }
+    return mapped;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    const volatile int64_t *values = shared();
+    if (result == 0 && values && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        int64_t sum = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + values[0];
+        time->tv_sec = sum / 1000000000;
+        time->tv_nsec = sum % 1000000000;
+    }
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict time, void *restrict zone) {
+    (void)zone;
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
+    time->tv_sec = now.tv_sec;
+    time->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *result) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (result) *result = now.tv_sec;
+    return now.tv_sec;
+}
+
+int adjtimex(struct timex *state) {
+    static int (*real)(struct timex *);
+    if (!real) real = (int (*)(struct timex *))dlsym(RTLD_NEXT, "adjtimex");
+    int result = real(state);
+    const volatile int64_t *values = shared();
+    if (!values) return result;
+    if (values[1]) {
+        state->status &= ~STA_UNSYNC;
+        return TIME_OK;
+    }
+    state->status |= STA_UNSYNC;
+    return TIME_ERROR;
+}

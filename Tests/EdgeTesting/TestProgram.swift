@@ -1,0 +1,43 @@
+import Foundation
+
+/// A program of the test servers' folder, run until the test is done with it.
+final class TestProgram {
+    private let process = Process()
+
+    static var tools: String {
+        ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
+    }
+
+    /// - Parameter name: of the test servers' folder, or else a path.
+    init(_ name: String, _ arguments: [String], environment more: [String: String] = [:], isQuiet: Bool = true) throws {
+        let path = name.hasPrefix("/") ? name : "\(Self.tools)/bin/\(name)"
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw TestFolders.Missing(description: "\(path) is missing: run `make setup-tests`")
+        }
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        var environment = ProcessInfo.processInfo.environment
+        environment["LD_LIBRARY_PATH"] = "\(Self.tools)/lib"
+        process.environment = environment.merging(more) { $1 }
+        if isQuiet {
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+        }
+        try process.run()
+    }
+
+    /// Runs to the end; its exit code.
+    @discardableResult
+    func wait() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    func stop() {
+        guard process.isRunning else { return }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    deinit { stop() }
+}
