@@ -40,6 +40,39 @@ import Testing
         }
     }
 
+    /// A server that knows 2.0, one that refuses it as the specification wants, and an older one that says nothing.
+    @Test(arguments: ["2.0", "415", "silent"])
+    func speaksTheVersionThatTheServerKnows(kind: String) throws {
+        let server = try FarEnd("remote_write.py", [kind])
+        let daemon = try DaemonProcess(settings: [
+            "PROMETHEUS_URL": "http://127.0.0.1:\(server.port)/write", "PROM_SCRAPE_INTERVAL": "1s",
+            "AGGREGATOR_UUID": "box-1", "CLOCK_WAIT_SEC": "0", "LOG_LEVEL": "critical",
+        ])
+        try daemon.start()
+        let sink = try DeliverySupport.wait(daemon) { ($0["facts_done"] as? Int ?? 0) >= 3 }
+        #expect(sink["facts_refused"] as? Int == 0)
+        #expect(daemon.stop() == 0)
+        let done = sink["facts_done"] as? Int ?? 0
+        let text = try server.ask("GET", "/samples")
+        let series = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]] ?? []
+        let ready = try #require(
+            series.first { ($0["labels"] as? [String: String])?["__name__"] == "edge_aggregator_ready" })
+        #expect((ready["labels"] as? [String: String])?["aggregator_uuid"] == "box-1")
+        let count = (ready["samples"] as? [[Double]] ?? []).count
+        #expect(count >= done && count <= done + 2)
+        let idle = series.filter {
+            let labels = $0["labels"] as? [String: String]
+            return labels?["__name__"] == "node_cpu_seconds_total" && labels?["mode"] == "idle"
+        }
+        #expect(!idle.isEmpty)
+        let body = try server.ask("GET", "/log")
+        let log = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [[String: Any]] ?? []
+        let versions = log.compactMap { $0["version"] as? String }
+        // 2.0 is tried once where it is not known.
+        #expect(versions.first == "2.0.0")
+        #expect(versions.dropFirst().allSatisfy { $0 == (kind == "2.0" ? "2.0.0" : "0.1.0") }, "\(versions)")
+    }
+
     @Test func hasAPageThatPrometheusOwnToolCanRead() throws {
         let daemon = try DaemonProcess()
         try daemon.start()

@@ -149,6 +149,7 @@ struct DeliverySettings: Sendable {
         guard !url.isEmpty else { return nil }
         checkURL(url, reader.text("prometheus_url").isEmpty ? "kvm_ip" : "prometheus_url", &reader)
         var prometheus = PrometheusSink.Configuration(url: url)
+        prometheus.version = PrometheusSink.Version(rawValue: reader.text("prometheus_version")) ?? .auto
         prometheus.user = reader.text("prom_user")
         prometheus.password = reader.text("prom_pass")
         prometheus.bearerToken = reader.text("prometheus_token")

@@ -351,8 +351,11 @@ enum SettingsCatalogue {
             "postgresql://user:password@host:5432/database; empty for none. Tables are made at the first delivery."),
         .init(
             "prometheus_url", .text, "", group: "Deliveries: Prometheus",
-            "Where metrics are written (remote write 1.0), such as http://prometheus.example:9090/api/v1/write; empty for none. Else kvm_ip is taken."
+            "Where metrics are written (remote write), such as http://prometheus.example:9090/api/v1/write; empty for none. Else kvm_ip is taken."
         ),
+        .init(
+            "prometheus_version", .choice(["auto", "1.0", "2.0"]), "auto", group: "Deliveries: Prometheus",
+            "Version of remote write; auto is 2.0 where the server knows it, else 1.0."),
         .init(
             "prom_user", .text, "admin", group: "Deliveries: Prometheus", "User of Basic credentials, with prom_pass."),
         .init(

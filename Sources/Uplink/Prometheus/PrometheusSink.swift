@@ -1,11 +1,20 @@
 import Foundation
 public import Store
+import Synchronization
 
 /// A Prometheus server, or what takes its remote write: the box's metrics with the times at which they were read.
 public struct PrometheusSink: Sink {
+    public enum Version: String, Sendable, CaseIterable {
+        /// 2.0 where the server knows it, else 1.0.
+        case auto
+        case one = "1.0"
+        case two = "2.0"
+    }
+
     public struct Configuration: Sendable {
         /// Such as `http://prometheus.example:9090/api/v1/write`.
         public var url: String
+        public var version = Version.auto
         public var user = ""
         public var password = ""
         /// Instead of user and password.
@@ -26,6 +35,17 @@ public struct PrometheusSink: Sink {
     private let aggregator: String
     private let store: Store
     private let transport: CurlTransport
+    private let known = Known()
+
+    /// What the server turned out to know, for as long as the daemon runs.
+    private final class Known: Sendable {
+        private let state = Mutex<RemoteWrite.Version?>(nil)
+
+        var version: RemoteWrite.Version? {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+    }
 
     public init(configuration: Configuration, aggregator: String, store: Store, transport: CurlTransport) {
         self.configuration = configuration
@@ -68,14 +88,45 @@ public struct PrometheusSink: Sink {
             for delivery in sent { report.outcomes[delivery.id] = .void(reason: "no samples in it") }
             return report
         }
-        let body = write.body()
-        report.bytes = Int64(body.count)
         do throws(TransportError) {
-            note(try await transport.perform(request(body)), sent, &report)
+            note(try await send(write, &report), sent, &report)
         } catch {
             report.farEnd = .unavailable(reason: error.reason, retryAfterSeconds: nil)
         }
         return report
+    }
+
+    private func send(_ write: RemoteWrite, _ report: inout SinkReport) async throws(TransportError) -> OutgoingAnswer {
+        let first: RemoteWrite.Version =
+            switch configuration.version {
+            case .one: .one
+            case .two: .two
+            case .auto: known.version ?? .two
+            }
+        let answer = try await send(write, first, &report)
+        guard configuration.version == .auto, first == .two else { return answer }
+        // A server that knows 2.0 says how much it has written. One that does not answers 415 if it follows the
+        // specification; others find nothing they know in the request and say that all is well, or that it is bad.
+        if 200..<300 ~= answer.status, answer.headers["x-prometheus-remote-write-samples-written"] != nil {
+            known.version = .two
+            return answer
+        }
+        let isUnknown =
+            200..<300 ~= answer.status || answer.status == 415
+            || (known.version == nil && 400..<500 ~= answer.status
+                && ![401, 403, 404, 405, 429].contains(answer.status))
+        guard isUnknown else { return answer }
+        let second = try await send(write, .one, &report)
+        if 200..<300 ~= second.status { known.version = .one }
+        return second
+    }
+
+    private func send(
+        _ write: RemoteWrite, _ version: RemoteWrite.Version, _ report: inout SinkReport
+    ) async throws(TransportError) -> OutgoingAnswer {
+        let body = write.body(version)
+        report.bytes += Int64(body.count)
+        return try await transport.perform(request(body, version))
     }
 
     private func note(_ answer: OutgoingAnswer, _ sent: [DeliveryRecord], _ report: inout SinkReport) {
@@ -96,11 +147,8 @@ public struct PrometheusSink: Sink {
         }
     }
 
-    private func request(_ body: [UInt8]) -> OutgoingRequest {
-        var headers = [
-            ("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy"),
-            ("X-Prometheus-Remote-Write-Version", "0.1.0"), ("User-Agent", "edge-aggregator"),
-        ]
+    private func request(_ body: [UInt8], _ version: RemoteWrite.Version) -> OutgoingRequest {
+        var headers = version.headers + [("Content-Encoding", "snappy"), ("User-Agent", "edge-aggregator")]
         if !configuration.bearerToken.isEmpty {
             headers.append(("Authorization", "Bearer \(configuration.bearerToken)"))
         } else if !configuration.password.isEmpty {

@@ -1,8 +1,25 @@
 import CSnappy
 
-/// The body of a remote write request, version 1.0: `prometheus.WriteRequest` in protocol buffers, as a snappy block
-/// (prometheus.io, "Prometheus Remote-Write 1.0 specification").
+/// The body of a remote write request, as a snappy block of protocol buffers (prometheus.io, "Prometheus Remote-Write
+/// specification", 1.0: `prometheus.WriteRequest`; 2.0: `io.prometheus.write.v2.Request`, in which a string stands once).
 struct RemoteWrite {
+    enum Version: String, Sendable {
+        case one = "1.0"
+        case two = "2.0"
+
+        var headers: [(name: String, value: String)] {
+            switch self {
+            case .one:
+                [("Content-Type", "application/x-protobuf"), ("X-Prometheus-Remote-Write-Version", "0.1.0")]
+            case .two:
+                [
+                    ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+                    ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+                ]
+            }
+        }
+    }
+
     private struct Sample {
         let value: Double
         let milliseconds: Int64
@@ -20,8 +37,8 @@ struct RemoteWrite {
     }
 
     /// Empty when there is no memory for it.
-    func body() -> [UInt8] {
-        let plain = encoded()
+    func body(_ version: Version) -> [UInt8] {
+        let plain = encoded(version)
         var length = snappy_max_compressed_length(plain.count)
         var out = [CChar](repeating: 0, count: length)
         let status = plain.withUnsafeBytes { bytes in
@@ -30,7 +47,14 @@ struct RemoteWrite {
         return status == SNAPPY_OK ? out[..<length].map { UInt8(bitPattern: $0) } : []
     }
 
-    func encoded() -> [UInt8] {
+    func encoded(_ version: Version) -> [UInt8] {
+        switch version {
+        case .one: encodedOne()
+        case .two: encodedTwo()
+        }
+    }
+
+    private func encodedOne() -> [UInt8] {
         var request: [UInt8] = []
         for labels in order {
             var one: [UInt8] = []
@@ -40,18 +64,50 @@ struct RemoteWrite {
                 Self.field(2, Array(label.value.utf8), &pair)
                 Self.field(1, pair, &one)
             }
-            for sample in series[labels] ?? [] {
-                var pair: [UInt8] = []
-                // Field 1, 64 bits; field 2, a varint.
-                pair.append(0x09)
-                withUnsafeBytes(of: sample.value.bitPattern.littleEndian) { pair += $0 }
-                pair.append(0x10)
-                Self.varint(UInt64(bitPattern: sample.milliseconds), &pair)
-                Self.field(2, pair, &one)
-            }
+            addSamples(of: labels, to: &one)
             Self.field(1, one, &request)
         }
         return request
+    }
+
+    private func encodedTwo() -> [UInt8] {
+        // The first symbol is the empty one, by the specification.
+        var symbols = [""]
+        var places = ["": UInt64(0)]
+        func place(_ text: String) -> UInt64 {
+            if let known = places[text] { return known }
+            symbols.append(text)
+            places[text] = UInt64(symbols.count - 1)
+            return UInt64(symbols.count - 1)
+        }
+        var series: [UInt8] = []
+        for labels in order {
+            var one: [UInt8] = []
+            var references: [UInt8] = []
+            for label in labels {
+                Self.varint(place(label.name), &references)
+                Self.varint(place(label.value), &references)
+            }
+            Self.field(1, references, &one)
+            addSamples(of: labels, to: &one)
+            Self.field(5, one, &series)
+        }
+        var request: [UInt8] = []
+        for symbol in symbols { Self.field(4, Array(symbol.utf8), &request) }
+        return request + series
+    }
+
+    /// Both versions have them as field 2, of the same form.
+    private func addSamples(of labels: [ExpositionText.Label], to bytes: inout [UInt8]) {
+        for sample in series[labels] ?? [] {
+            var pair: [UInt8] = []
+            // Field 1, 64 bits; field 2, a varint.
+            pair.append(0x09)
+            withUnsafeBytes(of: sample.value.bitPattern.littleEndian) { pair += $0 }
+            pair.append(0x10)
+            Self.varint(UInt64(bitPattern: sample.milliseconds), &pair)
+            Self.field(2, pair, &bytes)
+        }
     }
 
     private static func field(_ number: UInt64, _ bytes: [UInt8], _ out: inout [UInt8]) {

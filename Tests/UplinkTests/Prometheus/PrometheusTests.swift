@@ -28,8 +28,8 @@ import Testing
         let label: [UInt8] = [0x0A, 8] + Array("__name__".utf8) + [0x12, 1, 0x61]
         let point: [UInt8] = [0x09, 0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0x10, 0xAC, 0x02]
         let series: [UInt8] = [0x0A, UInt8(label.count)] + label + [0x12, UInt8(point.count)] + point
-        #expect(write.encoded() == [0x0A, UInt8(series.count)] + series)
+        #expect(write.encoded(.one) == [0x0A, UInt8(series.count)] + series)
         // The snappy block begins with the plain length.
-        #expect(write.body().first == UInt8(series.count + 2))
+        #expect(write.body(.one).first == UInt8(series.count + 2))
     }
 }
