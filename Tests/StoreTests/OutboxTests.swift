@@ -141,7 +141,7 @@ import Testing
             try await store.commit([open("r", quality: "unsynchronised"), try detections(store, "r", offset: 0, ["x"])])
             #expect(try await due(store, "influx").isEmpty)
             #expect(try await store.hasClockHeldDeliveries())
-            try await store.commit([.clockIsTrusted])
+            try await store.commit([.clockIsAssumed])
             #expect(try await due(store, "influx").count == 1)
             #expect(try await !store.hasClockHeldDeliveries())
         }
@@ -266,7 +266,7 @@ import Testing
                     outcomes.append(DeliverySettlement(row, outcome, throughID: through))
                 }
                 if !outcomes.isEmpty { try await store.commit([.delivered(outcomes, atNanoseconds: 1)]) }
-                if round % 17 == 0 { try await store.commit([.clockIsTrusted]) }
+                if round % 17 == 0 { try await store.commit([.clockIsAssumed]) }
                 if round % 13 == 0 { try await store.commit([.requeue(sink: nil, ids: nil)]) }
                 if round % 11 == 0 {
                     try await store.commit([

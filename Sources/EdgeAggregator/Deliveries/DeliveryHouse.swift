@@ -109,9 +109,10 @@ struct DeliveryHouse: Sendable {
             storage: house.storageGuard, reserveBytes: Int64(settings.recordings.leastFreeBytes), store: house.store,
             time: house.time, interval: .seconds(30), logger: house.logger)
         let clock = ClockWatch(
-            store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds), logger: house.logger)
+            store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds),
+            hasSinks: !workers.isEmpty, logger: house.logger)
         var services: [any Service] = workers
-        if !workers.isEmpty { services.append(clock) }
+        services.append(clock)
         if let mqtt { services.append(mqtt) }
         if let sealer { services.append(sealer) }
         if deliveries.prometheus != nil {

@@ -21,7 +21,7 @@ struct MetricsRecorder: Service {
                 store.enqueue([
                     .metrics(
                         MetricBatch(
-                            timeNanoseconds: now.utcNanoseconds, isClockSet: now.isSynchronised, payload: Data(payload))
+                            timeNanoseconds: now.utcNanoseconds, unset: now.unset, payload: Data(payload))
                     )
                 ])
             } catch {

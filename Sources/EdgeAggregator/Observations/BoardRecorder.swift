@@ -24,6 +24,13 @@ struct BoardRecorder: Service {
     }
 }
 
+extension TimeStamp {
+    /// What is kept with a stamp of a clock that was not set, so that it can be corrected; nil when it was.
+    var unset: UnsetClock? {
+        isSynchronised ? nil : UnsetClock(bootID: bootID, offsetNanoseconds: utcOffsetNanoseconds)
+    }
+}
+
 extension ObservationRecord {
     /// The records of one reading.
     static func all(_ quantities: [Quantity], source: String, at now: TimeStamp) -> [ObservationRecord] {

@@ -8,8 +8,8 @@ struct OpenRecording: Sendable {
     let start: RecordingStart
     /// UTC.
     let startNanoseconds: Int64
-    /// Whether the box knew the time when it began.
-    let isClockSet: Bool
+    /// The clock when it began, if nothing had set it.
+    let unset: UnsetClock?
     /// Nil when its sound is not kept.
     var segment: RecordingSegment?
     /// Why its sound, from the end of the file on, is not kept.
@@ -20,17 +20,17 @@ struct OpenRecording: Sendable {
     var notes: [LedgerEntry] = []
 
     init(
-        name: String, identity: SessionIdentity, start: RecordingStart, startNanoseconds: Int64, isClockSet: Bool
+        name: String, identity: SessionIdentity, start: RecordingStart, startNanoseconds: Int64, unset: UnsetClock?
     ) {
         self.name = name
         self.identity = identity
         self.start = start
         self.startNanoseconds = startNanoseconds
-        self.isClockSet = isClockSet
+        self.unset = unset
     }
 
     func timeQuality(isInferred: Bool) -> TimeQuality {
-        isClockSet ? (isInferred ? .inferred : .live) : .unsynchronised
+        unset == nil ? (isInferred ? .inferred : .live) : .unsynchronised
     }
 }
 
@@ -75,10 +75,12 @@ struct RecordingClosing: Sendable {
 
     private func loss(reason: String, lostFrames: Int64, startNanoseconds: Int64) -> LedgerEntry {
         let format = recording.start.format
-        return LedgerEntry(
+        var entry = LedgerEntry(
             listenerID: recording.identity.listener.text, sessionID: recording.identity.text,
             run: recording.start.run, recordingName: recording.name, kind: "loss", reason: reason,
             startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
             frames: 0, bytes: lostFrames * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
+        entry.unset = recording.unset
+        return entry
     }
 }

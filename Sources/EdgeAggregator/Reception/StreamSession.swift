@@ -109,7 +109,7 @@ final class StreamSession {
             fileExtension: container.rawValue)
         var open = OpenRecording(
             name: name, identity: identity, start: start, startNanoseconds: startNanoseconds,
-            isClockSet: now.isSynchronised)
+            unset: now.unset)
         let relativePath = "\(listener)/\(name)"
         if house.storageGuard.mayKeepSound {
             do throws(SegmentError) {
@@ -209,12 +209,13 @@ final class StreamSession {
     }
 
     private func record(_ note: SessionNote, now: TimeStamp) {
-        let entry = LedgerEntry(
+        var entry = LedgerEntry(
             listenerID: identity.listener.text, sessionID: identity.text, run: note.run,
             recordingName: recording?.name, kind: note.kind.rawValue, reason: note.reason,
             startNanoseconds: note.startNanoseconds + now.utcOffsetNanoseconds,
             durationNanoseconds: note.durationNanoseconds, frames: note.frames, bytes: note.bytes,
             notedNanoseconds: now.utcNanoseconds)
+        entry.unset = now.unset
         status.note(entry)
         if recording != nil {
             recording?.notes.append(entry)

@@ -102,7 +102,8 @@ struct UploadRoute: Sendable {
                         relativePath: relativePath, state: "open", startNanoseconds: start,
                         timeQuality: (now.isSynchronised || described.startNanoseconds != nil
                             ? TimeQuality.inferred : .unsynchronised).rawValue,
-                        bootID: now.bootID, monotonicNanoseconds: now.monotonicNanoseconds, source: identity.source,
+                        bootID: now.bootID, monotonicNanoseconds: start - now.utcOffsetNanoseconds,
+                        source: identity.source,
                         container: upload.container.rawValue, encoding: audio.encoding, channels: audio.channels,
                         sampleRate: audio.sampleRate, analysis: house.analysis == nil ? "skipped" : "pending")),
                 .closeRecording(

@@ -16,6 +16,7 @@ public final class TimeService: TimeSource {
     private struct Synchronisation {
         var isSynchronised = false
         var askedNanoseconds: Int64 = .min
+        var offsetNanoseconds: Int64 = 0
     }
 
     /// Linux: `/proc/sys/kernel/random/boot_id`.
@@ -28,16 +29,20 @@ public final class TimeService: TimeSource {
 
     public func now() -> TimeStamp {
         let monotonic = edge_boottime_ns()
+        let realtime = edge_realtime_ns()
         let isSynchronised = synchronisation.withLock { state in
-            if state.askedNanoseconds == .min || monotonic - state.askedNanoseconds >= 1_000_000_000 {
+            let isDue = state.askedNanoseconds == .min || monotonic - state.askedNanoseconds >= 1_000_000_000
+            // A clock that was stepped by hand is not synchronised from that moment on.
+            let isStepped = abs(realtime - monotonic - state.offsetNanoseconds) > 500_000_000
+            if isDue || isStepped {
                 state.isSynchronised = edge_clock_is_synchronised()
                 state.askedNanoseconds = monotonic
+                state.offsetNanoseconds = realtime - monotonic
             }
             return state.isSynchronised
         }
         return TimeStamp(
-            utcNanoseconds: edge_realtime_ns(), monotonicNanoseconds: monotonic, bootID: bootID,
-            isSynchronised: isSynchronised)
+            utcNanoseconds: realtime, monotonicNanoseconds: monotonic, bootID: bootID, isSynchronised: isSynchronised)
     }
 
     static func readBootID(path: String) -> String? {

@@ -40,7 +40,7 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
 public struct DeliveryPlan: Sendable, Equatable {
     /// Names of sinks by what they are sent.
     public var sinks: [DeliveryKind: [String]]
-    /// Whether facts stamped by a clock that was not set wait until ``StoreChange/clockIsTrusted``.
+    /// Whether facts stamped by a clock that was not set wait until ``StoreChange/clockIsSet(bootID:offsetNanoseconds:atNanoseconds:)``.
     public var holdsUnsynchronised: Bool
 
     /// Whether files without a detection stay here, because they are not kept at all.

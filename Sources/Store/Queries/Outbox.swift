@@ -120,6 +120,21 @@ extension Store {
         try await read { try Int.fetchOne($0, sql: "SELECT sum(deliveries) FROM delivery_counts") ?? 0 }
     }
 
+    /// Whether a clock that was not set has stamped anything in this boot that was not corrected yet.
+    public func hasUnsetTimes(bootID: String) async throws(StoreError) -> Bool {
+        try await read { database in
+            let boot = "(SELECT id FROM boots WHERE boot_id = ?1)"
+            return try Bool.fetchOne(
+                database,
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM recordings WHERE time_quality = 'unsynchronised' AND boot_id = ?1)
+                        OR EXISTS (SELECT 1 FROM observations WHERE time_quality = 'unsynchronised' AND boot = \(boot))
+                        OR EXISTS (SELECT 1 FROM ledger WHERE unset_boot = \(boot))
+                        OR EXISTS (SELECT 1 FROM metric_batches WHERE unset_boot = \(boot))
+                    """, arguments: [bootID]) ?? false
+        }
+    }
+
     public func hasClockHeldDeliveries() async throws(StoreError) -> Bool {
         try await read { database in
             try Bool.fetchOne(
@@ -215,7 +230,7 @@ extension Store {
             try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT time_ns, payload FROM metric_batches WHERE id = ?"),
                 arguments: [id]
-            ).map { MetricBatch(timeNanoseconds: $0[0], isClockSet: true, payload: $0[1]) }
+            ).map { MetricBatch(timeNanoseconds: $0[0], unset: nil, payload: $0[1]) }
         }
     }
 

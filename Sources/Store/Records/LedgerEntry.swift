@@ -18,6 +18,8 @@ public struct LedgerEntry: Sendable, Hashable, Codable {
     public var frames: Int64
     public var bytes: Int64
     public var notedNanoseconds: Int64
+    /// By which offset from the steady clock a clock that was not set has stamped it, and in which boot; nil when it was set.
+    public var unset: UnsetClock?
 
     enum CodingKeys: String, CodingKey {
         case id, run, kind, reason, frames, bytes
@@ -47,6 +49,6 @@ public struct LedgerEntry: Sendable, Hashable, Codable {
     }
 }
 
-extension LedgerEntry: FetchableRecord, TableRecord, PersistableRecord {
+extension LedgerEntry: FetchableRecord, TableRecord {
     public static let databaseTableName = "ledger"
 }

@@ -4,13 +4,14 @@ public import Foundation
 public struct MetricBatch: Sendable, Hashable {
     /// UTC.
     public var timeNanoseconds: Int64
-    public var isClockSet: Bool
+    /// Nil when the clock was set.
+    public var unset: UnsetClock?
     /// The page of `/metrics`, compressed.
     public var payload: Data
 
-    public init(timeNanoseconds: Int64, isClockSet: Bool, payload: Data) {
+    public init(timeNanoseconds: Int64, unset: UnsetClock?, payload: Data) {
         self.timeNanoseconds = timeNanoseconds
-        self.isClockSet = isClockSet
+        self.unset = unset
         self.payload = payload
     }
 }

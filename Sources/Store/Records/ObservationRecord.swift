@@ -18,7 +18,7 @@ public struct ObservationRecord: Sendable, Hashable {
     public var value: Double
     /// As measured, where a correction was made.
     public var raw: Double?
-    /// `live`, or `unsynchronised` when the clock was not set.
+    /// `live`; `unsynchronised` while the clock is not set, and then `corrected` or `assumed`.
     public var timeQuality: String
     public var bootID: String
     public var monotonicNanoseconds: Int64

@@ -18,7 +18,8 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
     public var state: String
     /// UTC.
     public var startNanoseconds: Int64
-    /// `live`, `inferred` or `unsynchronised`.
+    /// `live`; `inferred` from what came faster than real time; `unsynchronised` while the clock is not set, and then
+    /// `corrected`, or `assumed` when it was waited for in vain.
     public var timeQuality: String
     public var bootID: String
     public var monotonicNanoseconds: Int64

@@ -226,6 +226,15 @@ enum Schema {
         CREATE UNIQUE INDEX observations_identity ON observations (series_id, time_ns);
         CREATE INDEX observations_unset ON observations (boot) WHERE time_quality = 'unsynchronised';
 
+        -- What a clock that was not set has stamped, and by which offset from the steady clock, so that it can be corrected.
+        ALTER TABLE ledger ADD COLUMN unset_boot INTEGER REFERENCES boots (id);
+        ALTER TABLE ledger ADD COLUMN unset_offset_ns INTEGER;
+        CREATE INDEX ledger_unset ON ledger (unset_boot) WHERE unset_boot IS NOT NULL;
+        ALTER TABLE metric_batches ADD COLUMN unset_boot INTEGER REFERENCES boots (id);
+        ALTER TABLE metric_batches ADD COLUMN unset_offset_ns INTEGER;
+        CREATE INDEX metric_batches_unset ON metric_batches (unset_boot) WHERE unset_boot IS NOT NULL;
+        CREATE INDEX recordings_unset ON recordings (boot_id) WHERE time_quality = 'unsynchronised';
+
         -- What an upload must know of a file before it sends it; gone with the delivery.
         CREATE TABLE seals (
             recording_id INTEGER PRIMARY KEY NOT NULL,

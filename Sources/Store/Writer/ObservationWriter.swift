@@ -18,7 +18,7 @@ struct ObservationWriter {
         for observation in observations where observation.value.isFinite {
             let series = try seriesID(observation)
             if lastBoot?.text != observation.bootID {
-                lastBoot = (observation.bootID, try bootID(observation.bootID))
+                lastBoot = (observation.bootID, try Boots.id(observation.bootID, database))
             }
             try statement.execute(arguments: [
                 series, observation.timeNanoseconds, observation.value, observation.raw, observation.timeQuality,
@@ -49,8 +49,11 @@ struct ObservationWriter {
             .execute(arguments: [observation.source, observation.quantity, observation.unit])
         return database.lastInsertedRowID
     }
+}
 
-    private func bootID(_ text: String) throws -> Int64 {
+/// Numbers of boots, which are made when they are new.
+enum Boots {
+    static func id(_ text: String, _ database: Database) throws -> Int64 {
         let find = try database.cachedStatement(sql: "SELECT id FROM boots WHERE boot_id = ?")
         if let id = try Int64.fetchOne(find, arguments: [text]) { return id }
         try database.cachedStatement(sql: "INSERT INTO boots (boot_id) VALUES (?)").execute(arguments: [text])

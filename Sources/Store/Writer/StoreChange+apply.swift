@@ -27,7 +27,8 @@ extension StoreChange {
             try database.cachedStatement(
                 sql: """
                     UPDATE recordings SET state = CASE state WHEN 'open' THEN 'closed' ELSE state END, frames = ?,
-                        duration_ns = ?, filled_ns = ?, bytes = ?, closed_ns = ?, time_quality = ifnull(?, time_quality)
+                        duration_ns = ?, filled_ns = ?, bytes = ?, closed_ns = ?,
+                        time_quality = iif(time_quality IN ('corrected', 'assumed'), time_quality, ifnull(?, time_quality))
                     WHERE name = ? AND state IN ('open', 'unkept')
                     """
             ).execute(arguments: [
@@ -72,19 +73,27 @@ extension StoreChange {
             try touch(id, seenNanoseconds, remoteAddress, database)
         case .metrics(let batch):
             guard plan.sinks[.metrics] != nil else { return }
-            try database.cachedStatement(sql: "INSERT INTO metric_batches (time_ns, payload) VALUES (?, ?)")
-                .execute(arguments: [batch.timeNanoseconds, batch.payload])
+            let boot = try batch.unset.map { try Boots.id($0.bootID, database) }
+            try database.cachedStatement(
+                sql: "INSERT INTO metric_batches (time_ns, payload, unset_boot, unset_offset_ns) VALUES (?, ?, ?, ?)"
+            ).execute(arguments: [batch.timeNanoseconds, batch.payload, boot, batch.unset?.offsetNanoseconds])
             let id = database.lastInsertedRowID
             try outbox.add(
                 .metrics, first: id, last: id,
-                hold: batch.isClockSet || !plan.holdsUnsynchronised ? nil : OutboxWriter.clockHold,
+                hold: batch.unset == nil || !plan.holdsUnsynchronised ? nil : OutboxWriter.clockHold,
                 createdNanoseconds: batch.timeNanoseconds, bytes: Int64(batch.payload.count))
         case .delivered(let settlements, let atNanoseconds):
             try outbox.settle(settlements, atNanoseconds: atNanoseconds)
         case .shed(let ids, let reason, let atNanoseconds):
             try outbox.shed(ids, reason: reason, atNanoseconds: atNanoseconds)
         case .requeue(let sink, let ids): try outbox.requeue(sink: sink, ids: ids)
-        case .clockIsTrusted: try outbox.releaseClock()
+        case .clockIsSet(let bootID, let offsetNanoseconds, let atNanoseconds):
+            try ClockCorrection(database: database, bootID: bootID, offset: offsetNanoseconds, now: atNanoseconds)
+                .apply()
+            try outbox.releaseClock()
+        case .clockIsAssumed:
+            try ClockCorrection.assume(database)
+            try outbox.releaseClock()
         case .seal(let recordingID, let text):
             try database.cachedStatement(sql: "INSERT OR REPLACE INTO seals (recording_id, text) VALUES (?, ?)")
                 .execute(arguments: [recordingID, text])
@@ -134,16 +143,19 @@ extension StoreChange {
         try database.cachedStatement(
             sql: """
                 INSERT OR IGNORE INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns,
-                    duration_ns, frames, bytes, noted_ns)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    duration_ns, frames, bytes, noted_ns, unset_boot, unset_offset_ns)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(arguments: [
             entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
             entry.startNanoseconds, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
+            try entry.unset.map { try Boots.id($0.bootID, database) }, entry.unset?.offsetNanoseconds,
         ])
         guard outbox.plan.sinks[.coverage] != nil, database.changesCount > 0 else { return }
         let id = database.lastInsertedRowID
-        let hold = try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
+        let isHeld = entry.unset != nil && outbox.plan.holdsUnsynchronised
+        let hold =
+            isHeld ? OutboxWriter.clockHold : try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
         try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
     }
 
@@ -195,10 +207,10 @@ extension StoreChange {
     ) throws {
         try database.execute(
             sql: """
-                UPDATE recordings SET start_ns = start_ns + ?, settled = 1,
+                UPDATE recordings SET start_ns = start_ns + ?, monotonic_ns = monotonic_ns + ?, settled = 1,
                     time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
                 WHERE session_id = ? AND run = ?
-                """, arguments: [nanoseconds, timeQuality, sessionID, run])
+                """, arguments: [nanoseconds, nanoseconds, timeQuality, sessionID, run])
         try database.execute(
             sql: "UPDATE OR IGNORE ledger SET start_ns = start_ns + ? WHERE session_id = ? AND run = ?",
             arguments: [nanoseconds, sessionID, run])

@@ -24,8 +24,10 @@ public enum StoreChange: Sendable {
     case shed([Int64], reason: String, atNanoseconds: Int64)
     /// Gives refused deliveries another chance: all, one sink's, or these.
     case requeue(sink: String?, ids: [Int64]?)
-    /// The clock is set, or was waited for long enough: what it held may go.
-    case clockIsTrusted
+    /// The clock is set: what was stamped before it was is moved to its right time, and may go.
+    case clockIsSet(bootID: String, offsetNanoseconds: Int64, atNanoseconds: Int64)
+    /// The clock was waited for long enough: what it has stamped may go as it is, and stays so.
+    case clockIsAssumed
     /// What an upload must know of a recording's file, in the words of whoever uploads. It goes with the delivery.
     case seal(recordingID: Int64, text: String)
     case multipart(MultipartUpload)
@@ -38,7 +40,7 @@ extension StoreChange {
         switch self {
         case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .ledger, .metrics,
             .delivered,
-            .requeue, .clockIsTrusted:
+            .requeue, .clockIsSet, .clockIsAssumed:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
             .multipart,

@@ -121,8 +121,9 @@ public struct InfluxPoints: Sendable {
             ], nanoseconds: recording.startNanoseconds)
     }
 
-    /// The stamp in the file's name: `20261121T012744Z`.
+    /// The stamp in the file's name: `20261121T012744Z`. A file that was named by a wrong clock keeps its name.
     private static func recordedTimestamp(_ recording: RecordingRecord) -> String {
+        if recording.timeQuality == "corrected" { return UTCText.basic(recording.startNanoseconds) }
         let stem = recording.name.split(separator: ".").dropLast().joined(separator: ".")
         let stamp = stem.split(separator: "_").last.map { $0.prefix(16) } ?? ""
         return stamp.hasSuffix("Z") && stamp.count == 16 ? String(stamp) : UTCText.basic(recording.startNanoseconds)
