@@ -59,6 +59,8 @@ import Testing
                 RecordingClose(
                     name: name, frames: 21 * 48_000, durationNanoseconds: 21 * Self.second, filledNanoseconds: 0,
                     bytes: 0, timeQuality: "unsynchronised", closedNanoseconds: start + 21 * Self.second)),
+            .analysed(
+                recording: name, state: "done", windows: 7, error: nil, atNanoseconds: start + 22 * Self.second),
         ]
     }
 
@@ -132,6 +134,34 @@ import Testing
             let seconds = detections.map { ($0.startNanoseconds - Self.truth) / Self.second }.sorted()
             #expect(seconds == [100, 118, 121, 139, 142, 160, 163, 181, 184, 202])
             #expect(try await store.observations(ObservationFilter()).count == 5)
+        }
+    }
+
+    /// What waits to be sent stays, however old.
+    @Test func forgetsWhatIsOldAndNothingWaitsFor() async throws {
+        try await withStore { store in
+            for place in 0..<6 {
+                try await store.commit(try sound(store, at: 100 + 21 * Int64(place), offset: 0))
+            }
+            try await set(store)
+            let rows = try await store.dueDeliveries(
+                sink: "influx", kinds: DeliveryKind.allCases, nowNanoseconds: .max, limit: 100)
+            // The first eight detections are delivered, and all observations and lines of the ledger.
+            let settled = rows.map { row in
+                DeliverySettlement(row, .done, throughID: row.kind == .detections ? 8 : row.lastID)
+            }
+            try await store.commit([.delivered(settled, atNanoseconds: 1)])
+            let used = try await store.usedBytes()
+            #expect(used > 0)
+            for _ in 0..<3 { try await store.commit([.forgetHistory(beforeNanoseconds: .max, most: 3)]) }
+            #expect(try await store.detections(DetectionFilter()).compactMap(\.id).sorted() == [9, 10, 11, 12])
+            #expect(try await store.detectionTotal() == 12)
+            #expect(try await store.observations(ObservationFilter()).isEmpty)
+            #expect(try await store.recording(id: 1) == nil)
+            // Nothing that is newer.
+            try await store.commit(try sound(store, at: 500, offset: Self.truth))
+            try await store.commit([.forgetHistory(beforeNanoseconds: Self.truth + 400 * Self.second, most: 100)])
+            #expect(try await store.observations(ObservationFilter()).count == 1)
         }
     }
 

@@ -106,6 +106,11 @@ struct Daemon {
                     store: house.store, time: house.time, diskPath: settings.box.baseFolder,
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
+        services.append(
+            HistoryService(
+                store: house.store, time: house.time,
+                mostAgeNanoseconds: Int64(settings.box.mostHistoryDays * 86_400e9),
+                mostBytes: Int64(settings.box.mostHistoryBytes), interval: .seconds(60), logger: logger))
         services += deliveries.services(settings, house: house, metrics: routes.metrics)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))

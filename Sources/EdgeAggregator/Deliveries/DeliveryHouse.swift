@@ -101,10 +101,14 @@ struct DeliveryHouse: Sendable {
         if deliveries.mostRecordingBytes > 0 {
             bytes[.recording] = (Int64(deliveries.mostRecordingBytes), "upload_max_waiting_bytes")
         }
+        var ages: [DeliveryKind: Int64] = [.recording: Int64(deliveries.mostRecordingAgeDays * day)]
+        if deliveries.mostObservationAgeDays > 0 {
+            ages[.observations] = Int64(deliveries.mostObservationAgeDays * day)
+        }
+        if deliveries.mostMetricsAgeDays > 0 { ages[.metrics] = Int64(deliveries.mostMetricsAgeDays * day) }
         let caps = OutboxCaps(
             limits: OutboxCaps.Limits(
-                ageNanoseconds: Int64(deliveries.mostAgeDays * day), rows: deliveries.mostRows,
-                recordingAgeNanoseconds: Int64(deliveries.mostRecordingAgeDays * day),
+                ageNanoseconds: Int64(deliveries.mostAgeDays * day), ageOfKind: ages, rows: deliveries.mostRows,
                 bytes: bytes),
             storage: house.storageGuard, reserveBytes: Int64(settings.recordings.leastFreeBytes), store: house.store,
             time: house.time, interval: .seconds(30), logger: house.logger)

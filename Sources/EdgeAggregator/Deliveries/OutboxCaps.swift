@@ -8,11 +8,11 @@ import Store
 /// ledger says so.
 struct OutboxCaps: Service {
     struct Limits: Sendable {
-        /// Of everything but recordings; 0 for no limit.
+        /// 0 for no limit.
         var ageNanoseconds: Int64
+        /// Of those kinds that have a limit of their own.
+        var ageOfKind: [DeliveryKind: Int64]
         var rows: Int
-        /// Of recordings; 0 for no limit.
-        var recordingAgeNanoseconds: Int64
         /// By kind; those that are not named have no limit.
         var bytes: [DeliveryKind: (most: Int64, setting: String)]
     }
@@ -43,7 +43,7 @@ struct OutboxCaps: Service {
     func pass() async throws(StoreError) {
         let now = time.now()
         for kind in DeliveryKind.allCases.reversed() {
-            let age = kind == .recording ? limits.recordingAgeNanoseconds : limits.ageNanoseconds
+            let age = limits.ageOfKind[kind] ?? limits.ageNanoseconds
             // A clock that is not set cannot say what is old.
             guard age > 0, now.isSynchronised else { continue }
             try await shed(

@@ -5,6 +5,9 @@ struct DeliverySettings: Sendable {
     let clockWaitSeconds: Int
     let retry: RetryPolicy
     let mostAgeDays: Double
+    /// 0 for ``mostAgeDays``.
+    let mostObservationAgeDays: Double
+    let mostMetricsAgeDays: Double
     let mostRows: Int
     let mostRecordingAgeDays: Double
     let mostRecordingBytes: Int
@@ -38,6 +41,8 @@ struct DeliverySettings: Sendable {
         retry.unauthorisedSeconds = min(retry.unauthorisedSeconds, retry.mostSeconds)
         self.retry = retry
         mostAgeDays = reader.number("delivery_max_age_days")
+        mostObservationAgeDays = reader.number("observations_max_age_days")
+        mostMetricsAgeDays = reader.number("metrics_max_age_days")
         mostRows = reader.int("delivery_max_rows")
         mostRecordingAgeDays = reader.number("upload_max_age_days")
         mostRecordingBytes = reader.int("upload_max_waiting_bytes")

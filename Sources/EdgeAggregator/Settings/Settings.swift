@@ -100,6 +100,9 @@ struct BoxSettings: Sendable {
     let commitIntervalMilliseconds: Int
     /// 0 for never.
     let healthIntervalSeconds: Int
+    /// 0 for no limit.
+    let mostHistoryDays: Double
+    let mostHistoryBytes: Int
 
     init(_ reader: inout SettingsReader) {
         uuid = reader.text("aggregator_uuid")
@@ -125,6 +128,8 @@ struct BoxSettings: Sendable {
         isLogJSON = reader.text("log_format") == "json"
         commitIntervalMilliseconds = reader.int("commit_interval_ms")
         healthIntervalSeconds = reader.int("health_interval_sec")
+        mostHistoryDays = reader.number("history_max_age_days")
+        mostHistoryBytes = reader.int("history_max_bytes")
     }
 }
 

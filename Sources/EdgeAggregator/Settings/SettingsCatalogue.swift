@@ -38,6 +38,13 @@ enum SettingsCatalogue {
             "commit_interval_ms", .int(1...1000), "20", unit: "ms", group: "Box",
             "How long changes of the database gather before they are synced together."),
         .init(
+            "history_max_age_days", .number(0...36_500), "730", unit: "days", group: "Box",
+            "Detections, observations, lines of the ledger and of recordings whose sound is gone are forgotten after so long, unless they wait to be sent; 0 for never."
+        ),
+        .init(
+            "history_max_bytes", .int(0...Int.max), "4000000000", unit: "B", group: "Box",
+            "When the database holds more, the oldest days are forgotten; 0 for no limit."),
+        .init(
             "health_interval_sec", .int(0...86_400), "60", unit: "s", group: "Box",
             "How often the board's own health (load, memory, storage, temperature, power, network, clock) is written down; 0 for never."
         ),
@@ -221,6 +228,12 @@ enum SettingsCatalogue {
             "delivery_max_age_days", .number(0...36_500), "90", unit: "days", group: "Deliveries",
             "Detections and everything else small that waited so long are given up, with a line in the ledger; 0 for never."
         ),
+        .init(
+            "observations_max_age_days", .number(0...36_500), "0", unit: "days", group: "Deliveries",
+            "The same for observations alone; 0 for delivery_max_age_days."),
+        .init(
+            "metrics_max_age_days", .number(0...36_500), "0", unit: "days", group: "Deliveries",
+            "The same for metrics alone; 0 for delivery_max_age_days."),
         .init(
             "delivery_max_rows", .int(1000...1_000_000_000), "10000000", unit: "rows", group: "Deliveries",
             "The outbox may hold so many rows (about 100 bytes each); beyond that the least important, oldest are given up."

@@ -43,10 +43,13 @@ extension Store {
         try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM detections") ?? 0 }
     }
 
-    /// How many detections there have ever been: rows are never removed, so the last one's number. Unlike counting, this
-    /// costs nothing after years.
+    /// How many detections there have ever been: the last number that was given. Unlike counting, this costs nothing after
+    /// years, and it does not go back when old ones are forgotten.
     public func detectionTotal() async throws(StoreError) -> Int64 {
-        try await read { try Int64.fetchOne($0, sql: "SELECT ifnull(max(id), 0) FROM detections") ?? 0 }
+        try await read {
+            try Int64.fetchOne($0, sql: "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'detections'")
+                ?? 0
+        }
     }
 
     public func models() async throws(StoreError) -> [ModelRecord] {

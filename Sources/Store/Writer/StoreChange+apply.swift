@@ -97,6 +97,8 @@ extension StoreChange {
         case .seal(let recordingID, let text):
             try database.cachedStatement(sql: "INSERT OR REPLACE INTO seals (recording_id, text) VALUES (?, ?)")
                 .execute(arguments: [recordingID, text])
+        case .forgetHistory(let beforeNanoseconds, let most):
+            try History.forget(before: beforeNanoseconds, most: most, database)
         case .multipart(let upload): try upload.save(database)
         case .multipartEnded(let deliveryID):
             try database.execute(sql: "DELETE FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])

@@ -30,6 +30,8 @@ public enum StoreChange: Sendable {
     case clockIsAssumed
     /// What an upload must know of a recording's file, in the words of whoever uploads. It goes with the delivery.
     case seal(recordingID: Int64, text: String)
+    /// Forgets what is older and nothing waits for, at most so many rows of each kind.
+    case forgetHistory(beforeNanoseconds: Int64, most: Int)
     case multipart(MultipartUpload)
     case multipartEnded(deliveryID: Int64)
 }
@@ -43,6 +45,7 @@ extension StoreChange {
             .requeue, .clockIsSet, .clockIsAssumed:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
+            .forgetHistory,
             .multipart,
             .multipartEnded:
             false

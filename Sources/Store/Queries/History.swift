@@ -1,0 +1,76 @@
+import GRDB
+
+extension Store {
+    /// Bytes of the database that hold something; its file may be larger.
+    public func usedBytes() async throws(StoreError) -> Int64 {
+        try await read { database in
+            let pages = try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+            let free = try Int64.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0
+            let size = try Int64.fetchOne(database, sql: "PRAGMA page_size") ?? 4096
+            return (pages - free) * size
+        }
+    }
+
+    /// When the oldest of what ``StoreChange/forgetHistory(beforeNanoseconds:most:)`` may take was; nil when there is none.
+    public func oldestHistoryNanoseconds() async throws(StoreError) -> Int64? {
+        try await read { database in
+            try History.parts.compactMap { part in
+                try Int64.fetchOne(
+                    database, sql: "SELECT \(part.time) FROM \(part.table) WHERE \(part.condition) ORDER BY id LIMIT 1")
+            }.min()
+        }
+    }
+}
+
+/// What may be forgotten of the past: facts that nothing waits to be sent of, and rows of recordings whose sound is gone.
+enum History {
+    struct Part {
+        let table: String
+        let time: String
+        let condition: String
+    }
+
+    /// In the order in which they are forgotten. Numbers grow with time, and what waits is known by the lowest number of
+    /// its kind, so nothing is counted.
+    static let parts = [
+        Part(table: "observations", time: "time_ns", condition: "id < \(firstWaiting("observations"))"),
+        // News of a recording's analysis tells its detections too.
+        Part(
+            table: "detections", time: "start_ns",
+            condition: """
+                id < \(firstWaiting("detections")) AND start_ns < ifnull((
+                    SELECT start_ns FROM recordings WHERE id = \(firstWaiting("analysis"))), \(Int64.max))
+                """),
+        Part(table: "ledger", time: "start_ns", condition: "id < \(firstWaiting("coverage"))"),
+        Part(
+            table: "recordings", time: "start_ns",
+            condition: """
+                state IN ('deleted', 'unkept') AND analysis <> 'pending' AND closed_ns IS NOT NULL
+                    AND id < \(firstWaiting("recording")) AND id < \(firstWaiting("analysis"))
+                    AND id < \(firstWaiting("upload"))
+                """),
+    ]
+
+    private static func firstWaiting(_ kind: String) -> String {
+        "ifnull((SELECT min(first_id) FROM deliveries WHERE kind = '\(kind)'), \(Int64.max))"
+    }
+
+    static func forget(before: Int64, most: Int, _ database: Database) throws {
+        for part in parts {
+            try database.cachedStatement(
+                sql: """
+                    DELETE FROM \(part.table) WHERE id IN (
+                        SELECT id FROM \(part.table) WHERE \(part.condition) ORDER BY id LIMIT ?)
+                        AND \(part.time) < ?
+                    """
+            ).execute(arguments: [most, before])
+        }
+        try database.cachedStatement(
+            sql: """
+                DELETE FROM sessions WHERE id IN (
+                    SELECT id FROM sessions WHERE closed_ns < ? AND NOT EXISTS (
+                        SELECT 1 FROM recordings WHERE session_id = sessions.id) LIMIT ?)
+                """
+        ).execute(arguments: [before, most])
+    }
+}
