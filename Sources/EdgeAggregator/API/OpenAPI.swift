@@ -18,6 +18,7 @@ enum OpenAPI {
             "/api/v1/observations", "What sensors and the board said, as JSON or (format=csv) CSV",
             ["source", "quantity", "from", "to", "cursor", "limit", "format"]),
         operation("/api/v1/observations/latest", "The last of each series", ["format"]),
+        operation("/api/v1/sensors", "Sensors of the box: how each is, and what it last said", []),
         operation("/api/v1/coverage", "What was heard and what was lost, by listener", ["listener", "from", "to"]),
         operation("/api/v1/ledger", "The lines of the loss ledger", ["listener", "kind", "cursor", "limit"]),
         operation("/api/v1/sinks", "Far ends: how they are, and what waits for them", []),

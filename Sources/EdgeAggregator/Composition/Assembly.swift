@@ -22,7 +22,7 @@ extension ReceptionHouse.Configuration {
 
 extension Routes {
     init(
-        settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse,
+        settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
         storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
@@ -41,10 +41,11 @@ extension Routes {
                 house: house, isPrivacyOn: settings.analysis.isOn && settings.analysis.privacyThreshold < 1),
             detections: DetectionResources(store: house.store),
             observations: ObservationResources(store: house.store),
+            sensors: SensorResources(service: sensors),
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
-            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals), snapshot: snapshot,
+            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals, sensors: sensors), snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
             apiToken: settings.box.apiToken)
     }

@@ -21,6 +21,7 @@ struct Daemon {
     private let gate: StreamGate
     private let ingest: IngestLoop
     private let deliveries: DeliveryHouse
+    private let sensors: SensorService
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -87,8 +88,10 @@ struct Daemon {
         ingest = try IngestLoop(
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
+        sensors = try SensorService(settings.sensors, store: store, time: time, logger: logger)
         routes = Routes(
-            settings: settings, house: house, gate: gate, deliveries: deliveries, storage: storageMetrics,
+            settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
+            storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now())
     }
@@ -106,6 +109,7 @@ struct Daemon {
                     store: house.store, time: house.time, diskPath: settings.box.baseFolder,
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
+        if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(
             HistoryService(
                 store: house.store, time: house.time,

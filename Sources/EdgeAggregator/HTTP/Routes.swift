@@ -11,6 +11,7 @@ struct Routes: Sendable {
     let recordings: RecordingResources
     let detections: DetectionResources
     let observations: ObservationResources
+    let sensors: SensorResources
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -36,6 +37,7 @@ struct Routes: Sendable {
         api.get("/detections", use: detections.list)
         api.get("/observations", use: observations.list)
         api.get("/observations/latest", use: observations.latest)
+        api.get("/sensors", use: sensors.list)
         api.get("/sinks", use: deliveries.sinks)
         api.get("/deliveries", use: deliveries.list)
         api.post("/deliveries/requeue", use: deliveries.requeue)

@@ -12,6 +12,7 @@ struct Settings: Sendable {
     let recordings: RecordingSettings
     let analysis: AnalysisSettings
     let deliveries: DeliverySettings
+    let sensors: [SensorSettings]
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -31,6 +32,7 @@ struct Settings: Sendable {
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
         analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
         deliveries = DeliverySettings(&reader, aggregator: box.uuid)
+        sensors = SensorSettings.all(&reader)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }

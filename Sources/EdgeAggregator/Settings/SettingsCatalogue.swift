@@ -1,6 +1,6 @@
 /// Every setting there is.
 enum SettingsCatalogue {
-    static let all: [SettingDescription] = box + reception + recordings + analysis + deliveries + legacy
+    static let all: [SettingDescription] = box + sensors + reception + recordings + analysis + deliveries + legacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
@@ -51,6 +51,13 @@ enum SettingsCatalogue {
         .init(
             "metrics_interval_sec", .int(1...3600), "15", unit: "s", group: "Box",
             "Known from the former system. Metrics are computed when they are asked for."),
+    ]
+
+    private static let sensors: [SettingDescription] = [
+        .init(
+            "sensors", .map, "", group: "Sensors",
+            "Sensors that are wired to the box, by name: the kind, where it is (bus= and address= for I2C, port= for serial, path= for 1-Wire), interval= in seconds, <quantity>_offset= and <quantity>_scale=, and options of its own: docs/sensors.md."
+        )
     ]
 
     private static let reception: [SettingDescription] = [

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bus.h"
 #include "clock.h"
 #include "condition.h"
 #include "io.h"

@@ -1,0 +1,134 @@
+import Sensors
+
+/// A sensor that is wired to the box.
+struct SensorSettings: Sendable {
+    enum Place: Sendable, Hashable {
+        case i2c(path: String, address: UInt8)
+        case serial(path: String, baud: Int)
+        case file(path: String)
+
+        /// What is shared with others: one waits for another there.
+        var path: String {
+            switch self {
+            case .i2c(let path, _), .serial(let path, _), .file(let path): path
+            }
+        }
+
+        var text: String {
+            switch self {
+            case .i2c(let path, let address): "\(path) 0x\(String(address, radix: 16))"
+            case .serial(let path, _), .file(let path): path
+            }
+        }
+    }
+
+    let name: String
+    let entry: SensorCatalogue.Entry
+    let place: Place
+    let intervalSeconds: Double
+    let options: SensorOptions
+    let corrections: [String: SensorWatch.Correction]
+
+    /// All of `sensors`; what is wrong with them is told to the reader.
+    static func all(_ reader: inout SettingsReader) -> [SensorSettings] {
+        var sensors: [SensorSettings] = []
+        for (name, text) in reader.map("sensors").sorted(by: { $0.key < $1.key }) {
+            do throws(Problem) {
+                sensors.append(try SensorSettings(name: name, text: text))
+            } catch {
+                reader.refuse("sensors", "\(name): \(error.text)")
+            }
+        }
+        return sensors
+    }
+
+    struct Problem: Error {
+        let text: String
+    }
+
+    /// - Parameter text: the kind, then options: `scd4x bus=1 interval=60 altitude_m=120`.
+    init(name: String, text: String) throws(Problem) {
+        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
+        guard let kind = words.first, let entry = SensorCatalogue.byKind[kind] else {
+            let kinds = SensorCatalogue.all.map(\.kind).joined(separator: ", ")
+            throw Problem(text: "`\(words.first ?? "")` is not a kind of sensor: \(kinds)")
+        }
+        let isName = name.utf8.allSatisfy {
+            $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
+        }
+        guard isName, (1...64).contains(name.utf8.count), name != "board" else {
+            throw Problem(text: "a name has 1 to 64 of A-Z a-z 0-9 . _ -, and `board` is the box's own")
+        }
+        var values: [String: String] = [:]
+        for word in words.dropFirst() {
+            let pair = word.split(separator: "=", maxSplits: 1).map(String.init)
+            guard pair.count == 2 else { throw Problem(text: "`\(word)` is not name=value") }
+            values[pair[0]] = pair[1]
+        }
+        self.name = name
+        self.entry = entry
+        place = try Self.place(entry, &values)
+        let interval = values.removeValue(forKey: "interval") ?? "60"
+        guard let seconds = Double(interval), (0.1...86_400).contains(seconds) else {
+            throw Problem(text: "interval=\(interval) is not a number of seconds from 0.1 to 86400")
+        }
+        intervalSeconds = seconds
+        corrections = try Self.corrections(entry, &values)
+        if let unknown = values.keys.sorted().first(where: { !entry.options.contains($0) }) {
+            throw Problem(text: "\(kind) has no option `\(unknown)`")
+        }
+        options = SensorOptions(values)
+        do throws(SensorError) {
+            _ = try entry.make(options)
+        } catch {
+            throw Problem(text: error.description)
+        }
+    }
+
+    private static func place(
+        _ entry: SensorCatalogue.Entry, _ values: inout [String: String]
+    ) throws(Problem) -> Place {
+        switch entry.place {
+        case .i2c(let usual):
+            let bus = values.removeValue(forKey: "bus") ?? "1"
+            let text = values.removeValue(forKey: "address")
+            let digits = text.map { $0.hasPrefix("0x") ? String($0.dropFirst(2)) : $0 }
+            let address = digits.map { UInt8($0, radix: 16) } ?? usual
+            guard let address, (0x03...0x77).contains(address) else {
+                throw Problem(text: "address=\(text ?? "") is not an address from 0x03 to 0x77")
+            }
+            return .i2c(path: bus.hasPrefix("/") ? bus : "/dev/i2c-\(bus)", address: address)
+        case .serial(let baud):
+            guard let port = values.removeValue(forKey: "port") else {
+                throw Problem(text: "it needs port=, such as port=/dev/serial0")
+            }
+            return .serial(path: port, baud: baud)
+        case .file:
+            guard let path = values.removeValue(forKey: "path") else {
+                throw Problem(text: "it needs path=, such as path=/sys/bus/w1/devices/28-0123456789ab/w1_slave")
+            }
+            return .file(path: path)
+        }
+    }
+
+    private static func corrections(
+        _ entry: SensorCatalogue.Entry, _ values: inout [String: String]
+    ) throws(Problem) -> [String: SensorWatch.Correction] {
+        var corrections: [String: SensorWatch.Correction] = [:]
+        for quantity in entry.ranges.keys {
+            var correction = SensorWatch.Correction()
+            let before = values.count
+            for (suffix, path) in [("_offset", \SensorWatch.Correction.offset), ("_scale", \.scale)] {
+                guard let text = values.removeValue(forKey: quantity + suffix) else { continue }
+                guard let number = Double(text), number.isFinite else {
+                    throw Problem(text: "\(quantity)\(suffix)=\(text) is not a number")
+                }
+                correction[keyPath: path] = number
+            }
+            if values.count < before { corrections[quantity] = correction }
+        }
+        return corrections
+    }
+}

@@ -1,0 +1,58 @@
+/// A way to one device: an address on an I2C bus, a serial port, a file of the kernel. One exchange is one transaction.
+public protocol Bus {
+    /// Writes bytes, then reads exactly so many. Either may be none.
+    func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8]
+    /// Waits as long as the device needs between two exchanges.
+    func pause(milliseconds: Int)
+}
+
+public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// Nobody answers (I2C: not acknowledged), or the device is gone.
+    case absent
+    /// It did not answer in time, or with fewer bytes.
+    case timeout
+    /// What the kernel says.
+    case failed(errno: Int32)
+
+    public var description: String {
+        switch self {
+        case .absent: "nothing answers"
+        case .timeout: "it does not answer in time"
+        case .failed(let errno): "the kernel says: error \(errno)"
+        }
+    }
+}
+
+/// Why a device gave no reading.
+public enum SensorError: Error, Sendable, Hashable, CustomStringConvertible {
+    case bus(BusError)
+    /// A checksum or the form of an answer was wrong.
+    case garbled(String)
+    /// Another device answers, or one that is broken.
+    case faulty(String)
+    /// It has nothing new yet.
+    case notReady
+    /// A setting makes no sense for it.
+    case badOption(String)
+
+    public var description: String {
+        switch self {
+        case .bus(let error): error.description
+        case .garbled(let what): "a garbled answer: \(what)"
+        case .faulty(let what): what
+        case .notReady: "it has no reading yet"
+        case .badOption(let what): what
+        }
+    }
+}
+
+extension Bus {
+    /// ``exchange(_:reading:)`` with a driver's error.
+    func ask(_ bytes: [UInt8], reading count: Int = 0) throws(SensorError) -> [UInt8] {
+        do throws(BusError) {
+            return try exchange(bytes, reading: count)
+        } catch {
+            throw .bus(error)
+        }
+    }
+}

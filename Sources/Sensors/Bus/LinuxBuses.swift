@@ -1,0 +1,139 @@
+import CEdgeSystem
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// A file descriptor that is opened when it is needed and closed after an error, so that a device may come back.
+private final class Descriptor {
+    private var value: Int32 = -1
+
+    func use<Value>(
+        _ open: () -> Int32, _ body: (Int32) throws(BusError) -> Value
+    ) throws(BusError) -> Value {
+        if value < 0 { value = open() }
+        guard value >= 0 else { throw Self.error() }
+        do throws(BusError) {
+            return try body(value)
+        } catch {
+            // One that does not answer is still there; a port that fails may not be.
+            if case .failed = error { drop() }
+            throw error
+        }
+    }
+
+    func drop() {
+        if value >= 0 { close(value) }
+        value = -1
+    }
+
+    deinit { drop() }
+
+    static func error() -> BusError {
+        switch errno {
+        case ENXIO, EREMOTEIO, ENODEV, ENOENT: .absent
+        case ETIMEDOUT, EAGAIN: .timeout
+        default: .failed(errno: errno)
+        }
+    }
+}
+
+private func wait(milliseconds: Int) {
+    var left = timespec(tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000)
+    var rest = timespec()
+    while nanosleep(&left, &rest) == -1, errno == EINTR { left = rest }
+}
+
+/// An address on an I2C bus of the kernel (`/dev/i2c-1`). Used from one thread at a time.
+public final class I2CBus: Bus {
+    private let path: String
+    private let address: UInt8
+    private let descriptor = Descriptor()
+
+    public init(path: String, address: UInt8) {
+        self.path = path
+        self.address = address
+    }
+
+    public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
+        try descriptor.use({ open(path, O_RDWR | O_CLOEXEC) }) { (bus) throws(BusError) -> [UInt8] in
+            var answer = [UInt8](repeating: 0, count: count)
+            guard edge_i2c_exchange(bus, address, bytes, bytes.count, &answer, count) == 0 else {
+                throw Descriptor.error()
+            }
+            return answer
+        }
+    }
+
+    public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
+}
+
+/// A serial port. Used from one thread at a time.
+public final class SerialBus: Bus {
+    private let path: String
+    private let baud: Int
+    private let timeoutMilliseconds: Int
+    private let descriptor = Descriptor()
+
+    public init(path: String, baud: Int, timeoutMilliseconds: Int = 1000) {
+        self.path = path
+        self.baud = baud
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+
+    public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
+        try descriptor.use({ edge_serial_open(path, Int32(baud)) }) { (port) throws(BusError) -> [UInt8] in
+            if !bytes.isEmpty {
+                // What an earlier, late answer has left would be taken for this one's.
+                edge_serial_flush(port)
+                guard write(port, bytes, bytes.count) == bytes.count else { throw Descriptor.error() }
+            }
+            guard count > 0 else { return [] }
+            var answer = [UInt8](repeating: 0, count: count)
+            let got = edge_serial_read(port, &answer, count, Int32(timeoutMilliseconds))
+            guard got >= 0 else { throw Descriptor.error() }
+            guard got == count else { throw .timeout }
+            return answer
+        }
+    }
+
+    public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
+}
+
+/// A file of the kernel, such as `/sys/bus/w1/devices/28-…/w1_slave`: reading it is the measurement.
+public struct FileBus: Bus {
+    private let path: String
+
+    public init(path: String) {
+        self.path = path
+    }
+
+    /// All of it, at most 4 KB.
+    public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw Descriptor.error() }
+        defer { close(file) }
+        var answer = [UInt8](repeating: 0, count: 4096)
+        let got = Foundationless.read(file, &answer)
+        guard got >= 0 else { throw Descriptor.error() }
+        return Array(answer[..<got])
+    }
+
+    public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
+}
+
+private enum Foundationless {
+    static func read(_ file: Int32, _ bytes: inout [UInt8]) -> Int {
+        #if canImport(Glibc)
+        Glibc.read(file, &bytes, bytes.count)
+        #elseif canImport(Musl)
+        Musl.read(file, &bytes, bytes.count)
+        #else
+        Darwin.read(file, &bytes, bytes.count)
+        #endif
+    }
+}

@@ -1,0 +1,37 @@
+/// Sensirion SCD30: CO2, temperature and humidity (interface description version 1.0, §1.4).
+struct SCD30: SensorDriver {
+    private let altitudeMetres: Double?
+    private let pressureHPa: Double?
+    private let selfCalibration: Bool?
+
+    init(_ options: SensorOptions) throws(SensorError) {
+        altitudeMetres = try options.number("altitude_m", in: 0...10_000)
+        pressureHPa = try options.number("pressure_hpa", in: 700...1400)
+        selfCalibration = try options.flag("self_calibration")
+    }
+
+    func begin(_ bus: some Bus) throws(SensorError) {
+        if let altitudeMetres { _ = try bus.ask(SensirionWords.command(0x5102, UInt16(altitudeMetres))) }
+        if let selfCalibration { _ = try bus.ask(SensirionWords.command(0x5306, selfCalibration ? 1 : 0)) }
+        // 0 for no pressure: then the altitude counts (§1.4.1).
+        _ = try bus.ask(SensirionWords.command(0x0010, UInt16(pressureHPa ?? 0)))
+    }
+
+    func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
+        _ = try bus.ask(SensirionWords.command(0x0202))
+        // It stretches the clock; a write and a read apart, with a pause, goes on every bus (§1.1).
+        bus.pause(milliseconds: 4)
+        guard try SensirionWords.decode(try bus.ask([], reading: 3))[0] == 1 else { throw .notReady }
+        _ = try bus.ask(SensirionWords.command(0x0300))
+        bus.pause(milliseconds: 4)
+        let words = try SensirionWords.decode(try bus.ask([], reading: 18))
+        let values = stride(from: 0, to: 6, by: 2).map {
+            Double(Float(bitPattern: UInt32(words[$0]) << 16 | UInt32(words[$0 + 1])))
+        }
+        guard values.allSatisfy(\.isFinite) else { throw .garbled("a value that is no number") }
+        return [
+            Quantity("co2", values[0], unit: "ppm"), Quantity("temperature", values[1], unit: "°C"),
+            Quantity("humidity", values[2], unit: "%"),
+        ]
+    }
+}

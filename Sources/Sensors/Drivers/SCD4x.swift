@@ -1,0 +1,47 @@
+/// Sensirion SCD40, SCD41: CO2, temperature and humidity (datasheet version 1.4, §3).
+struct SCD4x: SensorDriver {
+    private let altitudeMetres: Double?
+    private let pressureHPa: Double?
+    private let selfCalibration: Bool?
+
+    init(_ options: SensorOptions) throws(SensorError) {
+        altitudeMetres = try options.number("altitude_m", in: 0...3000)
+        pressureHPa = try options.number("pressure_hpa", in: 700...1200)
+        selfCalibration = try options.flag("self_calibration")
+    }
+
+    func begin(_ bus: some Bus) throws(SensorError) {
+        // It takes settings only while it does not measure (§3.5): stop_periodic_measurement needs 500 ms.
+        _ = try bus.ask(SensirionWords.command(0x3F86))
+        bus.pause(milliseconds: 500)
+        // get_serial_number: whoever answers with other than three good words is another device.
+        _ = try bus.ask(SensirionWords.command(0x3682))
+        bus.pause(milliseconds: 1)
+        _ = try SensirionWords.decode(try bus.ask([], reading: 9))
+        if let altitudeMetres {
+            _ = try bus.ask(SensirionWords.command(0x2427, UInt16(altitudeMetres)))
+            bus.pause(milliseconds: 1)
+        }
+        if let selfCalibration {
+            _ = try bus.ask(SensirionWords.command(0x2416, selfCalibration ? 1 : 0))
+            bus.pause(milliseconds: 1)
+        }
+        _ = try bus.ask(SensirionWords.command(0x21B1))
+        if let pressureHPa { _ = try bus.ask(SensirionWords.command(0xE000, UInt16(pressureHPa))) }
+    }
+
+    func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
+        _ = try bus.ask(SensirionWords.command(0xE4B8))
+        bus.pause(milliseconds: 1)
+        // Ready when the lowest eleven bits are not all 0 (§3.8.2).
+        guard try SensirionWords.decode(try bus.ask([], reading: 3))[0] & 0x07FF != 0 else { throw .notReady }
+        _ = try bus.ask(SensirionWords.command(0xEC05))
+        bus.pause(milliseconds: 1)
+        let words = try SensirionWords.decode(try bus.ask([], reading: 9))
+        return [
+            Quantity("co2", Double(words[0]), unit: "ppm"),
+            Quantity("temperature", -45 + 175 * Double(words[1]) / 65_535, unit: "°C"),
+            Quantity("humidity", 100 * Double(words[2]) / 65_535, unit: "%"),
+        ]
+    }
+}

@@ -1,0 +1,118 @@
+/// What is made of a sensor's answers: whether it is well, which values count, and when it is asked again. A value without
+/// I/O; times are the steady clock's nanoseconds.
+public struct SensorWatch: Sendable {
+    public enum State: String, Sendable, Codable {
+        /// Not asked yet, or just powered up: its values mean nothing so far.
+        case warming
+        case ok
+        /// It was well, and has had nothing new for three intervals.
+        case stale
+        /// Nobody answers.
+        case absent
+        /// It answers nonsense.
+        case faulty
+    }
+
+    /// What a value is made of what was measured: raw × scale + offset.
+    public struct Correction: Sendable, Hashable {
+        public var scale = 1.0
+        public var offset = 0.0
+
+        public init() {}
+    }
+
+    public private(set) var state = State.warming
+    /// Why it is not well, in words.
+    public private(set) var reason: String?
+    /// In a row.
+    public private(set) var failures = 0
+    /// Whether it must be begun again before the next reading.
+    public private(set) var needsBegin = true
+    private let ranges: [String: ClosedRange<Double>]
+    private let warmUp: Int64
+    private let interval: Int64
+    private let corrections: [String: Correction]
+    private var begun: Int64?
+    private var lastGood: Int64?
+
+    /// At most so long until a sensor that failed is tried again.
+    static let longestPause: Int64 = 600_000_000_000
+    private static let second: Int64 = 1_000_000_000
+
+    public init(
+        entry: SensorCatalogue.Entry, intervalNanoseconds: Int64, corrections: [String: Correction] = [:]
+    ) {
+        ranges = entry.ranges
+        warmUp = Int64(entry.warmUpSeconds * 1e9)
+        interval = intervalNanoseconds
+        self.corrections = corrections
+    }
+
+    /// Takes what came of an attempt.
+    ///
+    /// - Returns: the values that count, corrected; none while it warms up.
+    public mutating func take(_ result: Result<[Quantity], SensorError>, now: Int64) -> [Quantity] {
+        switch result {
+        case .success(let quantities):
+            if let wrong = quantities.first(where: { !(ranges[$0.name]?.contains($0.value) ?? $0.value.isFinite) }) {
+                fail(.faulty, "\(wrong.name) is \(wrong.value) \(wrong.unit), which cannot be", needsBegin: false)
+                return []
+            }
+            needsBegin = false
+            let start = begun ?? now
+            begun = start
+            failures = 0
+            reason = nil
+            guard now - start >= warmUp else {
+                state = .warming
+                return []
+            }
+            state = .ok
+            lastGood = now
+            return quantities.map(corrected)
+        case .failure(.notReady):
+            needsBegin = false
+            if begun == nil { begun = now }
+            if let lastGood, now - lastGood > 3 * interval { fail(.stale, "it has had nothing new", needsBegin: true) }
+            return []
+        case .failure(let error):
+            switch error {
+            case .bus(.absent): fail(.absent, error.description, needsBegin: true)
+            case .bus: fail(lastGood == nil ? .absent : .stale, error.description, needsBegin: true)
+            case .garbled: fail(.faulty, error.description, needsBegin: failures > 0)
+            case .faulty, .badOption, .notReady: fail(.faulty, error.description, needsBegin: true)
+            }
+            return []
+        }
+    }
+
+    private mutating func fail(_ state: State, _ reason: String, needsBegin: Bool) {
+        self.state = state
+        self.reason = reason
+        failures += 1
+        if needsBegin {
+            self.needsBegin = true
+            begun = nil
+        }
+    }
+
+    private func corrected(_ quantity: Quantity) -> Quantity {
+        guard let correction = corrections[quantity.name] else { return quantity }
+        var quantity = quantity
+        quantity.raw = quantity.value
+        quantity.value = quantity.value * correction.scale + correction.offset
+        return quantity
+    }
+
+    /// Until it is asked again: doubled with each failure. One that was not ready is asked soon.
+    ///
+    /// - Parameter spread: 0...1, made up anew each time, so that the sensors of a bus do not come all at once.
+    public func pauseNanoseconds(after result: Result<[Quantity], SensorError>, spread: Double) -> Int64 {
+        if case .failure(.notReady) = result, failures == 0 { return min(interval, Self.second) }
+        // A garbled byte happens: it is asked once more at once.
+        let base = failures == 1 ? min(interval, Self.second) : interval
+        let doubled = failures < 2 ? base : base << min(Int64(failures) - 2, 12)
+        let pause = min(doubled, max(Self.longestPause, interval))
+        return pause - Int64(Double(pause / 10) * spread)
+    }
+}

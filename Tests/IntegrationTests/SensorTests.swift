@@ -1,0 +1,86 @@
+import EdgeTesting
+import Foundation
+import Testing
+
+/// Sensors on real terminals and files, asked by the real daemon.
+@Suite(.serialized) struct SensorTests {
+    private func sensors(_ daemon: DaemonProcess) throws -> [String: [String: Any]] {
+        let all = try daemon.json("/api/v1/sensors")["sensors"] as? [[String: Any]] ?? []
+        return Dictionary(uniqueKeysWithValues: all.map { ($0["name"] as? String ?? "", $0) })
+    }
+
+    private func wait(_ daemon: DaemonProcess, _ what: String, until predicate: ([String: [String: Any]]) -> Bool)
+        throws
+    {
+        var last: [String: [String: Any]] = [:]
+        for _ in 0..<400 {
+            last = try sensors(daemon)
+            if predicate(last) { return }
+            usleep(50_000)
+        }
+        throw DaemonProcess.Failure(description: "\(what): \(last)")
+    }
+
+    @Test func readingsArriveAndAFaultDisturbsNobodyElse() throws {
+        let far = try FarEnd("serial_sensors.py")
+        let probe = "\(far.folder)/w1_slave"
+        try "72 01 : crc=57 YES\n72 01 t=23125\n".write(toFile: probe, atomically: true, encoding: .utf8)
+        let daemon = try DaemonProcess(settings: [
+            "SENSORS": """
+            s8=senseair_s8 port=\(far.folder)/s8 interval=0.2,gss=explorir port=\(far.folder)/explorir interval=0.2,\
+            soil=ds18b20 path=\(probe) interval=0.2 temperature_offset=-1 temperature_scale=2,\
+            lost=bme280 bus=/nowhere/i2c-9 interval=0.2
+            """, "LOG_LEVEL": "critical",
+        ])
+        try daemon.start()
+        try wait(daemon, "readings") {
+            $0["soil"]?["state"] as? String == "ok" && $0["s8"]?["state"] as? String == "warming"
+                && $0["gss"]?["state"] as? String == "warming" && $0["lost"]?["state"] as? String == "absent"
+        }
+        let soil = try #require(try sensors(daemon)["soil"]?["values"] as? [String: [String: Any]])
+        #expect(soil["temperature"]?["value"] as? Double == 45.25 && soil["temperature"]?["raw"] as? Double == 23.125)
+        // Ten seconds of warming up.
+        try wait(daemon, "explorir") { $0["gss"]?["state"] as? String == "ok" }
+        try wait(daemon, "observations") { _ in
+            let answer = try? daemon.json("/api/v1/observations?source=gss&quantity=co2")
+            return (answer?["observations"] as? [[String: Any]])?.first?["value"] as? Double == 610
+        }
+        let page = try daemon.get("/metrics").body
+        #expect(page.contains(#"edge_aggregator_sensor_value{quantity="co2",sensor="gss",unit="ppm"} 610"#))
+        #expect(page.contains(#"edge_aggregator_sensor_ok{kind="bme280",sensor="lost"} 0"#))
+        // Noise on the line, then silence; the probe goes on.
+        try "garbled".write(toFile: "\(far.folder)/mood", atomically: true, encoding: .utf8)
+        try wait(daemon, "garbled") {
+            $0["gss"]?["state"] as? String == "faulty" && $0["soil"]?["state"] as? String == "ok"
+        }
+        try "silent".write(toFile: "\(far.folder)/mood", atomically: true, encoding: .utf8)
+        try wait(daemon, "silent") {
+            ($0["gss"]?["reason"] as? String)?.contains("in time") ?? false && $0["soil"]?["state"] as? String == "ok"
+        }
+        try "well".write(toFile: "\(far.folder)/mood", atomically: true, encoding: .utf8)
+        try wait(daemon, "back") { $0["gss"]?["state"] as? String == "warming" }
+        // The probe is pulled out.
+        try FileManager.default.removeItem(atPath: probe)
+        try wait(daemon, "pulled") { $0["soil"]?["state"] as? String == "absent" }
+        #expect(daemon.stop() == 0)
+    }
+
+    @Test(arguments: [
+        ("x=bme281", "not a kind of sensor"), ("x=senseair_s8", "needs port="), ("x=scd4x altitude=3", "no option"),
+        ("x=scd4x altitude_m=high", "altitude_m=high"), ("x=bme280 address=0x99", "0x03 to 0x77"),
+        ("board=bme280", "the box's own"),
+    ])
+    func saysWhatIsWrongInTheSettings(text: String, wanted: String) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.arguments = ["settings", "check"]
+        process.environment = ["SENSORS": text, "CONFIG_PATH": "/dev/null", "PATH": "/usr/bin:/bin"]
+        let output = Pipe()
+        process.standardError = output
+        process.standardOutput = output
+        try process.run()
+        let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus != 0 && said.contains(wanted), "\(said)")
+    }
+}
