@@ -65,6 +65,27 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
+    @Test func theDoctorAsksEachOnce() throws {
+        let far = try FarEnd("serial_sensors.py")
+        try Data().write(to: URL(fileURLWithPath: "\(far.folder)/settings.yaml"))
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.arguments = ["doctor"]
+        process.environment = [
+            "SENSORS":
+                "s8=senseair_s8 port=\(far.folder)/s8,co2=mhz19 port=\(far.folder)/mhz19,lost=bme280 bus=/nowhere/i2c-9",
+            "CONFIG_PATH": "\(far.folder)/settings.yaml", "BASE_DIR": far.folder, "ANALYZE_RECORDINGS": "false",
+            "PATH": "/usr/bin:/bin",
+        ]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(said.contains("OK    sensor s8: senseair_s8 at \(far.folder)/s8: co2 612.0 ppm"), "\(said)")
+        #expect(said.contains("OK    sensor co2: mhz19") && said.contains("WARN  sensor lost: bme280"), "\(said)")
+    }
+
     @Test(arguments: [
         ("x=bme281", "not a kind of sensor"), ("x=senseair_s8", "needs port="), ("x=scd4x altitude=3", "no option"),
         ("x=scd4x altitude_m=high", "altitude_m=high"), ("x=bme280 address=0x99", "0x03 to 0x77"),
@@ -74,7 +95,10 @@ import Testing
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
         process.arguments = ["settings", "check"]
-        process.environment = ["SENSORS": text, "CONFIG_PATH": "/dev/null", "PATH": "/usr/bin:/bin"]
+        let folder = try TestFolders.temporary("edge-settings")
+        defer { TestFolders.remove(folder) }
+        try Data().write(to: URL(fileURLWithPath: "\(folder)/settings.yaml"))
+        process.environment = ["SENSORS": text, "CONFIG_PATH": "\(folder)/settings.yaml", "PATH": "/usr/bin:/bin"]
         let output = Pipe()
         process.standardError = output
         process.standardOutput = output

@@ -32,12 +32,11 @@ struct HistoryService: Service {
 
     func pass() async throws(StoreError) {
         let now = time.now()
-        // A clock that is not set cannot say what is old.
-        guard now.isSynchronised else { return }
         for _ in 0..<Self.mostBatches {
             guard let oldest = try await store.oldestHistoryNanoseconds() else { return }
             var before = Int64.min
-            if mostAgeNanoseconds > 0 { before = now.utcNanoseconds - mostAgeNanoseconds }
+            // A clock that is not set cannot say what is old; the bound of bytes needs none.
+            if mostAgeNanoseconds > 0, now.isSynchronised { before = now.utcNanoseconds - mostAgeNanoseconds }
             if mostBytes > 0, try await store.usedBytes() > mostBytes { before = max(before, oldest + Self.day) }
             guard oldest < before else { return }
             try await store.commit([.forgetHistory(beforeNanoseconds: before, most: Self.batch)])

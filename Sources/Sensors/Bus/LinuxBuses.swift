@@ -118,22 +118,10 @@ public struct FileBus: Bus {
         guard file >= 0 else { throw Descriptor.error() }
         defer { close(file) }
         var answer = [UInt8](repeating: 0, count: 4096)
-        let got = Foundationless.read(file, &answer)
+        let got = read(file, &answer, answer.count)
         guard got >= 0 else { throw Descriptor.error() }
         return Array(answer[..<got])
     }
 
     public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
-}
-
-private enum Foundationless {
-    static func read(_ file: Int32, _ bytes: inout [UInt8]) -> Int {
-        #if canImport(Glibc)
-        Glibc.read(file, &bytes, bytes.count)
-        #elseif canImport(Musl)
-        Musl.read(file, &bytes, bytes.count)
-        #else
-        Darwin.read(file, &bytes, bytes.count)
-        #endif
-    }
 }

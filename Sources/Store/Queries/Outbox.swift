@@ -152,14 +152,33 @@ extension Store {
         return try await read { try Self.detectionFacts($0, owners) }
     }
 
+    /// Makes one thing of the detections of a delivery, without holding them all at once.
+    public func reduceDetectionFacts<Result: Sendable>(
+        of delivery: DeliveryRecord, into initial: Result,
+        _ add: @escaping @Sendable (inout Result, DetectionFact) -> Void
+    ) async throws(StoreError) -> Result {
+        try await read { database in
+            var result = initial
+            try Self.forEachDetectionFact(database, [delivery]) { add(&result, $0) }
+            return result
+        }
+    }
+
     private static func detectionFacts(_ database: Database, _ owners: [DeliveryRecord]) throws -> [DetectionFact] {
+        var facts: [DetectionFact] = []
+        try forEachDetectionFact(database, owners) { facts.append($0) }
+        return facts
+    }
+
+    private static func forEachDetectionFact(
+        _ database: Database, _ owners: [DeliveryRecord], _ body: (DetectionFact) -> Void
+    ) throws {
         var models: [Int64: (name: String, hash: String)] = [:]
         for row in try Row.fetchAll(database, sql: "SELECT id, name, model_sha256 FROM models") {
             models[row[0]] = (row[1], row[2])
         }
         let statement = try database.cachedStatement(
             sql: "SELECT \(DetectionRecord.columns) FROM detections WHERE id BETWEEN ? AND ? ORDER BY id")
-        var facts: [DetectionFact] = []
         var owner = 0
         for (first, last) in merged(owners.map { ($0.firstID, $0.lastID) }) {
             let rows = try DetectionRecord.fetchCursor(statement, arguments: [first, last])
@@ -167,13 +186,12 @@ extension Store {
                 let id = detection.id ?? 0
                 while owners[owner].lastID < id, owner + 1 < owners.count { owner += 1 }
                 let model = models[detection.modelID]
-                facts.append(
+                body(
                     DetectionFact(
                         deliveryID: owners[owner].id, detection: detection, model: model?.name ?? "",
                         modelSHA256: model?.hash ?? ""))
             }
         }
-        return facts
     }
 
     /// Joins ranges that follow each other, so that a long backlog is read in few queries.

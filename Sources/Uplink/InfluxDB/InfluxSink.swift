@@ -54,7 +54,7 @@ public struct InfluxSink: Sink {
     }
 
     /// The facts that a line was made from.
-    private struct Origin {
+    private struct Origin: Sendable {
         let delivery: Int64
         let facts: ClosedRange<Int64>
 
@@ -64,7 +64,7 @@ public struct InfluxSink: Sink {
         }
     }
 
-    private struct Batch {
+    private struct Batch: Sendable {
         var lines = LineProtocol()
         var origins: [Origin] = []
         /// Where each line begins.
@@ -76,6 +76,13 @@ public struct InfluxSink: Sink {
             guard write(&lines) else { return }
             starts.append(start)
             origins.append(origin)
+        }
+
+        mutating func append(_ other: Batch) {
+            let start = lines.bytes.count
+            lines.append(other.lines)
+            starts += other.starts.map { start + $0 }
+            origins += other.origins
         }
     }
 
@@ -144,10 +151,12 @@ public struct InfluxSink: Sink {
     private func add(_ delivery: DeliveryRecord, to batch: inout Batch) async throws(StoreError) {
         switch delivery.kind {
         case .detections:
-            for fact in try await store.detectionFacts(of: [delivery]) {
-                let id = fact.detection.id ?? 0
-                batch.add(Origin(delivery.id, id...id)) { points.detection(fact, to: &$0) }
-            }
+            let points = points
+            batch.append(
+                try await store.reduceDetectionFacts(of: delivery, into: Batch()) { part, fact in
+                    let id = fact.detection.id ?? 0
+                    part.add(Origin(delivery.id, id...id)) { points.detection(fact, to: &$0) }
+                })
         case .observations:
             for together in Self.together(try await store.observationFacts(of: [delivery])) {
                 let ids = together.compactMap(\.observation.id)

@@ -17,6 +17,8 @@ public struct LineProtocol: Sendable {
 
     public init() {}
 
+    mutating func append(_ other: LineProtocol) { bytes += other.bytes }
+
     /// Adds one point. Tags are written in the order given, empty ones left out.
     ///
     /// - Returns: false, and adds nothing, when no field is left.
