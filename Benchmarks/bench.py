@@ -184,7 +184,7 @@ LIMITS = {
     "week_offline_added_rss_mb": ("<=", 20), "week_catch_up_added_rss_mb": ("<=", 20),
     "influx_lines_per_cpu_second": (">=", 50_000), "s3_rate_of_curl": (">=", 0.7), "s3_added_rss_mb": ("<=", 40),
 }
-PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.files]
+PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files]
 
 
 def main():
