@@ -88,7 +88,10 @@ let package = Package(
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "EdgeTesting", "Store", "Sensors"]),
         .testTarget(
             name: "EdgeAggregatorTests",
-            dependencies: ["EdgeAggregator", "EdgeTesting", .product(name: "Yams", package: "Yams")]),
+            dependencies: [
+                "EdgeAggregator", "EdgeTesting", "Sensors", "Store", .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .testTarget(name: "IntegrationTests", dependencies: ["EdgeAggregator", "EdgeTesting", "Store"]),
     ],
     cLanguageStandard: .gnu11

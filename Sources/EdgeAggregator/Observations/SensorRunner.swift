@@ -4,14 +4,9 @@ import Synchronization
 
 /// Asks one sensor, on its bus's own queue: who waits there waits for that bus alone.
 final class SensorRunner: Sendable {
-    private struct State {
-        var isBusy = false
-    }
-
-    private let settings: SensorSettings
     private let queue: DispatchQueue
     private let timeoutSeconds: Double
-    private let state = Mutex(State())
+    private let isBusy = Mutex(false)
     private let device: Device
 
     /// The driver and its way to the device; used on the queue alone.
@@ -40,7 +35,6 @@ final class SensorRunner: Sendable {
 
     /// - Parameter queue: of the bus, serial.
     init(_ settings: SensorSettings, queue: DispatchQueue, timeoutSeconds: Double = 10) throws(SensorError) {
-        self.settings = settings
         self.queue = queue
         self.timeoutSeconds = timeoutSeconds
         device = try Device(settings)
@@ -48,14 +42,13 @@ final class SensorRunner: Sendable {
 
     /// One attempt. A bus that hangs is reported as a time-out, and the sensor is not asked again before it has let go.
     func read(begins: Bool) async -> Result<[Quantity], SensorError> {
-        let isFree = state.withLock { state in
-            defer { state.isBusy = true }
-            return !state.isBusy
+        let isFree = isBusy.withLock { isBusy in
+            defer { isBusy = true }
+            return !isBusy
         }
         guard isFree else { return .failure(.bus(.timeout)) }
         return await withCheckedContinuation { continuation in
-            let waiter = Mutex<CheckedContinuation<Result<[Quantity], SensorError>, Never>?>(continuation)
-            let once = Once(waiter)
+            let once = Once(continuation)
             queue.async { [self] in
                 let result: Result<[Quantity], SensorError>
                 do throws(SensorError) {
@@ -63,7 +56,7 @@ final class SensorRunner: Sendable {
                 } catch {
                     result = .failure(error)
                 }
-                state.withLock { $0.isBusy = false }
+                isBusy.withLock { $0 = false }
                 once.resume(result)
             }
             DispatchQueue.global(qos: .utility).asyncAfter(deadline: .now() + timeoutSeconds) {
@@ -76,8 +69,8 @@ final class SensorRunner: Sendable {
     private final class Once: Sendable {
         private let waiter: Mutex<CheckedContinuation<Result<[Quantity], SensorError>, Never>?>
 
-        init(_ waiter: consuming Mutex<CheckedContinuation<Result<[Quantity], SensorError>, Never>?>) {
-            self.waiter = waiter
+        init(_ continuation: CheckedContinuation<Result<[Quantity], SensorError>, Never>) {
+            waiter = Mutex(continuation)
         }
 
         func resume(_ result: Result<[Quantity], SensorError>) {

@@ -69,7 +69,7 @@ final class SensorService: Service {
             let now = time.now()
             let was = watch.state
             let quantities = watch.take(result, now: now.monotonicNanoseconds)
-            note(settings, watch, quantities, result, now)
+            note(settings, watch, quantities, now)
             if was != watch.state { tell(settings, watch) }
             if !quantities.isEmpty {
                 store.enqueue([
@@ -82,17 +82,14 @@ final class SensorService: Service {
     }
 
     private func note(
-        _ settings: SensorSettings, _ watch: SensorWatch, _ quantities: [Quantity],
-        _ result: Result<[Quantity], SensorError>, _ now: TimeStamp
+        _ settings: SensorSettings, _ watch: SensorWatch, _ quantities: [Quantity], _ now: TimeStamp
     ) {
         state.withLock { state in
             guard var reading = state[settings.name] else { return }
             reading.state = watch.state
             reading.reason = watch.reason
-            if watch.failures > reading.failures || (watch.failures == 1 && reading.failures != 1) {
-                reading.failuresTotal += 1
-            }
             reading.failures = watch.failures
+            reading.failuresTotal = watch.failuresTotal
             if !quantities.isEmpty {
                 reading.quantities = quantities
                 reading.lastNanoseconds = now.utcNanoseconds

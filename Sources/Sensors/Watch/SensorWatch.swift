@@ -26,6 +26,7 @@ public struct SensorWatch: Sendable {
     public private(set) var reason: String?
     /// In a row.
     public private(set) var failures = 0
+    public private(set) var failuresTotal: Int64 = 0
     /// Whether it must be begun again before the next reading.
     public private(set) var needsBegin = true
     private let ranges: [String: ClosedRange<Double>]
@@ -90,6 +91,7 @@ public struct SensorWatch: Sendable {
         self.state = state
         self.reason = reason
         failures += 1
+        failuresTotal += 1
         if needsBegin {
             self.needsBegin = true
             begun = nil

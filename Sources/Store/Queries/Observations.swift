@@ -22,6 +22,21 @@ public struct ObservationFact: Sendable, Hashable {
     public let observation: ObservationRecord
 }
 
+extension Sequence where Element == ObservationFact {
+    /// What one source said at one moment, together; in their order.
+    public var byMoment: [[ObservationRecord]] {
+        reduce(into: []) { groups, fact in
+            if let last = groups.last?.last, last.source == fact.observation.source,
+                last.timeNanoseconds == fact.observation.timeNanoseconds
+            {
+                groups[groups.count - 1].append(fact.observation)
+            } else {
+                groups.append([fact.observation])
+            }
+        }
+    }
+}
+
 extension Store {
     /// Newest first.
     public func observations(_ filter: ObservationFilter) async throws(StoreError) -> [ObservationRecord] {

@@ -97,15 +97,11 @@ public struct InfluxSink: Sink {
                 let lines = batch.origins.count
                 if delivery.kind == .analysis {
                     if analysed[delivery.firstID] == nil {
-                        let next = deliveries[place...].prefix(Self.mostAnalysedTogether)
                         analysed = try await store.analysedRecordings(
-                            ids: next.filter { $0.kind == .analysis }.map(\.firstID))
+                            ids: deliveries[place...].prefix(Self.mostAnalysedTogether)
+                                .filter { $0.kind == .analysis }.map(\.firstID))
                     }
-                    if let (recording, detections) = analysed[delivery.firstID] {
-                        batch.add(Origin(delivery.id, delivery.firstID...delivery.lastID)) {
-                            points.analysis(recording, detections: detections, to: &$0)
-                        }
-                    }
+                    add(delivery, analysed[delivery.firstID], to: &batch)
                 } else {
                     try await add(delivery, to: &batch)
                 }
@@ -114,7 +110,7 @@ public struct InfluxSink: Sink {
                     continue
                 }
                 open.append(delivery)
-                guard batch.origins.count >= Self.mostLines - 256 || batch.lines.bytes.count >= Self.mostBytes else {
+                guard batch.origins.count >= Self.mostLines || batch.lines.bytes.count >= Self.mostBytes else {
                     continue
                 }
                 guard await send(&batch, &open, &report) else { return report }
@@ -148,6 +144,16 @@ public struct InfluxSink: Sink {
 
     // MARK: - Lines
 
+    private func add(
+        _ delivery: DeliveryRecord, _ found: (recording: RecordingRecord, detections: [DetectionRecord])?,
+        to batch: inout Batch
+    ) {
+        guard let found else { return }
+        batch.add(Origin(delivery.id, delivery.firstID...delivery.lastID)) {
+            points.analysis(found.recording, detections: found.detections, to: &$0)
+        }
+    }
+
     private func add(_ delivery: DeliveryRecord, to batch: inout Batch) async throws(StoreError) {
         switch delivery.kind {
         case .detections:
@@ -158,13 +164,17 @@ public struct InfluxSink: Sink {
                     part.add(Origin(delivery.id, id...id)) { points.detection(fact, to: &$0) }
                 })
         case .observations:
-            for together in Self.together(try await store.observationFacts(of: [delivery])) {
-                let ids = together.compactMap(\.observation.id)
-                guard let first = ids.first, let last = ids.last else { continue }
-                batch.add(Origin(delivery.id, first...last)) { lines in
-                    together[0].observation.source == ObservationRecord.board
-                        ? points.health(together.map(\.observation), to: &lines)
-                        : points.observation(together[0].observation, to: &lines)
+            for together in try await store.observationFacts(of: [delivery]).byMoment {
+                // What the board said at one moment is one point; each other observation is one by itself.
+                let isBoard = together[0].source == ObservationRecord.board
+                for point in isBoard ? [together[...]] : together.indices.map({ together[$0...$0] }) {
+                    let ids = point.compactMap(\.id)
+                    guard let first = ids.first, let last = ids.last else { continue }
+                    batch.add(Origin(delivery.id, first...last)) { lines in
+                        isBoard
+                            ? points.health(Array(point), to: &lines)
+                            : points.observation(point[point.startIndex], to: &lines)
+                    }
                 }
             }
         case .coverage:
@@ -180,22 +190,6 @@ public struct InfluxSink: Sink {
         case .analysis, .recording, .metrics:
             return
         }
-    }
-
-    /// What the board said at one moment goes together; each other observation alone.
-    private static func together(_ facts: [ObservationFact]) -> [[ObservationFact]] {
-        var groups: [[ObservationFact]] = []
-        for fact in facts {
-            if let last = groups.last?.last, last.deliveryID == fact.deliveryID,
-                last.observation.source == ObservationRecord.board, fact.observation.source == ObservationRecord.board,
-                last.observation.timeNanoseconds == fact.observation.timeNanoseconds
-            {
-                groups[groups.count - 1].append(fact)
-            } else {
-                groups.append([fact])
-            }
-        }
-        return groups
     }
 
     // MARK: - Requests

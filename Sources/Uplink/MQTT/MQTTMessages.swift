@@ -42,20 +42,4 @@ enum MQTTMessages {
         json.addRaw("units", units.object)
         return json.bytes
     }
-
-    /// Facts that make one message, in their order.
-    static func together(_ facts: [ObservationFact]) -> [[ObservationRecord]] {
-        var groups: [[ObservationRecord]] = []
-        for fact in facts {
-            let observation = fact.observation
-            if let last = groups.last?.last, last.source == observation.source,
-                last.timeNanoseconds == observation.timeNanoseconds
-            {
-                groups[groups.count - 1].append(observation)
-            } else {
-                groups.append([observation])
-            }
-        }
-        return groups
-    }
 }

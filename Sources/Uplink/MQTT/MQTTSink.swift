@@ -134,7 +134,7 @@ public struct MQTTSink: Sink, Service {
                     lastID: fact.detection.id ?? 0)
             }
         case .observations:
-            MQTTMessages.together(try await store.observationFacts(of: [delivery])).map { together in
+            try await store.observationFacts(of: [delivery]).byMoment.map { together in
                 Message(
                     topic: "\(boxTopic)/observations", payload: MQTTMessages.observations(together),
                     lastID: together.last?.id ?? 0)

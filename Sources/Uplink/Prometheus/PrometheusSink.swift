@@ -104,10 +104,14 @@ public struct PrometheusSink: Sink {
             case .auto: known.version ?? .two
             }
         let answer = try await send(write, first, &report)
+        if configuration.version == .two, 200..<300 ~= answer.status, !Self.saysWhatWasWritten(answer) {
+            throw TransportError(
+                .cut, "the server does not say that it has written anything: it may not know 2.0 (prometheus_version)")
+        }
         guard configuration.version == .auto, first == .two else { return answer }
         // A server that knows 2.0 says how much it has written. One that does not answers 415 if it follows the
         // specification; others find nothing they know in the request and say that all is well, or that it is bad.
-        if 200..<300 ~= answer.status, answer.headers["x-prometheus-remote-write-samples-written"] != nil {
+        if 200..<300 ~= answer.status, Self.saysWhatWasWritten(answer) {
             known.version = .two
             return answer
         }
@@ -119,6 +123,10 @@ public struct PrometheusSink: Sink {
         let second = try await send(write, .one, &report)
         if 200..<300 ~= second.status { known.version = .one }
         return second
+    }
+
+    private static func saysWhatWasWritten(_ answer: OutgoingAnswer) -> Bool {
+        answer.headers["x-prometheus-remote-write-samples-written"] != nil
     }
 
     private func send(

@@ -231,13 +231,13 @@ public struct S3Sink: Sink {
             }
         }
         let partBytes = object.seal.partBytes
-        for number in 1...max(1, object.seal.parts.count) where !parts.contains(where: { $0.number == number }) {
+        for (place, digest) in object.seal.parts.enumerated() where !parts.contains(where: { $0.number == place + 1 }) {
+            let number = place + 1
             if Task.isCancelled {
                 throw Interruption(farEnd: .unavailable(reason: "called off", retryAfterSeconds: nil))
             }
             let offset = Int64(number - 1) * partBytes
             let length = min(partBytes, object.bytes - offset)
-            let digest = object.seal.parts[number - 1]
             let header = digest.header(configuration.checksum)
             let answer = try await send(
                 "PUT", object.key, query: [("partNumber", "\(number)"), ("uploadId", upload.uploadID)],
