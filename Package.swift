@@ -39,14 +39,19 @@ let package = Package(
             providers: [.apt(["libpq-dev"])]),
         .systemLibrary(
             name: "CSnappy", path: "Sources/System/CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(
+            name: "CGpiod", path: "Sources/System/CGpiod", pkgConfig: "libgpiod", providers: [.apt(["libgpiod-dev"])]),
+        .systemLibrary(
+            name: "CAlsa", path: "Sources/System/CAlsa", pkgConfig: "alsa", providers: [.apt(["libasound2-dev"])]),
         .target(
             name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "CEdgeSystem", path: "Sources/System/CEdgeSystem"),
+        .target(name: "CEdgeGPIO", dependencies: ["CGpiod"], path: "Sources/System/CEdgeGPIO"),
 
         // The leaves: they know no network, no database and not each other.
-        .target(name: "AudioDSP", dependencies: ["CSoundFile", "CSoxr", "CTensorFlowLite"]),
-        .target(name: "Sensors", dependencies: ["CEdgeSystem"]),
+        .target(name: "AudioDSP", dependencies: ["CAlsa", "CSoundFile", "CSoxr", "CTensorFlowLite"]),
+        .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
 
         .target(name: "Store", dependencies: ["CEdgeSystem", .product(name: "GRDB", package: "GRDB.swift")]),
 

@@ -7,6 +7,8 @@ public struct Quantity: Sendable, Hashable {
     public var value: Double
     /// As measured, where a correction was made.
     public var raw: Double?
+    /// How long before the reading it was so: a change has a time of its own.
+    public var agoNanoseconds: Int64 = 0
 
     public init(_ name: String, _ value: Double, unit: String = "", raw: Double? = nil) {
         self.name = name

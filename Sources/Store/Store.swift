@@ -143,6 +143,9 @@ public final class Store: Sendable {
         try? pool.close()
     }
 
+    /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
+    public var stuck: Duration { writer.stuck }
+
     public var statistics: StoreStatistics {
         var statistics = writer.statistics
         statistics.databaseBytes = Self.size(path)

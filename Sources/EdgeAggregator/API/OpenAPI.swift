@@ -19,6 +19,12 @@ enum OpenAPI {
             ["source", "quantity", "from", "to", "cursor", "limit", "format"]),
         operation("/api/v1/observations/latest", "The last of each series", ["format"]),
         operation("/api/v1/sensors", "Sensors of the box: how each is, and what it last said", []),
+        operation(
+            "/api/v1/sensors/{name}/recalibrate", "Tell a CO2 sensor how many ppm are about it", ["co2"], path: "name",
+            method: "post"),
+        operation("/api/v1/outputs", "Lines that the box sets", []),
+        operation(
+            "/api/v1/outputs/{name}", "Set one: state=on, off or cycle", ["state"], path: "name", method: "post"),
         operation("/api/v1/coverage", "What was heard and what was lost, by listener", ["listener", "from", "to"]),
         operation("/api/v1/ledger", "The lines of the loss ledger", ["listener", "kind", "cursor", "limit"]),
         operation("/api/v1/sinks", "Far ends: how they are, and what waits for them", []),

@@ -23,7 +23,7 @@ extension ReceptionHouse.Configuration {
 extension Routes {
     init(
         settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
-        storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
+        outputs: OutputService, storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
             boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage,
@@ -42,6 +42,7 @@ extension Routes {
             detections: DetectionResources(store: house.store),
             observations: ObservationResources(store: house.store),
             sensors: SensorResources(service: sensors),
+            outputs: OutputResources(service: outputs),
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),

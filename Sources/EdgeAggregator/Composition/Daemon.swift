@@ -22,6 +22,7 @@ struct Daemon {
     private let ingest: IngestLoop
     private let deliveries: DeliveryHouse
     private let sensors: SensorService
+    private let outputs: OutputService
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -88,10 +89,11 @@ struct Daemon {
         ingest = try IngestLoop(
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
-        sensors = try SensorService(settings.sensors, store: store, time: time, logger: logger)
+        outputs = OutputService(settings.outputs, store: store, logger: logger)
+        sensors = try SensorService(settings.sensors, outputs: outputs, store: store, time: time, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
-            storage: storageMetrics,
+            outputs: outputs, storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now())
     }
@@ -109,6 +111,7 @@ struct Daemon {
                     store: house.store, time: house.time, diskPath: settings.box.baseFolder,
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
+        if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(
             HistoryService(

@@ -12,6 +12,7 @@ struct Routes: Sendable {
     let detections: DetectionResources
     let observations: ObservationResources
     let sensors: SensorResources
+    let outputs: OutputResources
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -38,6 +39,9 @@ struct Routes: Sendable {
         api.get("/observations", use: observations.list)
         api.get("/observations/latest", use: observations.latest)
         api.get("/sensors", use: sensors.list)
+        api.post("/sensors/:name/recalibrate", use: sensors.recalibrate)
+        api.get("/outputs", use: outputs.list)
+        api.post("/outputs/:name", use: outputs.set)
         api.get("/sinks", use: deliveries.sinks)
         api.get("/deliveries", use: deliveries.list)
         api.post("/deliveries/requeue", use: deliveries.requeue)

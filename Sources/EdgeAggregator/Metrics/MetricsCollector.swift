@@ -285,6 +285,15 @@ struct MetricsCollector: Sendable {
         for reading in readings {
             page.sample("\(prefix)failures_total", [("sensor", reading.name)], Double(reading.failuresTotal))
         }
+        page.family("\(prefix)missed_edges_total", "counter", "Edges of a line that the kernel could not keep.")
+        for reading in readings {
+            guard let missed = reading.missedEdges else { continue }
+            page.sample("\(prefix)missed_edges_total", [("sensor", reading.name)], Double(missed))
+        }
+        page.family("edge_aggregator_bus_resets_total", "counter", "How often a bus was set up anew.")
+        for (bus, count) in sensors.busResets.sorted(by: { $0.key < $1.key }) {
+            page.sample("edge_aggregator_bus_resets_total", [("bus", bus)], Double(count))
+        }
         page.family("\(prefix)value", "gauge", "What the sensor last said, in its own unit.")
         for reading in readings {
             for quantity in reading.quantities {

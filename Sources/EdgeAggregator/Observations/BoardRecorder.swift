@@ -36,9 +36,10 @@ extension ObservationRecord {
     static func all(_ quantities: [Quantity], source: String, at now: TimeStamp) -> [ObservationRecord] {
         quantities.map { quantity in
             ObservationRecord(
-                source: source, quantity: quantity.name, unit: quantity.unit, timeNanoseconds: now.utcNanoseconds,
-                value: quantity.value, raw: quantity.raw, timeQuality: now.isSynchronised ? "live" : "unsynchronised",
-                bootID: now.bootID, monotonicNanoseconds: now.monotonicNanoseconds)
+                source: source, quantity: quantity.name, unit: quantity.unit,
+                timeNanoseconds: now.utcNanoseconds - quantity.agoNanoseconds, value: quantity.value, raw: quantity.raw,
+                timeQuality: now.isSynchronised ? "live" : "unsynchronised", bootID: now.bootID,
+                monotonicNanoseconds: now.monotonicNanoseconds - quantity.agoNanoseconds)
         }
     }
 }

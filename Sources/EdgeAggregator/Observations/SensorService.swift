@@ -21,24 +21,24 @@ final class SensorService: Service {
         /// UTC.
         var lastNanoseconds: Int64?
         var quantities: [Quantity] = []
+        var edges: Int64?
+        var missedEdges: Int64?
     }
 
-    private let sensors: [(settings: SensorSettings, runner: SensorRunner)]
+    private let sensors: [(settings: SensorSettings, asked: any AskedSensor)]
+    private let outputs: OutputService
+    private let resetter = BusResetter()
     private let store: Store
     private let time: any TimeSource
     private let logger: Logger
     private let state: Mutex<[String: Reading]>
 
-    init(_ all: [SensorSettings], store: Store, time: any TimeSource, logger: Logger) throws {
-        var queues: [String: DispatchQueue] = [:]
-        var sensors: [(SensorSettings, SensorRunner)] = []
-        for settings in all {
-            let path = settings.place.path
-            let queue = queues[path] ?? DispatchQueue(label: "sensors \(path)")
-            queues[path] = queue
-            sensors.append((settings, try SensorRunner(settings, queue: queue)))
-        }
-        self.sensors = sensors
+    init(
+        _ all: [SensorSettings], outputs: OutputService, store: Store, time: any TimeSource, logger: Logger
+    ) throws {
+        var maker = SensorMaker()
+        sensors = try all.map { ($0, try maker.make($0)) }
+        self.outputs = outputs
         self.store = store
         self.time = time
         self.logger = logger
@@ -55,34 +55,78 @@ final class SensorService: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
             await withTaskGroup(of: Void.self) { group in
-                for sensor in sensors { group.addTask { await self.watch(sensor.settings, sensor.runner) } }
+                for sensor in sensors { group.addTask { await self.watch(sensor.settings, sensor.asked) } }
             }
         }
     }
 
-    private func watch(_ settings: SensorSettings, _ runner: SensorRunner) async {
+    /// Nil when there is no sensor of that name.
+    func recalibrate(_ name: String, co2PPM: Int) async -> Result<Void, SensorError>? {
+        guard let sensor = sensors.first(where: { $0.settings.name == name }) else { return nil }
+        let result = await sensor.asked.recalibrate(co2PPM: co2PPM)
+        if case .success = result {
+            logger.notice("A sensor was recalibrated", metadata: ["sensor": "\(name)", "co2_ppm": "\(co2PPM)"])
+        }
+        return result
+    }
+
+    private func watch(_ settings: SensorSettings, _ asked: any AskedSensor) async {
         var watch = SensorWatch(
             entry: settings.entry, intervalNanoseconds: Int64(settings.intervalSeconds * 1e9),
             corrections: settings.corrections)
         while !Task.isCancelled {
-            let result = await runner.read(begins: watch.needsBegin)
+            let result = await asked.read(begins: watch.needsBegin)
             let now = time.now()
             let was = watch.state
             let quantities = watch.take(result, now: now.monotonicNanoseconds)
-            note(settings, watch, quantities, now)
+            note(settings, watch, quantities, now, edges: asked.edges)
             if was != watch.state { tell(settings, watch) }
             if !quantities.isEmpty {
                 store.enqueue([
                     .observations(ObservationRecord.all(quantities, source: settings.name, at: now))
                 ])
             }
+            if case .failure(let error) = result, watch.wantsReset { await reset(settings, after: error) }
             let pause = watch.pauseNanoseconds(after: result, spread: Double.random(in: 0...1))
-            try? await Task.sleep(for: .nanoseconds(pause))
+            await asked.pause(.nanoseconds(pause))
+        }
+        // What a line has counted since its last reading.
+        if asked.edges != nil, case .success(let quantities) = await asked.read(begins: false) {
+            store.enqueue([.observations(ObservationRecord.all(quantities, source: settings.name, at: time.now()))])
         }
     }
 
+    /// Takes a sensor's power away for a moment, or sets up its bus anew when nothing on it answers.
+    private func reset(_ settings: SensorSettings, after error: SensorError) async {
+        if let power = settings.powerOutput {
+            do throws(OutputService.Refusal) {
+                try await outputs.cycle(power)
+            } catch {
+                logger.warning(
+                    "A sensor's power could not be cycled",
+                    metadata: ["sensor": "\(settings.name)", "output": "\(power)", "error": "\(error)"])
+            }
+            return
+        }
+        guard case .i2c(let adapter, _) = settings.place, case .bus(let cause) = error, cause != .absent else { return }
+        let isAlone = state.withLock { state in
+            sensors.allSatisfy { $0.settings.place.bus != settings.place.bus || state[$0.settings.name]?.state != .ok }
+        }
+        guard isAlone else { return }
+        switch await resetter.reset(adapter) {
+        case nil: return
+        case .success: logger.notice("A bus was reset", metadata: ["bus": "\(adapter.text)"])
+        case .failure(let error):
+            logger.warning("A bus could not be reset", metadata: ["bus": "\(adapter.text)", "reason": "\(error)"])
+        }
+    }
+
+    /// How many times a bus was reset.
+    var busResets: [String: Int64] { resetter.counts }
+
     private func note(
-        _ settings: SensorSettings, _ watch: SensorWatch, _ quantities: [Quantity], _ now: TimeStamp
+        _ settings: SensorSettings, _ watch: SensorWatch, _ quantities: [Quantity], _ now: TimeStamp,
+        edges: (count: Int64, missed: Int64)?
     ) {
         state.withLock { state in
             guard var reading = state[settings.name] else { return }
@@ -90,6 +134,8 @@ final class SensorService: Service {
             reading.reason = watch.reason
             reading.failures = watch.failures
             reading.failuresTotal = watch.failuresTotal
+            reading.edges = edges?.count
+            reading.missedEdges = edges?.missed
             if !quantities.isEmpty {
                 reading.quantities = quantities
                 reading.lastNanoseconds = now.utcNanoseconds

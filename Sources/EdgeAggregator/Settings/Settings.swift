@@ -13,6 +13,7 @@ struct Settings: Sendable {
     let analysis: AnalysisSettings
     let deliveries: DeliverySettings
     let sensors: [SensorSettings]
+    let outputs: [OutputSettings]
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -32,7 +33,8 @@ struct Settings: Sendable {
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
         analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
         deliveries = DeliverySettings(&reader, aggregator: box.uuid)
-        sensors = SensorSettings.all(&reader)
+        outputs = OutputSettings.all(&reader)
+        sensors = SensorSettings.all(&reader, outputs: outputs)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }

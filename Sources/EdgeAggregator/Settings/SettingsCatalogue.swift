@@ -56,8 +56,12 @@ enum SettingsCatalogue {
     private static let sensors: [SettingDescription] = [
         .init(
             "sensors", .map, "", group: "Sensors",
-            "Sensors that are wired to the box, by name: the kind, where it is (bus= and address= for I2C, port= for serial, path= for 1-Wire), interval= in seconds, <quantity>_offset= and <quantity>_scale=, and options of its own: docs/sensors.md."
-        )
+            "Sensors that are wired to the box, by name: the kind, where it is (bus= and address= for I2C, port= for serial, path= for 1-Wire, line= for GPIO), interval= in seconds, <quantity>_offset= and <quantity>_scale=, and options of its own: docs/sensors.md."
+        ),
+        .init(
+            "outputs", .map, "", group: "Sensors",
+            "GPIO lines that the box sets, by name: line= (or chip= and offset=), active=high or low, initial=on or off, mode=switch, heartbeat or watchdog, period= in seconds: docs/sensors.md."
+        ),
     ]
 
     private static let reception: [SettingDescription] = [

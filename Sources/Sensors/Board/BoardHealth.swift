@@ -3,7 +3,7 @@
 /// All of it comes from proc(5) and sysfs, so no tool of the board's maker is needed. What a board does not tell is left
 /// out. A value: it remembers counters only to tell rates and shares since the last reading.
 public struct BoardHealth: Sendable {
-    let files: BoardFiles
+    let files: KernelFiles
     /// On the file system whose room is told.
     let diskPath: String
     var lastTicks: (busy: Double, all: Double)?
@@ -12,7 +12,7 @@ public struct BoardHealth: Sendable {
     ///   - root: before every path; empty for this machine.
     ///   - diskPath: somewhere on the file system whose room is told.
     public init(root: String = "", diskPath: String) {
-        files = BoardFiles(root: root)
+        files = KernelFiles(root: root)
         self.diskPath = diskPath
     }
 

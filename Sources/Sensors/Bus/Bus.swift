@@ -4,6 +4,8 @@ public protocol Bus {
     func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8]
     /// Waits as long as the device needs between two exchanges.
     func pause(milliseconds: Int)
+    /// The machine's time, in seconds since 1970, for a device that keeps the time too.
+    var secondsSince1970: Double { get }
 }
 
 public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {

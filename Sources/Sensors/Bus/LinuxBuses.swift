@@ -16,7 +16,7 @@ private final class Descriptor {
         _ open: () -> Int32, _ body: (Int32) throws(BusError) -> Value
     ) throws(BusError) -> Value {
         if value < 0 { value = open() }
-        guard value >= 0 else { throw Self.error() }
+        guard value >= 0 else { throw BusError.last }
         do throws(BusError) {
             return try body(value)
         } catch {
@@ -32,8 +32,11 @@ private final class Descriptor {
     }
 
     deinit { drop() }
+}
 
-    static func error() -> BusError {
+extension BusError {
+    /// What errno says.
+    fileprivate static var last: BusError {
         switch errno {
         case ENXIO, EREMOTEIO, ENODEV, ENOENT: .absent
         case ETIMEDOUT, EAGAIN: .timeout
@@ -42,31 +45,37 @@ private final class Descriptor {
     }
 }
 
+extension Bus {
+    public var secondsSince1970: Double { Double(edge_realtime_ns()) / 1e9 }
+}
+
 private func wait(milliseconds: Int) {
     var left = timespec(tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000)
     var rest = timespec()
     while nanosleep(&left, &rest) == -1, errno == EINTR { left = rest }
 }
 
-/// An address on an I2C bus of the kernel (`/dev/i2c-1`). Used from one thread at a time.
-public final class I2CBus: Bus {
-    private let path: String
+/// An address on an I2C bus of the kernel. Used from one thread at a time.
+///
+/// The bus is opened for each transaction: it costs microseconds, and an adapter that went and came back, or that is bound
+/// anew after it hung, is simply there again.
+public struct I2CBus: Bus {
+    private let adapter: I2CAdapter
     private let address: UInt8
-    private let descriptor = Descriptor()
 
-    public init(path: String, address: UInt8) {
-        self.path = path
+    public init(adapter: I2CAdapter, address: UInt8) {
+        self.adapter = adapter
         self.address = address
     }
 
     public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
-        try descriptor.use({ open(path, O_RDWR | O_CLOEXEC) }) { (bus) throws(BusError) -> [UInt8] in
-            var answer = [UInt8](repeating: 0, count: count)
-            guard edge_i2c_exchange(bus, address, bytes, bytes.count, &answer, count) == 0 else {
-                throw Descriptor.error()
-            }
-            return answer
-        }
+        guard let path = adapter.path else { throw .absent }
+        let bus = open(path, O_RDWR | O_CLOEXEC)
+        guard bus >= 0 else { throw BusError.last }
+        defer { close(bus) }
+        var answer = [UInt8](repeating: 0, count: count)
+        guard edge_i2c_exchange(bus, address, bytes, bytes.count, &answer, count) == 0 else { throw BusError.last }
+        return answer
     }
 
     public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
@@ -90,12 +99,12 @@ public final class SerialBus: Bus {
             if !bytes.isEmpty {
                 // What an earlier, late answer has left would be taken for this one's.
                 edge_serial_flush(port)
-                guard write(port, bytes, bytes.count) == bytes.count else { throw Descriptor.error() }
+                guard write(port, bytes, bytes.count) == bytes.count else { throw BusError.last }
             }
             guard count > 0 else { return [] }
             var answer = [UInt8](repeating: 0, count: count)
             let got = edge_serial_read(port, &answer, count, Int32(timeoutMilliseconds))
-            guard got >= 0 else { throw Descriptor.error() }
+            guard got >= 0 else { throw BusError.last }
             guard got == count else { throw .timeout }
             return answer
         }
@@ -115,11 +124,11 @@ public struct FileBus: Bus {
     /// All of it, at most 4 KB.
     public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
         let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw Descriptor.error() }
+        guard file >= 0 else { throw BusError.last }
         defer { close(file) }
         var answer = [UInt8](repeating: 0, count: 4096)
         let got = read(file, &answer, answer.count)
-        guard got >= 0 else { throw Descriptor.error() }
+        guard got >= 0 else { throw BusError.last }
         return Array(answer[..<got])
     }
 

@@ -34,4 +34,10 @@ struct SCD30: SensorDriver {
             Quantity("humidity", values[2], unit: "%"),
         ]
     }
+
+    /// Forced recalibration value (§1.4.6), after at least two minutes of measuring in that air.
+    func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {
+        guard (400...2000).contains(co2PPM) else { throw .badOption("it can be told 400 to 2000 ppm") }
+        _ = try bus.ask(SensirionWords.command(0x5204, UInt16(co2PPM)))
+    }
 }

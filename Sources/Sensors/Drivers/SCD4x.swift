@@ -44,4 +44,19 @@ struct SCD4x: SensorDriver {
             Quantity("humidity", 100 * Double(words[2]) / 65_535, unit: "%"),
         ]
     }
+
+    /// perform_forced_recalibration (§3.7.1), after at least three minutes of measuring in that air; it is 400 ms at it, and
+    /// answers 0xFFFF when it could not.
+    func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {
+        guard (400...2000).contains(co2PPM) else { throw .badOption("it can be told 400 to 2000 ppm") }
+        _ = try bus.ask(SensirionWords.command(0x3F86))
+        bus.pause(milliseconds: 500)
+        _ = try bus.ask(SensirionWords.command(0x362F, UInt16(co2PPM)))
+        bus.pause(milliseconds: 400)
+        let correction = try SensirionWords.decode(try bus.ask([], reading: 3))[0]
+        _ = try bus.ask(SensirionWords.command(0x21B1))
+        guard correction != 0xFFFF else {
+            throw .faulty("it refused: let it measure for three minutes in that air first")
+        }
+    }
 }

@@ -7,10 +7,16 @@ public protocol SensorDriver: Sendable {
     /// Called before the first reading, and again after faults.
     mutating func begin(_ bus: some Bus) throws(SensorError)
     mutating func read(_ bus: some Bus) throws(SensorError) -> [Quantity]
+    /// Tells a CO2 sensor, which has been for minutes in air of so many ppm, to take them for its measure.
+    mutating func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError)
 }
 
 extension SensorDriver {
     public mutating func begin(_ bus: some Bus) throws(SensorError) {}
+
+    public mutating func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {
+        throw .badOption("this kind of sensor cannot be recalibrated by command")
+    }
 }
 
 /// What the settings say of one sensor, beside where it is.
@@ -27,6 +33,16 @@ public struct SensorOptions: Sendable, Hashable {
             throw .badOption("\(name)=\(text) is not a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
+    }
+
+    func text(_ name: String) -> String? { values[name] }
+
+    func choice<Value>(_ name: String, _ all: [(String, Value)]) throws(SensorError) -> Value? {
+        guard let text = values[name] else { return nil }
+        guard let found = all.first(where: { $0.0 == text }) else {
+            throw .badOption("\(name)=\(text) is none of \(all.map(\.0).joined(separator: ", "))")
+        }
+        return found.1
     }
 
     func flag(_ name: String) throws(SensorError) -> Bool? {

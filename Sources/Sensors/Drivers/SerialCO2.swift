@@ -45,6 +45,12 @@ struct MHZ19: SensorDriver {
         guard answer[0] == 0xFF, answer[1] == 0x86 else { throw .garbled("an answer to another question") }
         return [Quantity("co2", Double(UInt16(answer[2]) << 8 | UInt16(answer[3])), unit: "ppm")]
     }
+
+    /// Command 0x87: the zero point is 400 ppm, after at least twenty minutes in outdoor air. It does not answer.
+    func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {
+        guard co2PPM == 400 else { throw .badOption("it can be told 400 ppm only") }
+        _ = try bus.ask([0xFF, 0x01, 0x87, 0, 0, 0, 0, 0, 0x78])
+    }
 }
 
 /// GSS ExplorIR-W (user's manual, "Commands"): text at 9600 baud. It is asked, in polling mode.
@@ -62,6 +68,13 @@ struct ExplorIR: SensorDriver {
 
     func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
         [Quantity("co2", Double(try Self.ask("Z", bus)) * multiplier, unit: "ppm")]
+    }
+
+    /// `X n`: zero point in a known concentration, in the units of `Z`.
+    func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {
+        let units = Int((Double(co2PPM) / multiplier).rounded())
+        guard (1...65_535).contains(units) else { throw .badOption("\(co2PPM) ppm is beyond what it measures") }
+        _ = try Self.ask("X \(units)", bus)
     }
 
     /// An answer is ` Z 00068\r\n`: the letter of the command and five digits; `?` for what it does not understand.

@@ -36,6 +36,15 @@ public struct SensorWatch: Sendable {
     private var begun: Int64?
     private var lastGood: Int64?
 
+    /// So many failures in a row until its bus or its power is reset; then twice as many, and so on.
+    static let failuresBeforeReset = 5
+
+    /// Whether this failure is one at which a reset is tried.
+    public var wantsReset: Bool {
+        failures >= Self.failuresBeforeReset && failures.isMultiple(of: Self.failuresBeforeReset)
+            && (failures / Self.failuresBeforeReset).nonzeroBitCount == 1
+    }
+
     /// At most so long until a sensor that failed is tried again.
     static let longestPause: Int64 = 600_000_000_000
     private static let second: Int64 = 1_000_000_000

@@ -24,6 +24,8 @@ final class StoreWriter: @unchecked Sendable {
         var isClosed = false
         var statistics = StoreStatistics()
         var lastCommit: ContinuousClock.Instant?
+        /// Since when changes wait, or since the last attempt.
+        var pendingSince: ContinuousClock.Instant?
     }
 
     static let largestGroup = 500
@@ -61,6 +63,9 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
+    /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
+    var stuck: Duration { state.withLock { state in state.pendingSince.map { ContinuousClock.now - $0 } ?? .zero } }
+
     func enqueue(_ changes: [StoreChange], isPatient: Bool, _ completion: Completion?) {
         guard !changes.isEmpty else {
             completion?(.success(()))
@@ -73,6 +78,7 @@ final class StoreWriter: @unchecked Sendable {
                 return StoreError(.overloaded, reason: "\(longestQueue) changes wait: the disk is too slow or stalled")
             }
             state.queue.append(Job(changes: changes, isPatient: isPatient, completion: completion))
+            state.pendingSince = state.pendingSince ?? .now
             return nil
         }
         if let refusal {
@@ -157,6 +163,7 @@ final class StoreWriter: @unchecked Sendable {
         let changes = group.reduce(0) { $0 + $1.changes.count }
         state.withLock { state in
             state.lastCommit = .now
+            state.pendingSince = state.queue.isEmpty ? nil : .now
             state.statistics.note(seconds: elapsed, changes: changes)
         }
         if plan != .nothing, group.contains(where: { $0.changes.contains(where: \.mayMakeDeliveries) }) { ring() }

@@ -22,6 +22,10 @@ int64_t edge_boottime_ns(void) {
 #endif
 }
 
+int64_t edge_monotonic_ns(void) {
+    return nanoseconds(CLOCK_MONOTONIC);
+}
+
 int64_t edge_realtime_ns(void) {
     return nanoseconds(CLOCK_REALTIME);
 }

@@ -6,6 +6,9 @@
 /// Nanoseconds since the machine started, sleep included (CLOCK_BOOTTIME): the steady clock.
 int64_t edge_boottime_ns(void);
 
+/// Nanoseconds of CLOCK_MONOTONIC, by which the kernel stamps edges of lines and buffers of sound.
+int64_t edge_monotonic_ns(void);
+
 /// Nanoseconds since 1970 by the machine's clock (CLOCK_REALTIME).
 int64_t edge_realtime_ns(void);
 

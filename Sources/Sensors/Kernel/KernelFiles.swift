@@ -6,8 +6,8 @@ import Musl
 import Darwin
 #endif
 
-/// The kernel's small text files, below a root that a test can put elsewhere.
-struct BoardFiles: Sendable {
+/// The kernel's small text files (proc, sysfs), below a root that a test can put elsewhere.
+struct KernelFiles: Sendable {
     let root: String
 
     /// At most 64 KB; nil when it cannot be read.
@@ -35,6 +35,28 @@ struct BoardFiles: Sendable {
     /// The first word of a file.
     func word(_ path: String) -> String? {
         text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
+    }
+
+    /// The first line, without its end.
+    func line(_ path: String) -> String? { text(path).map { String($0.prefix { $0 != "\n" }) } }
+
+    /// What a link leads to in the end.
+    func realPath(_ path: String) -> String? {
+        guard let found = realpath(root + path, nil) else { return nil }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
+    /// Writes a file that exists; errno tells why not.
+    func write(_ text: String, to path: String) -> Bool {
+        let file = open(root + path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        let bytes = Array(text.utf8)
+        let count = Glibc.write(file, bytes, bytes.count)
+        let code = errno
+        close(file)
+        errno = code
+        return count == bytes.count
     }
 
     /// Names in a folder, sorted; at most 256.

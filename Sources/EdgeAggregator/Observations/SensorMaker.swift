@@ -1,0 +1,20 @@
+import Foundation
+import Sensors
+
+/// Makes the sensors of the settings: those on one bus share its queue, and all lines share a thread.
+struct SensorMaker {
+    private var queues: [String: DispatchQueue] = [:]
+    private let lines = LineThread()
+
+    mutating func make(_ settings: SensorSettings) throws(SensorError) -> any AskedSensor {
+        switch (settings.entry.make, settings.place) {
+        case (.line(let make), .line(let place)): return LineSensor(try make(settings.options), at: place, thread: lines)
+        case (.driver(let make), _):
+            let bus = settings.place.bus
+            let queue = queues[bus] ?? DispatchQueue(label: "sensors \(bus)")
+            queues[bus] = queue
+            return BusSensor(try make(settings.options), at: settings.place, queue: queue)
+        case (.line, _): throw .badOption("a line is not on a bus")
+        }
+    }
+}

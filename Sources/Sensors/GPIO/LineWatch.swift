@@ -1,0 +1,88 @@
+/// What is made of an input line's edges: which of them count, how often it changed, and when. A value without I/O; times are
+/// nanoseconds of one steady clock.
+public struct LineWatch: Sendable {
+    public enum Counts: String, Sendable {
+        /// Counted are changes to active, to inactive, or both.
+        case rising, falling, both
+    }
+
+    public struct Edge: Sendable, Hashable {
+        public let timeNanoseconds: Int64
+        public let isActive: Bool
+        /// The kernel's count of the line's edges, from 1.
+        public let number: UInt32
+
+        public init(timeNanoseconds: Int64, isActive: Bool, number: UInt32) {
+            self.timeNanoseconds = timeNanoseconds
+            self.isActive = isActive
+            self.number = number
+        }
+    }
+
+    /// A change that lasted.
+    public struct Change: Sendable, Hashable {
+        public let timeNanoseconds: Int64
+        public let isActive: Bool
+    }
+
+    /// So many changes are kept with their times until they are taken; more are only counted.
+    public static let mostChanges = 64
+
+    public private(set) var isActive: Bool
+    /// Changes that count, since the start.
+    public private(set) var count: Int64 = 0
+    /// Edges that the kernel had and could not keep for us.
+    public private(set) var missedEdges: Int64 = 0
+    public private(set) var changes: [Change] = []
+    private let counts: Counts
+    private let debounce: Int64
+    private var pending: Change?
+    private var lastNumber: UInt32 = 0
+
+    /// - Parameters:
+    ///   - isActive: as the line is now.
+    ///   - debounceNanoseconds: a change counts once it has lasted so long; it happened when it began.
+    public init(isActive: Bool, counts: Counts, debounceNanoseconds: Int64) {
+        self.isActive = isActive
+        self.counts = counts
+        debounce = debounceNanoseconds
+    }
+
+    public mutating func take(_ edge: Edge) {
+        settle(nowNanoseconds: edge.timeNanoseconds)
+        missedEdges += Int64(edge.number &- lastNumber &- 1)
+        lastNumber = edge.number
+        if edge.isActive == isActive {
+            pending = nil
+        } else {
+            pending = Change(timeNanoseconds: edge.timeNanoseconds, isActive: edge.isActive)
+            if debounce == 0 { settle(nowNanoseconds: edge.timeNanoseconds) }
+        }
+    }
+
+    /// Takes a change for good whose time has come.
+    public mutating func settle(nowNanoseconds: Int64) {
+        guard let change = pending, nowNanoseconds - change.timeNanoseconds >= debounce else { return }
+        pending = nil
+        isActive = change.isActive
+        if counts == .both || (counts == .rising) == change.isActive { count += 1 }
+        if changes.count < Self.mostChanges { changes.append(change) }
+    }
+
+    /// When ``settle(nowNanoseconds:)`` is due; nil when nothing is pending.
+    public var settlesAtNanoseconds: Int64? { pending.map { $0.timeNanoseconds + debounce } }
+
+    public mutating func takeChanges() -> [Change] {
+        defer { changes.removeAll(keepingCapacity: true) }
+        return changes
+    }
+
+    /// For a line without edges, which is looked at again and again.
+    public mutating func look(isActive now: Bool, nowNanoseconds: Int64) {
+        if pending.map({ $0.isActive != now }) ?? (now != isActive) {
+            take(Edge(timeNanoseconds: nowNanoseconds, isActive: now, number: lastNumber &+ 1))
+        } else {
+            settle(nowNanoseconds: nowNanoseconds)
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import CEdgeGPIO
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Which line of which GPIO chip: by name or label, since the numbers of chips change between kernels.
+public struct LinePlace: Sendable, Hashable {
+    public enum Pull: Int32, Sendable {
+        case asIs = 0
+        case up, down, off
+    }
+
+    /// Such as `pinctrl-bcm2711`; nil for any chip.
+    public var chipLabel: String?
+    /// Such as `GPIO17`; nil to use `offset`.
+    public var lineName: String?
+    public var offset = 0
+    public var isActiveLow = false
+    public var pull = Pull.asIs
+
+    public init() {}
+
+    public var text: String {
+        let line = lineName ?? "line \(offset)"
+        return chipLabel.map { "\($0) \(line)" } ?? line
+    }
+
+    fileprivate func open(_ body: (UnsafePointer<EdgeGPIOPlace>) -> OpaquePointer?) throws(LineError) -> OpaquePointer {
+        func withText(_ text: String?, _ body: (UnsafePointer<CChar>?) -> OpaquePointer?) -> OpaquePointer? {
+            guard let text else { return body(nil) }
+            return text.withCString { body($0) }
+        }
+        var code: Int32 = 0
+        let line = withText(chipLabel) { label in
+            withText(lineName) { name in
+                var place = EdgeGPIOPlace(
+                    chip_label: label, line_name: name, offset: UInt32(offset), is_active_low: isActiveLow,
+                    pull: pull.rawValue)
+                let line = body(&place)
+                code = errno
+                return line
+            }
+        }
+        guard let line else { throw LineError(code: code, place: text) }
+        return line
+    }
+}
+
+/// Why a line could not be had.
+public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
+    public let code: Int32
+    let place: String
+
+    public var isAbsent: Bool { code == ENOENT || code == ENODEV }
+    var hasNoEdges: Bool { [ENXIO, EOPNOTSUPP, ENOTSUP, ENODEV, EINVAL].contains(code) }
+
+    public var description: String {
+        switch code {
+        case ENOENT, ENODEV: "no GPIO chip has \(place)"
+        case EBUSY: "\(place) is used by another program or driver"
+        case EACCES, EPERM: "the GPIO chips may not be used: add this user to the group gpio"
+        default: "\(place): the kernel says: error \(code)"
+        }
+    }
+}
+
+/// A line that is listened to. Used from one thread at a time.
+public final class InputLine {
+    private let line: OpaquePointer
+    /// Readable when edges have come; nil for a line that has none and must be looked at.
+    public let descriptor: Int32?
+
+    public init(_ place: LinePlace) throws(LineError) {
+        var hasEdges = true
+        do throws(LineError) {
+            line = try place.open { edge_gpio_input($0, true) }
+        } catch where error.hasNoEdges {
+            hasEdges = false
+            line = try place.open { edge_gpio_input($0, false) }
+        }
+        descriptor = hasEdges ? edge_gpio_descriptor(line) : nil
+    }
+
+    deinit { edge_gpio_close(line) }
+
+    public func isActive() -> Bool? {
+        let value = edge_gpio_get(line)
+        return value < 0 ? nil : value == 1
+    }
+
+    /// The edges that have come; nil when the chip is gone.
+    public func edges() -> [LineWatch.Edge]? {
+        var edges = [EdgeGPIOEdge](repeating: EdgeGPIOEdge(), count: 256)
+        let count = edge_gpio_edges(line, &edges, Int32(edges.count))
+        guard count >= 0 else { return nil }
+        return edges[..<Int(count)].map {
+            LineWatch.Edge(timeNanoseconds: $0.time_ns, isActive: $0.is_active, number: $0.number)
+        }
+    }
+}
+
+/// A line that is set: a relay, an LED, the power of a sensor. Used from one thread at a time.
+public final class OutputLine {
+    private let line: OpaquePointer
+
+    public init(_ place: LinePlace, isActive: Bool) throws(LineError) {
+        line = try place.open { edge_gpio_output($0, isActive) }
+    }
+
+    deinit { edge_gpio_close(line) }
+
+    /// False when the chip is gone.
+    public func set(_ isActive: Bool) -> Bool { edge_gpio_set(line, isActive) == 0 }
+}
+
+/// The GPIO chips of this machine.
+public struct LineChip: Sendable {
+    public let name: String
+    public let label: String
+    public let lines: Int
+
+    /// At most 64.
+    public static func all() -> [LineChip] {
+        var chips = [EdgeGPIOChip](repeating: EdgeGPIOChip(), count: 64)
+        let count = edge_gpio_chips(&chips, Int32(chips.count))
+        return chips[..<Int(max(0, count))].map { chip in
+            LineChip(name: text(chip.name), label: text(chip.label), lines: Int(chip.lines))
+        }
+    }
+
+    /// The library that they are used through: `libgpiod 1.6.3`.
+    public static var library: String { String(cString: edge_gpio_library()) }
+
+    private static func text<Tuple>(_ tuple: Tuple) -> String {
+        withUnsafeBytes(of: tuple) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+}
