@@ -52,25 +52,6 @@ def pull(line, level):
     put(line_file(line, "pull"), "pull-up" if level else "pull-down")
 
 
-def pulses(lines, count, hertz):
-    """Square waves on several lines at once. Returns how late the latest edge was, in seconds."""
-    files = [os.open(line_file(line, "pull"), os.O_WRONLY) for line in lines]
-    start, latest, edge = time.monotonic(), 0.0, 0
-    for number in range(count):
-        for text in (b"pull-up", b"pull-down"):
-            due = start + edge / (2 * hertz)
-            wait = due - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            latest = max(latest, time.monotonic() - due)
-            for file in files:
-                os.pwrite(file, text, 0)
-            edge += 1
-    for file in files:
-        os.close(file)
-    return latest
-
-
 def run(request):
     """One request; its answer."""
     kind = request["do"]
@@ -80,7 +61,7 @@ def run(request):
         environment = dict(os.environ, **request["environment"])
         log = open(f"/tmp/{request['name']}.log", "ab")
         processes[request["name"]] = subprocess.Popen(
-            request["command"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            request["command"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         return {"pid": processes[request["name"]].pid}
     if kind == "stop":
         process = processes.pop(request["name"])
@@ -110,8 +91,6 @@ def run(request):
     if kind == "pull":
         pull(request["line"], request["level"])
         return {}
-    if kind == "pulses":
-        return {"latest": pulses(request["lines"], request["count"], request["hertz"])}
     if kind == "value":
         return {"value": int(open(line_file(request["line"], "value")).read())}
     if kind == "cpu":

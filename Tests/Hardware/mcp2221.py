@@ -87,7 +87,8 @@ class MCP2221:
                 self._has_nack, self._read = False, b""
                 reply[1], reply[2] = 1, 0x25
         elif command == 0x40:  # Get what was read.
-            if self._read == "error":
+            if self._read == "error" or not self._read:
+                # The kernel's driver asks for ever where it is given nothing, and no error.
                 reply[2], reply[3] = 0x54, 127
             else:
                 piece, self._read = self._read[:60], self._read[60:]

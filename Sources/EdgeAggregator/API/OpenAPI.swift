@@ -22,6 +22,7 @@ enum OpenAPI {
         operation(
             "/api/v1/sensors/{name}/recalibrate", "Tell a CO2 sensor how many ppm are about it", ["co2"], path: "name",
             method: "post"),
+        operation("/api/v1/sound_cards", "Sound cards that listen: how each is, and how loud", []),
         operation("/api/v1/outputs", "Lines that the box sets", []),
         operation(
             "/api/v1/outputs/{name}", "Set one: state=on, off or cycle", ["state"], path: "name", method: "post"),

@@ -34,8 +34,8 @@ struct OutputResources: Sendable {
         }
         do throws(OutputService.Refusal) {
             switch state {
-            case "on": try service.set(name, isOn: true)
-            case "off": try service.set(name, isOn: false)
+            case "on": try await service.set(name, isOn: true)
+            case "off": try await service.set(name, isOn: false)
             default: try await service.cycle(name)
             }
         } catch {

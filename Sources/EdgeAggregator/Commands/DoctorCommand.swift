@@ -17,7 +17,7 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         let settings = try options.load()
         let findings =
-            Doctor(settings: settings).examine() + (await DoctorHardware(sensors: settings.sensors, outputs: settings.outputs).examine())
+            Doctor(settings: settings).examine() + (await DoctorHardware(settings: settings).examine())
         if json {
             print(String(decoding: try Answer.encoder.encode(findings), as: UTF8.self))
         } else {

@@ -1,16 +1,23 @@
 import Foundation
 import Sensors
 
-/// Buses, what answers on them, and the sensors of the settings.
+/// Buses, chips and cards, what answers on them, and the sensors of the settings.
+///
+/// While a daemon runs it is asked, and nothing else is: two programs on one bus read each other's answers.
 struct DoctorHardware {
-    let sensors: [SensorSettings]
-    let outputs: [OutputSettings]
+    let settings: Settings
+
+    private var sensors: [SensorSettings] { settings.sensors }
+    private var outputs: [OutputSettings] { settings.outputs }
 
     private static let mostBuses = 16
 
     func examine() async -> [Doctor.Finding] {
+        let running = await askDaemon()
         var findings: [Doctor.Finding] = []
-        for (path, name) in I2CAdapter.all().prefix(Self.mostBuses) { findings.append(bus(path, name)) }
+        for (path, name) in I2CAdapter.all().prefix(Self.mostBuses) {
+            findings.append(bus(path, name, isAsked: running == nil))
+        }
         if findings.isEmpty, sensors.contains(where: { if case .i2c = $0.place { true } else { false } }) {
             findings.append(
                 Doctor.Finding(
@@ -24,7 +31,64 @@ struct DoctorHardware {
                 Doctor.Finding(
                     subject: "1-wire", verdict: .ok, text: "a DS18B20 at /sys/bus/w1/devices/\(probe)/w1_slave"))
         }
+        findings += cards()
+        if let running { return findings + running }
         for sensor in sensors { findings.append(await ask(sensor)) }
+        return findings
+    }
+
+    /// How the sensors are, if a daemon runs and says so.
+    private func askDaemon() async -> [Doctor.Finding]? {
+        guard !sensors.isEmpty, let address = settings.box.addresses.first else { return nil }
+        let host = address.host == "0.0.0.0" ? "127.0.0.1" : address.host
+        struct Page: Decodable {
+            struct Sensor: Decodable {
+                struct Value: Decodable {
+                    let value: Double
+                    let unit: String
+                }
+                let name: String
+                let kind: String
+                let place: String
+                let state: String
+                let reason: String?
+                let values: [String: Value]
+            }
+            let sensors: [Sensor]
+        }
+        let url = "http://\(host):\(address.port)/api/v1/sensors"
+        guard let body = try? await SmallHTTPClient.ask(url, bearer: settings.box.apiToken),
+            let page = try? JSONDecoder().decode(Page.self, from: Data(body.utf8))
+        else { return nil }
+        return page.sensors.map { sensor in
+            let values = sensor.values.sorted { $0.key < $1.key }.map { "\($0) \($1.value) \($1.unit)" }
+            let state = ([sensor.state] + (sensor.reason.map { [$0] } ?? values)).joined(separator: ", ")
+            return Doctor.Finding(
+                subject: "sensor \(sensor.name)", verdict: ["ok", "warming"].contains(sensor.state) ? .ok : .warn,
+                text: "\(sensor.kind) at \(sensor.place): \(state), says the running daemon")
+        }
+    }
+
+    private func cards() -> [Doctor.Finding] {
+        // `01-00: USB Audio : USB Audio : capture 1`
+        let text = (try? String(contentsOfFile: "/proc/asound/pcm", encoding: .utf8)) ?? ""
+        let lines = text.split(separator: "\n").filter { $0.contains("capture") }
+        var findings = lines.prefix(Self.mostBuses).map { line -> Doctor.Finding in
+            let numbers = line.prefix { $0 != ":" }.split(separator: "-").compactMap { Int($0) }
+            let path = numbers.count == 2 ? "/dev/snd/pcmC\(numbers[0])D\(numbers[1])c" : "/dev/snd"
+            let name = numbers.first.flatMap {
+                try? String(contentsOfFile: "/proc/asound/card\($0)/id", encoding: .utf8).trimmingSpaces
+            }
+            let isUsable = access(path, R_OK) == 0
+            return Doctor.Finding(
+                subject: "sound card", verdict: isUsable ? .ok : .warn,
+                text: "device=hw:CARD=\(name ?? "?"),DEV=\(numbers.last ?? 0)"
+                    + (isUsable ? "" : " may not be used: add this user to the group audio"))
+        }
+        if findings.isEmpty, !settings.soundCards.isEmpty {
+            findings.append(
+                Doctor.Finding(subject: "sound card", verdict: .warn, text: "this machine has none that can record"))
+        }
         return findings
     }
 
@@ -47,11 +111,12 @@ struct DoctorHardware {
         return findings
     }
 
-    private func bus(_ path: String, _ name: String) -> Doctor.Finding {
+    private func bus(_ path: String, _ name: String, isAsked: Bool) -> Doctor.Finding {
         guard access(path, R_OK | W_OK) == 0 else {
             return Doctor.Finding(
                 subject: "i2c", verdict: .warn, text: "\(path) may not be used: add this user to the group i2c")
         }
+        guard isAsked else { return Doctor.Finding(subject: "i2c", verdict: .ok, text: "\(path) (\(name))") }
         // As i2cdetect -r does: whoever acknowledges the reading of one byte is there.
         let answering = (UInt8(0x08)...0x77).filter { address in
             (try? I2CBus(adapter: I2CAdapter(path), address: address).exchange([], reading: 1)) != nil
@@ -69,7 +134,7 @@ struct DoctorHardware {
         if let path, access(path, F_OK) == 0, access(path, R_OK) != 0 {
             return Doctor.Finding(
                 subject: subject, verdict: .warn,
-                text: "\(what): \(path) may not be read: add this user to the groups i2c and dialout")
+                text: "\(what): \(path) may not be read: add this user to the groups i2c, dialout and gpio")
         }
         do throws(SensorError) {
             var maker = SensorMaker()
@@ -84,8 +149,17 @@ struct DoctorHardware {
         } catch {
             return Doctor.Finding(
                 subject: subject, verdict: .warn,
-                text: "\(what): \(error); see the wiring, the address and docs/sensors.md"
-            )
+                text: "\(what): \(error); \(hint(settings.place)); see docs/sensors.md")
+        }
+    }
+
+    /// What is wrong most often.
+    private func hint(_ place: SensorSettings.Place) -> String {
+        switch place {
+        case .i2c: "is it wired, is this its address, and is dtparam=i2c_arm=on in config.txt?"
+        case .serial: "is it wired, is enable_uart=1 in config.txt, and no console on the port?"
+        case .file: "is it wired, and is dtoverlay=w1-gpio in config.txt?"
+        case .line: "is this the line's name (gpioinfo), and does no overlay use it?"
         }
     }
 }

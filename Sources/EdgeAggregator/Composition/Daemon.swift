@@ -23,6 +23,7 @@ struct Daemon {
     private let deliveries: DeliveryHouse
     private let sensors: SensorService
     private let outputs: OutputService
+    private let cards: [SoundCardService]
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -91,9 +92,10 @@ struct Daemon {
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
         outputs = OutputService(settings.outputs, store: store, logger: logger)
         sensors = try SensorService(settings.sensors, outputs: outputs, store: store, time: time, logger: logger)
+        cards = settings.soundCards.map { [house] in SoundCardService($0, house: house) }
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
-            outputs: outputs, storage: storageMetrics,
+            outputs: outputs, cards: cards, storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now())
     }
@@ -111,6 +113,7 @@ struct Daemon {
                     store: house.store, time: house.time, diskPath: settings.box.baseFolder,
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
+        services += cards
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(

@@ -13,6 +13,7 @@ struct Routes: Sendable {
     let observations: ObservationResources
     let sensors: SensorResources
     let outputs: OutputResources
+    let cards: SoundCardResources
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -40,6 +41,7 @@ struct Routes: Sendable {
         api.get("/observations/latest", use: observations.latest)
         api.get("/sensors", use: sensors.list)
         api.post("/sensors/:name/recalibrate", use: sensors.recalibrate)
+        api.get("/sound_cards", use: cards.list)
         api.get("/outputs", use: outputs.list)
         api.post("/outputs/:name", use: outputs.set)
         api.get("/sinks", use: deliveries.sinks)

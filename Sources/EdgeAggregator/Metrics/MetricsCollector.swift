@@ -11,6 +11,7 @@ struct MetricsCollector: Sendable {
     let snapshot: StatusSnapshot
     let refusals: RefusalHold
     let sensors: SensorService
+    let cards: [SoundCardService]
 
     /// At most so many listeners have metrics of their own.
     static let mostListeners = 1000
@@ -30,6 +31,7 @@ struct MetricsCollector: Sendable {
         addDeliveries(&page, status)
         addListeners(&page)
         addSensors(&page)
+        addSoundCards(&page)
         addProcess(&page)
         NodeFigures.add(to: &page)
         return page.text
@@ -265,42 +267,6 @@ struct MetricsCollector: Sendable {
             "From the last sample of the listener's last window to its detections in the store.")
         for listener in statuses.keys.sorted() {
             if let lag = lags[listener] { page.sample("\(prefix)lag_seconds", [("listener", listener)], lag) }
-        }
-    }
-
-    private func addSensors(_ page: inout MetricsPage) {
-        let readings = sensors.readings
-        guard !readings.isEmpty else { return }
-        let prefix = "edge_aggregator_sensor_"
-        page.family("\(prefix)ok", "gauge", "1 if the sensor gives readings that count.")
-        for reading in readings {
-            page.sample(
-                "\(prefix)ok", [("kind", reading.kind), ("sensor", reading.name)], reading.state == .ok ? 1 : 0)
-        }
-        page.family("\(prefix)readings_total", "counter", "Readings that counted.")
-        for reading in readings {
-            page.sample("\(prefix)readings_total", [("sensor", reading.name)], Double(reading.readingsTotal))
-        }
-        page.family("\(prefix)failures_total", "counter", "Attempts that gave no reading.")
-        for reading in readings {
-            page.sample("\(prefix)failures_total", [("sensor", reading.name)], Double(reading.failuresTotal))
-        }
-        page.family("\(prefix)missed_edges_total", "counter", "Edges of a line that the kernel could not keep.")
-        for reading in readings {
-            guard let missed = reading.missedEdges else { continue }
-            page.sample("\(prefix)missed_edges_total", [("sensor", reading.name)], Double(missed))
-        }
-        page.family("edge_aggregator_bus_resets_total", "counter", "How often a bus was set up anew.")
-        for (bus, count) in sensors.busResets.sorted(by: { $0.key < $1.key }) {
-            page.sample("edge_aggregator_bus_resets_total", [("bus", bus)], Double(count))
-        }
-        page.family("\(prefix)value", "gauge", "What the sensor last said, in its own unit.")
-        for reading in readings {
-            for quantity in reading.quantities {
-                page.sample(
-                    "\(prefix)value",
-                    [("quantity", quantity.name), ("sensor", reading.name), ("unit", quantity.unit)], quantity.value)
-            }
         }
     }
 

@@ -64,23 +64,27 @@ final class BusSensor: AskedSensor {
     func pause(_ duration: Duration) async { try? await Task.sleep(for: duration) }
 
     func read(begins: Bool) async -> Result<[Quantity], SensorError> {
-        await perform { (device) throws(SensorError) in try device.read(begins: begins) }
+        // A bus that hangs is reported as a time-out, and the sensor is not asked again before it has let go.
+        let isFree = isBusy.withLock { isBusy in
+            defer { isBusy = true }
+            return !isBusy
+        }
+        guard isFree else { return .failure(.bus(.timeout)) }
+        return await perform { [self] (device) throws(SensorError) in
+            defer { isBusy.withLock { $0 = false } }
+            return try device.read(begins: begins)
+        }
     }
 
     func recalibrate(co2PPM: Int) async -> Result<Void, SensorError> {
         await perform { (device) throws(SensorError) in try device.recalibrate(co2PPM: co2PPM) }
     }
 
-    /// A bus that hangs is reported as a time-out, and the sensor is not asked again before it has let go.
+    /// In its turn on the bus.
     private func perform<Value: Sendable>(
         _ work: @escaping @Sendable (Device) throws(SensorError) -> Value
     ) async -> Result<Value, SensorError> {
-        let isFree = isBusy.withLock { isBusy in
-            defer { isBusy = true }
-            return !isBusy
-        }
-        guard isFree else { return .failure(.bus(.timeout)) }
-        return await withCheckedContinuation { continuation in
+        await withCheckedContinuation { continuation in
             let once = Once(continuation)
             queue.async { [self] in
                 let result: Result<Value, SensorError>
@@ -89,7 +93,6 @@ final class BusSensor: AskedSensor {
                 } catch {
                     result = .failure(error)
                 }
-                isBusy.withLock { $0 = false }
                 once.resume(result)
             }
             DispatchQueue.global(qos: .utility).asyncAfter(deadline: .now() + timeoutSeconds) {

@@ -1,3 +1,4 @@
+import Dispatch
 import Sensors
 import Synchronization
 
@@ -32,28 +33,33 @@ final class LineSensor: AskedSensor {
     func pause(_ duration: Duration) async { await bell.wait(atMost: duration) }
 
     func read(begins: Bool) async -> Result<[Quantity], SensorError> {
+        // A chip behind USB or I2C may keep its caller for seconds.
+        await withCheckedContinuation { continuation in
+            thread.queue.async { [self] in continuation.resume(returning: readBlocking()) }
+        }
+    }
+
+    private func readBlocking() -> Result<[Quantity], SensorError> {
         do throws(LineError) {
-            let number = try state.withLock { (state) throws(LineError) -> UInt64 in
-                if let number = state.number { return number }
-                let number = try thread.open(place, kind, onChange: { [bell] in bell.ring() })
-                state.number = number
-                return number
+            var number = state.withLock { $0.number }
+            if number == nil {
+                number = try thread.open(place, kind, onChange: { [bell] in bell.ring() })
+                state.withLock { [number] in $0.number = number }
             }
-            guard let taken = thread.take(number) else {
-                state.withLock { state in
+            let taken = number.flatMap(thread.take)
+            state.withLock { state in
+                if let taken {
+                    state.count = taken.count
+                    state.missed = taken.missed
+                } else {
                     state.number = nil
                     state.countBefore += state.count
                     state.missedBefore += state.missed
                     state.count = 0
                     state.missed = 0
                 }
-                return .failure(.bus(.absent))
             }
-            state.withLock { state in
-                state.count = taken.count
-                state.missed = taken.missed
-            }
-            return .success(taken.quantities)
+            return taken.map { .success($0.quantities) } ?? .failure(.bus(.absent))
         } catch {
             return .failure(error.isAbsent ? .bus(.absent) : .faulty(error.description))
         }

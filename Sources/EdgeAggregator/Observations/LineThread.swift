@@ -3,7 +3,7 @@ import Foundation
 import Sensors
 import Synchronization
 
-/// Listens to the input lines of all GPIO chips, on one thread.
+/// Listens to the input lines of one GPIO chip, on one thread.
 ///
 /// The kernel stamps edges and keeps up to 1024 of a line, so there is no hurry: after a wake-up the thread waits a moment
 /// for more, and takes them all at once.
@@ -29,6 +29,8 @@ final class LineThread: Sendable {
         var isStarted = false
     }
 
+    /// Where its lines are asked: one after the other, as they share the lock.
+    let queue = DispatchQueue(label: "lines")
     private let state = Mutex(State())
     private let poll = edge_poll_make()
     private let wakeUp = edge_wakeup_make()
@@ -45,11 +47,12 @@ final class LineThread: Sendable {
         _ place: LinePlace, _ kind: LineKind, onChange: @escaping @Sendable () -> Void
     ) throws(LineError) -> UInt64 {
         try state.withLock { (state) throws(LineError) -> UInt64 in
-            let line = try InputLine(place)
+            var watch = LineWatch(
+                isActive: false, counts: kind.counts, debounceNanoseconds: kind.debounceNanoseconds)
+            let line = try InputLine(place, edges: watch.edges)
+            watch.begin(isActive: line.isActive() ?? false)
             let number = state.next
             state.next += 1
-            let watch = LineWatch(
-                isActive: line.isActive() ?? false, counts: kind.counts, debounceNanoseconds: kind.debounceNanoseconds)
             state.entries[number] = Entry(line: line, kind: kind, watch: watch, onChange: onChange)
             if let descriptor = line.descriptor { _ = edge_poll_watch(poll, descriptor, number, true, true) }
             if !state.isStarted { start(&state) }

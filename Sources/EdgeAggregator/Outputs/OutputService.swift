@@ -27,43 +27,33 @@ final class OutputService: Service {
     static let longestStuck = Duration.seconds(60)
     private static let retry = Duration.seconds(5)
 
+    /// One output; its chip is used on its own queue alone, for a chip behind USB may keep its caller for seconds.
     private final class Line: @unchecked Sendable {
-        // Used under the lock below.
+        let queue = DispatchQueue(label: "output")
         var line: OutputLine?
-        var isOn: Bool
-        var reason: String?
+        let status: Mutex<Status>
 
-        init(isOn: Bool) { self.isOn = isOn }
+        init(_ output: OutputSettings) {
+            let isOn = if case .switched(let isOn) = output.mode { isOn } else { false }
+            status = Mutex(
+                Status(name: output.name, place: output.place.text, mode: output.mode.text, isOn: isOn, reason: nil))
+        }
     }
 
     private let outputs: [OutputSettings]
     private let store: Store
     private let logger: Logger
-    private let lines: Mutex<[String: Line]>
+    private let lines: [String: Line]
 
     init(_ outputs: [OutputSettings], store: Store, logger: Logger) {
         self.outputs = outputs
         self.store = store
         self.logger = logger
-        lines = Mutex(
-            Dictionary(
-                uniqueKeysWithValues: outputs.map { output in
-                    if case .switched(let isOn) = output.mode { (output.name, Line(isOn: isOn)) } else {
-                        (output.name, Line(isOn: false))
-                    }
-                }))
+        lines = Dictionary(uniqueKeysWithValues: outputs.map { ($0.name, Line($0)) })
     }
 
     var statuses: [Status] {
-        lines.withLock { lines in
-            outputs.compactMap { output in
-                lines[output.name].map {
-                    Status(
-                        name: output.name, place: output.place.text, mode: output.mode.text, isOn: $0.isOn,
-                        reason: $0.reason)
-                }
-            }
-        }
+        outputs.compactMap { lines[$0.name]?.status.withLock { $0 } }
     }
 
     func run() async throws {
@@ -75,10 +65,10 @@ final class OutputService: Service {
     }
 
     /// Sets a switched output.
-    func set(_ name: String, isOn: Bool) throws(Refusal) {
+    func set(_ name: String, isOn: Bool) async throws(Refusal) {
         guard let output = outputs.first(where: { $0.name == name }) else { throw .unknown }
         guard case .switched = output.mode else { throw .notSwitched }
-        if let reason = apply(output, isOn: isOn) { throw .failed(reason) }
+        if let reason = await apply(output, isOn: isOn) { throw .failed(reason) }
         logger.notice("An output was set", metadata: ["output": "\(name)", "on": "\(isOn)"])
     }
 
@@ -86,11 +76,11 @@ final class OutputService: Service {
     func cycle(_ name: String, for duration: Duration = .seconds(2)) async throws(Refusal) {
         guard let output = outputs.first(where: { $0.name == name }) else { throw .unknown }
         guard case .switched = output.mode else { throw .notSwitched }
-        let isOn = lines.withLock { $0[name]?.isOn ?? false }
+        let isOn = lines[name]?.status.withLock { $0.isOn } ?? false
         logger.notice("An output is cycled", metadata: ["output": "\(name)"])
-        if let reason = apply(output, isOn: !isOn) { throw .failed(reason) }
+        if let reason = await apply(output, isOn: !isOn) { throw .failed(reason) }
         try? await Task.sleep(for: duration)
-        if let reason = apply(output, isOn: isOn) { throw .failed(reason) }
+        if let reason = await apply(output, isOn: isOn) { throw .failed(reason) }
     }
 
     private func keep(_ output: OutputSettings) async {
@@ -99,46 +89,59 @@ final class OutputService: Service {
             switch output.mode {
             case .switched:
                 // Set again and again only while it cannot be: a chip may come later, or come back.
-                let (wanted, isHeld) = lines.withLock { ($0[output.name]?.isOn ?? false, $0[output.name]?.line != nil) }
-                if !isHeld { _ = apply(output, isOn: wanted) }
+                await hold(output)
                 try? await Task.sleep(for: Self.retry)
             case .heartbeat(let seconds):
                 isOn.toggle()
-                _ = apply(output, isOn: isOn)
+                _ = await apply(output, isOn: isOn)
                 try? await Task.sleep(for: .seconds(seconds / 2))
             case .watchdog(let seconds):
                 if store.stuck < Self.longestStuck {
                     isOn.toggle()
-                    _ = apply(output, isOn: isOn)
+                    _ = await apply(output, isOn: isOn)
                 }
                 try? await Task.sleep(for: .seconds(seconds / 2))
             }
         }
     }
 
+    /// Takes a switched output's line, if it is not held.
+    private func hold(_ output: OutputSettings) async {
+        guard let line = lines[output.name] else { return }
+        let isHeld = await withCheckedContinuation { continuation in
+            line.queue.async { continuation.resume(returning: line.line != nil) }
+        }
+        if !isHeld { _ = await apply(output, isOn: line.status.withLock { $0.isOn }) }
+    }
+
     /// Nil when it is so now.
-    private func apply(_ output: OutputSettings, isOn: Bool) -> String? {
-        let (before, after) = lines.withLock { lines -> (String?, String?) in
-            guard let line = lines[output.name] else { return (nil, nil) }
-            let before = line.reason
-            line.isOn = isOn
-            do throws(LineError) {
-                if let held = line.line {
-                    line.reason = held.set(isOn) ? nil : "the chip is gone"
-                    if line.reason != nil { line.line = nil }
-                } else {
+    private func apply(_ output: OutputSettings, isOn: Bool) async -> String? {
+        guard let line = lines[output.name] else { return nil }
+        line.status.withLock { $0.isOn = isOn }
+        let reason: String? = await withCheckedContinuation { continuation in
+            line.queue.async {
+                do throws(LineError) {
+                    if let held = line.line {
+                        if held.set(isOn) { return continuation.resume(returning: nil) }
+                        line.line = nil
+                        return continuation.resume(returning: "the chip is gone")
+                    }
                     line.line = try OutputLine(output.place, isActive: isOn)
-                    line.reason = nil
+                    continuation.resume(returning: nil)
+                } catch {
+                    continuation.resume(returning: error.description)
                 }
-            } catch {
-                line.reason = error.description
             }
-            return (before, line.reason)
         }
-        if let after, before != after {
+        let before = line.status.withLock { status in
+            defer { status.reason = reason }
+            return status.reason
+        }
+        if let reason, before != reason {
             logger.warning(
-                "An output cannot be set; it is tried again", metadata: ["output": "\(output.name)", "reason": "\(after)"])
+                "An output cannot be set; it is tried again",
+                metadata: ["output": "\(output.name)", "reason": "\(reason)"])
         }
-        return after
+        return reason
     }
 }

@@ -51,7 +51,7 @@ struct SettingDescription: Sendable {
         case .text: "text"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .list: "a list; in the environment separated by commas"
-        case .map: "name: value pairs; in the environment name=value, separated by commas"
+        case .map: "name: value pairs; in the environment name=value, separated by commas, or by semicolons if there is one"
         }
     }
 }
@@ -102,7 +102,9 @@ extension SettingDescription {
             return .list(text.split(separator: ",").map { String($0).trimmingSpaces }.filter { !$0.isEmpty })
         case .map:
             var pairs: [String: String] = [:]
-            for part in text.split(separator: ",") {
+            // Values may have commas of their own, such as the names of sound cards.
+            for part in text.split(separator: text.contains(";") ? ";" : ",") {
+                if part.allSatisfy(\.isWhitespace) { continue }
                 let pair = part.split(separator: "=", maxSplits: 1).map { String($0).trimmingSpaces }
                 guard pair.count == 2, !pair[0].isEmpty else { return nil }
                 pairs[pair[0]] = pair[1]

@@ -14,6 +14,7 @@ struct Settings: Sendable {
     let deliveries: DeliverySettings
     let sensors: [SensorSettings]
     let outputs: [OutputSettings]
+    let soundCards: [SoundCardSettings]
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -34,6 +35,7 @@ struct Settings: Sendable {
         analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
         deliveries = DeliverySettings(&reader, aggregator: box.uuid)
         outputs = OutputSettings.all(&reader)
+        soundCards = SoundCardSettings.all(&reader)
         sensors = SensorSettings.all(&reader, outputs: outputs)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }

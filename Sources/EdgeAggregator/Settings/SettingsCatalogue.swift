@@ -59,6 +59,10 @@ enum SettingsCatalogue {
             "Sensors that are wired to the box, by name: the kind, where it is (bus= and address= for I2C, port= for serial, path= for 1-Wire, line= for GPIO), interval= in seconds, <quantity>_offset= and <quantity>_scale=, and options of its own: docs/sensors.md."
         ),
         .init(
+            "sound_cards", .map, "", group: "Sensors",
+            "Sound cards that listen, by the listener id that each has: device= as ALSA names it, rate= in hertz, channels=: docs/sensors.md."
+        ),
+        .init(
             "outputs", .map, "", group: "Sensors",
             "GPIO lines that the box sets, by name: line= (or chip= and offset=), active=high or low, initial=on or off, mode=switch, heartbeat or watchdog, period= in seconds: docs/sensors.md."
         ),

@@ -34,6 +34,8 @@ public struct LineWatch: Sendable {
     /// Edges that the kernel had and could not keep for us.
     public private(set) var missedEdges: Int64 = 0
     public private(set) var changes: [Change] = []
+    /// The edges that the line is asked for: only those that count, when it need not be known how long a level lasts.
+    public var edges: Counts { debounce == 0 ? counts : .both }
     private let counts: Counts
     private let debounce: Int64
     private var pending: Change?
@@ -48,10 +50,17 @@ public struct LineWatch: Sendable {
         debounce = debounceNanoseconds
     }
 
+    /// As the line is when it begins.
+    public mutating func begin(isActive: Bool) { self.isActive = isActive }
+
     public mutating func take(_ edge: Edge) {
         settle(nowNanoseconds: edge.timeNanoseconds)
         missedEdges += Int64(edge.number &- lastNumber &- 1)
         lastNumber = edge.number
+        guard edges == .both else {
+            if edge.isActive == (counts == .rising) { count += 1 }
+            return
+        }
         if edge.isActive == isActive {
             pending = nil
         } else {
@@ -79,6 +88,13 @@ public struct LineWatch: Sendable {
 
     /// For a line without edges, which is looked at again and again.
     public mutating func look(isActive now: Bool, nowNanoseconds: Int64) {
+        guard edges == .both else {
+            if now != isActive {
+                take(Edge(timeNanoseconds: nowNanoseconds, isActive: now, number: lastNumber &+ 1))
+                isActive = now
+            }
+            return
+        }
         if pending.map({ $0.isActive != now }) ?? (now != isActive) {
             take(Edge(timeNanoseconds: nowNanoseconds, isActive: now, number: lastNumber &+ 1))
         } else {

@@ -75,13 +75,20 @@ public final class InputLine {
     /// Readable when edges have come; nil for a line that has none and must be looked at.
     public let descriptor: Int32?
 
-    public init(_ place: LinePlace) throws(LineError) {
+    /// - Parameter edges: those that are wanted.
+    public init(_ place: LinePlace, edges: LineWatch.Counts) throws(LineError) {
+        let wanted: Int32 =
+            switch edges {
+            case .rising: 1
+            case .falling: 2
+            case .both: 3
+            }
         var hasEdges = true
         do throws(LineError) {
-            line = try place.open { edge_gpio_input($0, true) }
+            line = try place.open { edge_gpio_input($0, wanted) }
         } catch where error.hasNoEdges {
             hasEdges = false
-            line = try place.open { edge_gpio_input($0, false) }
+            line = try place.open { edge_gpio_input($0, 0) }
         }
         descriptor = hasEdges ? edge_gpio_descriptor(line) : nil
     }

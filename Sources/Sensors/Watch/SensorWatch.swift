@@ -115,15 +115,15 @@ public struct SensorWatch: Sendable {
         return quantity
     }
 
-    /// Until it is asked again: doubled with each failure. One that was not ready is asked soon.
+    /// Until it is asked again: its interval, or, after failures, a second, doubled with each. One that was not ready is asked
+    /// soon.
     ///
     /// - Parameter spread: 0...1, made up anew each time, so that the sensors of a bus do not come all at once.
     public func pauseNanoseconds(after result: Result<[Quantity], SensorError>, spread: Double) -> Int64 {
         if case .failure(.notReady) = result, failures == 0 { return min(interval, Self.second) }
-        // A garbled byte happens: it is asked once more at once.
-        let base = failures == 1 ? min(interval, Self.second) : interval
-        let doubled = failures < 2 ? base : base << min(Int64(failures) - 2, 12)
-        let pause = min(doubled, max(Self.longestPause, interval))
+        guard failures > 0 else { return interval - Int64(Double(interval / 10) * spread) }
+        // A garbled byte happens: it is asked once more soon, however seldom it is asked.
+        let pause = min(min(interval, Self.second) << min(Int64(failures) - 1, 20), Self.longestPause)
         return pause - Int64(Double(pause / 10) * spread)
     }
 }

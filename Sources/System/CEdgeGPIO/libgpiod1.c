@@ -64,7 +64,7 @@ static EdgeGPIOLine *fail(EdgeGPIOLine *line) {
     return NULL;
 }
 
-EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, bool wants_edges) {
+EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, int edges) {
     char path[32];
     EdgeGPIOLine *made = make(place, path);
     if (made == NULL) return NULL;
@@ -76,10 +76,11 @@ EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, bool wants_edges) {
     request.offsets[0] = gpiod_line_offset(made->line);
     request.num_lines = 1;
     snprintf(request.consumer, sizeof request.consumer, "edge-aggregator");
-    request.event_buffer_size = wants_edges ? EDGE_GPIO_BUFFERED_EDGES : 0;
+    request.event_buffer_size = edges != 0 ? EDGE_GPIO_BUFFERED_EDGES : 0;
     request.config.flags = GPIO_V2_LINE_FLAG_INPUT | pulls[place->pull & 3]
         | (place->is_active_low ? GPIO_V2_LINE_FLAG_ACTIVE_LOW : 0)
-        | (wants_edges ? GPIO_V2_LINE_FLAG_EDGE_RISING | GPIO_V2_LINE_FLAG_EDGE_FALLING : 0);
+        | (edges & EDGE_GPIO_RISING ? GPIO_V2_LINE_FLAG_EDGE_RISING : 0)
+        | (edges & EDGE_GPIO_FALLING ? GPIO_V2_LINE_FLAG_EDGE_FALLING : 0);
     // The library has no call for its chip's descriptor.
     FILE *chip = fopen(path, "r+e");
     int result = chip == NULL ? -1 : ioctl(fileno(chip), GPIO_V2_GET_LINE_IOCTL, &request);

@@ -49,9 +49,12 @@ static struct gpiod_chip *find(const EdgeGPIOPlace *place, unsigned *offset) {
     return NULL;
 }
 
-static EdgeGPIOLine *make(const EdgeGPIOPlace *place, bool is_output, bool is_active, bool wants_edges) {
+static EdgeGPIOLine *make(const EdgeGPIOPlace *place, bool is_output, bool is_active, int edges) {
     static const enum gpiod_line_bias pulls[] = {
         GPIOD_LINE_BIAS_AS_IS, GPIOD_LINE_BIAS_PULL_UP, GPIOD_LINE_BIAS_PULL_DOWN, GPIOD_LINE_BIAS_DISABLED,
+    };
+    static const enum gpiod_line_edge kinds[] = {
+        GPIOD_LINE_EDGE_NONE, GPIOD_LINE_EDGE_RISING, GPIOD_LINE_EDGE_FALLING, GPIOD_LINE_EDGE_BOTH,
     };
     EdgeGPIOLine *made = calloc(1, sizeof *made);
     struct gpiod_line_settings *settings = gpiod_line_settings_new();
@@ -70,8 +73,8 @@ static EdgeGPIOLine *make(const EdgeGPIOPlace *place, bool is_output, bool is_ac
         } else {
             gpiod_line_settings_set_direction(settings, GPIOD_LINE_DIRECTION_INPUT);
             gpiod_line_settings_set_bias(settings, pulls[place->pull & 3]);
-            if (wants_edges) {
-                gpiod_line_settings_set_edge_detection(settings, GPIOD_LINE_EDGE_BOTH);
+            if (edges != 0) {
+                gpiod_line_settings_set_edge_detection(settings, kinds[edges & 3]);
                 gpiod_request_config_set_event_buffer_size(request, EDGE_GPIO_BUFFERED_EDGES);
             }
         }
@@ -97,12 +100,12 @@ static EdgeGPIOLine *make(const EdgeGPIOPlace *place, bool is_output, bool is_ac
     return made;
 }
 
-EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, bool wants_edges) {
-    return make(place, false, false, wants_edges);
+EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, int edges) {
+    return make(place, false, false, edges);
 }
 
 EdgeGPIOLine *edge_gpio_output(const EdgeGPIOPlace *place, bool is_active) {
-    return make(place, true, is_active, false);
+    return make(place, true, is_active, 0);
 }
 
 void edge_gpio_close(EdgeGPIOLine *line) {

@@ -35,8 +35,13 @@ typedef struct {
     unsigned lines;
 } EdgeGPIOChip;
 
+enum { EDGE_GPIO_RISING = 1, EDGE_GPIO_FALLING = 2 };
+
 /// All NULL or -1 with errno: ENOENT no such line, EBUSY another uses it, ENXIO the line has no edges.
-EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, bool wants_edges);
+///
+/// `edges` are those that are wanted, added up; 0 for none. The kernel's thread that reports both reads the line once more
+/// for each, so that one alone is surer as well as cheaper.
+EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, int edges);
 EdgeGPIOLine *edge_gpio_output(const EdgeGPIOPlace *place, bool is_active);
 void edge_gpio_close(EdgeGPIOLine *line);
 /// 0 or 1.
