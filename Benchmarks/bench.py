@@ -175,6 +175,25 @@ def start():
     return results
 
 
+def rows():
+    """Observations a second, each on the disk before its writer goes on: three hundred sensors."""
+    with tempfile.TemporaryDirectory(prefix="edge-bench-", dir=f"{ROOT}/.build") as folder:
+        result = run_json(f"{ROOT}/.build/release/store-bench", folder, "300", "200")
+    return {"observation_rows_per_second": result["rows"] / result["seconds"],
+            "observation_rows_per_commit": result["rows"] / result["commits"]}
+
+
+def hardware():
+    """A fully loaded box in an emulated machine, against the same daemon without sensors. Needs `make test-hardware` once."""
+    rig = os.environ.get("EDGE_HARDWARE_RIG", f"{ROOT}/var/hardware")
+    if not os.path.exists(f"{rig}/vmlinuz"):
+        print(f"  not measured: {rig} is not there; `make test-hardware` fetches it", file=sys.stderr)
+        return {}
+    done = subprocess.run([f"{ROOT}/Tests/Hardware/run.sh", rig, f"{ROOT}/Benchmarks/hardware.py"], check=True, text=True,
+                          stdout=subprocess.PIPE, cwd=ROOT, env=dict(os.environ, CONFIGURATION="release"))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 LIMITS = {
     "cpu_per_window_ratio": ("<=", 1.05), "throughput_ratio": (">=", 0.95), "reception_cpu_ratio": ("<=", 1.3),
     "thousand_listeners_core_share": ("<=", 0.6), "thousand_listeners_rss_mb": ("<=", 150),
@@ -183,8 +202,10 @@ LIMITS = {
     "ready_seconds_without_model": ("<=", 0.2), "ready_seconds_with_model": ("<=", 1),
     "week_offline_added_rss_mb": ("<=", 20), "week_catch_up_added_rss_mb": ("<=", 20),
     "influx_lines_per_cpu_second": (">=", 50_000), "s3_rate_of_curl": (">=", 0.7), "s3_added_rss_mb": ("<=", 40),
+    "observation_rows_per_second": (">=", 20_000), "loaded_box_core_share": ("<=", 0.02), "loaded_box_added_mb": ("<=", 10),
+    "edges_missed": ("<=", 0),
 }
-PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files]
+PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware]
 
 
 def main():

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 swift build -c release --product edge-aggregator
 swift build -c release --product birdnet-reference
+swift build -c release --product store-bench
 mkdir -p .build/bench
 for tool in load bare_server far_end; do
     cc -O2 -Wall -Wextra -pthread -o ".build/bench/$tool" "Benchmarks/$tool.c"

@@ -25,7 +25,9 @@ def free_port():
 
 
 class Machine:
-    def __init__(self, rig, cores=2):
+    def __init__(self, rig, nanoseconds_an_instruction=None):
+        """With `nanoseconds_an_instruction` the machine has one core whose time is what it executes, whatever else the host does:
+        1, 2, 4, 8."""
         self.rig = os.path.abspath(rig)
         folder = tempfile.mkdtemp(prefix="edge-machine-")
         initrd = f"{folder}/initrd.gz"
@@ -34,7 +36,11 @@ class Machine:
         # Without the machine's own virtualisation, which is not everywhere, and not everywhere whole.
         accel = os.environ.get("EDGE_ACCEL") or "tcg"
         self.accel = accel
-        command = ["qemu-system-x86_64", "-accel", accel if accel == "kvm" else "tcg,thread=multi",
+        cores, timing = 2, []
+        if nanoseconds_an_instruction:
+            accel, cores = "tcg,thread=single", 1
+            timing = ["-icount", f"shift={nanoseconds_an_instruction.bit_length() - 1},sleep=on"]
+        command = ["qemu-system-x86_64", *timing, "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
                    "-cpu", "host" if accel == "kvm" else "max", "-M", "q35", "-m", "1024", "-smp", str(cores),
                    "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
                    "-kernel", f"{self.rig}/vmlinuz", "-initrd", initrd,

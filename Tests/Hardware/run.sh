@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # `make test-hardware`: builds what the machine under test needs, and runs it. See docs/testing.md.
 #
-# Usage: run.sh RIG_FOLDER [SCRIPT]
+# Usage: [CONFIGURATION=release] run.sh RIG_FOLDER [SCRIPT]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 rig=$1
 script=${2:-$here/run.py}
 shim=$here/../../Sources/System/CEdgeGPIO
-products=$(swift build --show-bin-path)
-swift build --product edge-aggregator
+configuration=${CONFIGURATION:-debug}
+products=$(swift build -c "$configuration" --show-bin-path)
+swift build -c "$configuration" --product edge-aggregator
 # The shim over both forms of libgpiod: the machine's own, and 2.x from its sources.
 gcc -std=gnu11 -O1 -Wall -Wextra -Werror -o "$products/gpio-check-1" "$here/gpio_check.c" "$shim"/*.c -I"$shim/include" \
     $(pkg-config --cflags --libs libgpiod)
@@ -20,4 +21,5 @@ for source in "$rig"/gpiod2/lib/*.c; do
 done
 gcc -std=gnu11 -O1 -Wall -Wextra -Werror -o "$products/gpio-check-2" "$here/gpio_check.c" "$shim"/*.c "$objects"/*.o \
     -I"$rig/gpiod2/include" -I"$shim/include"
+gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$products/gpio-pulses" "$here/gpio_pulses.c"
 exec python3 "$script" "$rig" "$products"

@@ -237,4 +237,21 @@ import Testing
             }
         }
     }
+
+    @Test func countsRunsThatHadNoEnd() async throws {
+        try await withStore { store, _ in
+            // It was not ended twice: within a boot, and with it.
+            let first = try ["a", "a", "b"].map { try store.beginRunBlocking(bootID: $0) }
+            store.endRunBlocking()
+            let second = try store.beginRunBlocking(bootID: "b")
+            store.endRunBlocking()
+            let third = try store.beginRunBlocking(bootID: "c")
+            #expect(
+                first + [second, third] == [
+                    RunCounts(starts: 1, crashes: 0, powerCuts: 0), RunCounts(starts: 2, crashes: 1, powerCuts: 0),
+                    RunCounts(starts: 3, crashes: 1, powerCuts: 1), RunCounts(starts: 4, crashes: 1, powerCuts: 1),
+                    RunCounts(starts: 5, crashes: 1, powerCuts: 1),
+                ])
+        }
+    }
 }

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
 
 /// How loud sound is, over any stretch of it: root mean square and peak, against full scale.
 public struct LevelMeter: Sendable {
@@ -41,7 +45,8 @@ public struct LevelMeter: Sendable {
         if abs(value) >= 1 - 1e-6 { clipped += 1 }
     }
 
-    private static func sample(_ bytes: UnsafeRawBufferPointer, _ offset: Int, _ encoding: PCMFormat.Encoding) -> Double {
+    private static func sample(_ bytes: UnsafeRawBufferPointer, _ offset: Int, _ encoding: PCMFormat.Encoding) -> Double
+    {
         switch encoding {
         case .unsigned8: return (Double(bytes[offset]) - 128) / 128
         case .signed16: return Double(bytes.loadUnaligned(fromByteOffset: offset, as: Int16.self).littleEndian) / 32_768

@@ -43,7 +43,8 @@ struct OutputResources: Sendable {
             case .unknown: return try Answer.problem(.notFound, "No such output", detail: "See /api/v1/outputs")
             case .notSwitched:
                 return try Answer.problem(.conflict, "It beats by itself", detail: "Only mode=switch is set by command")
-            case .failed(let reason): return try Answer.problem(.serviceUnavailable, "It could not be set", detail: reason)
+            case .failed(let reason):
+                return try Answer.problem(.serviceUnavailable, "It could not be set", detail: reason)
             }
         }
         return try await list(request, context)

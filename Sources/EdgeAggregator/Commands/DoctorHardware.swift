@@ -123,7 +123,8 @@ struct DoctorHardware {
         }
         let list = answering.map { "0x\(String($0, radix: 16))" }.joined(separator: ", ")
         return Doctor.Finding(
-            subject: "i2c", verdict: .ok, text: "\(path) (\(name)): " + (answering.isEmpty ? "nothing answers" : "\(list) answer")
+            subject: "i2c", verdict: .ok,
+            text: "\(path) (\(name)): " + (answering.isEmpty ? "nothing answers" : "\(list) answer")
         )
     }
 

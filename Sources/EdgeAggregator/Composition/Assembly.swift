@@ -23,7 +23,8 @@ extension ReceptionHouse.Configuration {
 extension Routes {
     init(
         settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
-        outputs: OutputService, cards: [SoundCardService], storage: StorageMetrics, analysis: AnalysisMetrics, started: TimeStamp
+        outputs: OutputService, cards: [SoundCardService], storage: StorageMetrics, analysis: AnalysisMetrics,
+        started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
             boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage,
@@ -47,7 +48,8 @@ extension Routes {
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
-            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards), snapshot: snapshot,
+            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards),
+            snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
             apiToken: settings.box.apiToken)
     }

@@ -24,6 +24,7 @@ struct Daemon {
     private let sensors: SensorService
     private let outputs: OutputService
     private let cards: [SoundCardService]
+    private let runs: RunCounts
     private let retention: RetentionService
     private let season: SeasonService?
 
@@ -43,6 +44,7 @@ struct Daemon {
                 "The database was damaged: it was put aside and a new one begun; recordings on disk are taken up again",
                 metadata: ["aside": "\(damaged)"])
         }
+        runs = try store.beginRunBlocking(bootID: time.now().bootID)
         _ = try Recovery(
             store: store, recordingsFolder: settings.recordings.folder, spoolFolder: settings.recordings.spoolFolder,
             minimumNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9), isAnalysisOn: settings.analysis.isOn,
@@ -110,7 +112,7 @@ struct Daemon {
         if settings.box.healthIntervalSeconds > 0 {
             services.append(
                 BoardRecorder(
-                    store: house.store, time: house.time, diskPath: settings.box.baseFolder,
+                    store: house.store, time: house.time, diskPath: settings.box.baseFolder, runs: runs,
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
         services += cards
@@ -150,6 +152,7 @@ struct Daemon {
         house.keeper.stop()
         analysis?.stop()
         deliveries.stop()
+        if case .success = outcome { house.store.endRunBlocking() }
         house.store.close()
         try outcome.get()
     }

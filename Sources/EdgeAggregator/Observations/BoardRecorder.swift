@@ -8,17 +8,23 @@ struct BoardRecorder: Service {
     let store: Store
     let time: any TimeSource
     let diskPath: String
+    let runs: RunCounts
     let interval: Duration
 
     func run() async throws {
         var board = BoardHealth(diskPath: diskPath)
         // The first reading only starts the counters.
         _ = board.read()
+        let own = [
+            Quantity("starts", Double(runs.starts)), Quantity("crashes", Double(runs.crashes)),
+            Quantity("power_cuts", Double(runs.powerCuts)),
+        ]
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: interval) }
             if Task.isShuttingDownGracefully || Task.isCancelled { return }
             store.enqueue([
-                .observations(ObservationRecord.all(board.read(), source: ObservationRecord.board, at: time.now()))
+                .observations(
+                    ObservationRecord.all(board.read() + own, source: ObservationRecord.board, at: time.now()))
             ])
         }
     }

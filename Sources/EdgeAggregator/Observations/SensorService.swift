@@ -72,8 +72,8 @@ final class SensorService: Service {
 
     private func watch(_ settings: SensorSettings, _ asked: any AskedSensor) async {
         var watch = SensorWatch(
-            entry: settings.entry, intervalNanoseconds: Int64(settings.intervalSeconds * 1e9),
-            corrections: settings.corrections)
+            ranges: settings.entry.ranges, warmUpSeconds: settings.entry.warmUpSeconds,
+            intervalNanoseconds: Int64(settings.intervalSeconds * 1e9), corrections: settings.corrections)
         while !Task.isCancelled {
             let result = await asked.read(begins: watch.needsBegin)
             let now = time.now()

@@ -56,6 +56,8 @@ struct OutputSettings: Sendable {
         case "watchdog": mode = .watchdog(periodSeconds: seconds)
         case let other: throw SensorSettings.Problem(text: "mode=\(other) is none of switch, heartbeat, watchdog")
         }
-        if let unknown = values.keys.min() { throw SensorSettings.Problem(text: "an output has no option `\(unknown)`") }
+        if let unknown = values.keys.min() {
+            throw SensorSettings.Problem(text: "an output has no option `\(unknown)`")
+        }
     }
 }

@@ -51,7 +51,8 @@ struct SettingDescription: Sendable {
         case .text: "text"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .list: "a list; in the environment separated by commas"
-        case .map: "name: value pairs; in the environment name=value, separated by commas, or by semicolons if there is one"
+        case .map:
+            "name: value pairs; in the environment name=value, separated by commas, or by semicolons if there is one"
         }
     }
 }

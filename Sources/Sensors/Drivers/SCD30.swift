@@ -28,7 +28,7 @@ struct SCD30: SensorDriver {
         let values = stride(from: 0, to: 6, by: 2).map {
             Double(Float(bitPattern: UInt32(words[$0]) << 16 | UInt32(words[$0 + 1])))
         }
-        guard values.allSatisfy(\.isFinite) else { throw .garbled("a value that is no number") }
+        guard values.allSatisfy({ $0.isFinite }) else { throw .garbled("a value that is no number") }
         return [
             Quantity("co2", values[0], unit: "ppm"), Quantity("temperature", values[1], unit: "°C"),
             Quantity("humidity", values[2], unit: "%"),

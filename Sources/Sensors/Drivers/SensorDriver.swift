@@ -40,7 +40,7 @@ public struct SensorOptions: Sendable, Hashable {
     func choice<Value>(_ name: String, _ all: [(String, Value)]) throws(SensorError) -> Value? {
         guard let text = values[name] else { return nil }
         guard let found = all.first(where: { $0.0 == text }) else {
-            throw .badOption("\(name)=\(text) is none of \(all.map(\.0).joined(separator: ", "))")
+            throw .badOption("\(name)=\(text) is none of \(all.map { $0.0 }.joined(separator: ", "))")
         }
         return found.1
     }

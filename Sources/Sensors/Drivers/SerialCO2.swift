@@ -81,7 +81,7 @@ struct ExplorIR: SensorDriver {
     private static func ask(_ command: String, _ bus: some Bus) throws(SensorError) -> Int {
         let answer = try bus.ask(Array("\(command)\r\n".utf8), reading: 10)
         let text = String(decoding: answer, as: UTF8.self)
-        let fields = text.split(whereSeparator: \.isWhitespace)
+        let fields = text.split(whereSeparator: { $0.isWhitespace })
         guard fields.count == 2, fields[0] == command.prefix(1), let number = Int(fields[1]) else {
             throw .garbled("\(command) was answered with \(text.filter { $0.isASCII && !$0.isNewline })")
         }

@@ -14,7 +14,8 @@ public struct LineKind: Sendable {
     /// A rain gauge, a flow or energy meter, a flash counter.
     public static func counter(_ options: SensorOptions) throws(SensorError) -> LineKind {
         LineKind(
-            counts: try options.choice("edge", [("rising", .rising), ("falling", .falling), ("both", .both)]) ?? .rising,
+            counts: try options.choice("edge", [("rising", .rising), ("falling", .falling), ("both", .both)])
+                ?? .rising,
             debounceNanoseconds: Int64((try options.number("debounce_ms", in: 0...10_000) ?? 0) * 1e6),
             meaning: .counter(
                 quantity: options.text("quantity") ?? "pulses", unit: options.text("unit") ?? "",

@@ -86,7 +86,7 @@ public final class InputLine {
         var hasEdges = true
         do throws(LineError) {
             line = try place.open { edge_gpio_input($0, wanted) }
-        } catch where error.hasNoEdges {
+        } catch  where error.hasNoEdges {
             hasEdges = false
             line = try place.open { edge_gpio_input($0, 0) }
         }

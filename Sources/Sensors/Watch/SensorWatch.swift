@@ -1,7 +1,7 @@
 /// What is made of a sensor's answers: whether it is well, which values count, and when it is asked again. A value without
 /// I/O; times are the steady clock's nanoseconds.
 public struct SensorWatch: Sendable {
-    public enum State: String, Sendable, Codable {
+    public enum State: String, Sendable {
         /// Not asked yet, or just powered up: its values mean nothing so far.
         case warming
         case ok
@@ -49,11 +49,15 @@ public struct SensorWatch: Sendable {
     static let longestPause: Int64 = 600_000_000_000
     private static let second: Int64 = 1_000_000_000
 
+    /// - Parameters:
+    ///   - ranges: what can be, by quantity; anything else is a fault.
+    ///   - warmUpSeconds: after power-up its values mean nothing for so long.
     public init(
-        entry: SensorCatalogue.Entry, intervalNanoseconds: Int64, corrections: [String: Correction] = [:]
+        ranges: [String: ClosedRange<Double>], warmUpSeconds: Double, intervalNanoseconds: Int64,
+        corrections: [String: Correction] = [:]
     ) {
-        ranges = entry.ranges
-        warmUp = Int64(entry.warmUpSeconds * 1e9)
+        self.ranges = ranges
+        warmUp = Int64(warmUpSeconds * 1e9)
         interval = intervalNanoseconds
         self.corrections = corrections
     }

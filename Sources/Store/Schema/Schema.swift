@@ -16,6 +16,9 @@ enum Schema {
         migrator.registerMigration("4 observations, counts of deliveries") { database in
             try database.execute(sql: version4)
         }
+        migrator.registerMigration("5 runs") { database in
+            try database.execute(sql: version5)
+        }
         return migrator
     }
 
@@ -278,5 +281,17 @@ enum Schema {
                 bytes = bytes + NEW.bytes
             WHERE sink = NEW.sink AND kind = NEW.kind AND state = NEW.state;
         END;
+        """
+
+    /// One row: how often the program was started and was not ended, and whether it runs.
+    private static let version5 = """
+        CREATE TABLE runs (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            starts INTEGER NOT NULL,
+            crashes INTEGER NOT NULL,
+            power_cuts INTEGER NOT NULL,
+            running_boot TEXT
+        );
+        INSERT INTO runs VALUES (1, 0, 0, 0, NULL);
         """
 }

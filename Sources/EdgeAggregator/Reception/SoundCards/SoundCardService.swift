@@ -148,7 +148,9 @@ final class SoundCardService: Service {
                 switch try card.read(into: sound, timeoutMilliseconds: Self.waitMilliseconds) {
                 case .nothing:
                     silentMilliseconds += Int(Self.waitMilliseconds)
-                    if silentMilliseconds >= Self.longestSilenceMilliseconds { return "\(settings.device) gives nothing" }
+                    if silentMilliseconds >= Self.longestSilenceMilliseconds {
+                        return "\(settings.device) gives nothing"
+                    }
                 case .overrun(let lost):
                     frames.skip(lostNanoseconds: lost)
                     state.withLock { $0.status.overruns += 1 }

@@ -1,0 +1,37 @@
+import GRDB
+
+/// How often the program was started, and how often it had not been ended before.
+public struct RunCounts: Sendable, Hashable {
+    public let starts: Int64
+    /// The machine went on, the program did not.
+    public let crashes: Int64
+    /// The machine was started anew while the program ran: its power was cut, or it hung.
+    public let powerCuts: Int64
+}
+
+extension Store {
+    /// Notes that the program runs now; what it finds running still had no end. For the start, before there are tasks.
+    public func beginRunBlocking(bootID: String) throws(StoreError) -> RunCounts {
+        do {
+            return try pool.write { database in
+                try database.execute(
+                    sql: """
+                        UPDATE runs SET starts = starts + 1, crashes = crashes + (running_boot IS ?1),
+                            power_cuts = power_cuts + (running_boot IS NOT NULL AND running_boot IS NOT ?1),
+                            running_boot = ?1
+                        """, arguments: [bootID])
+                guard let row = try Row.fetchOne(database, sql: "SELECT starts, crashes, power_cuts FROM runs") else {
+                    throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "runs has no row")
+                }
+                return RunCounts(starts: row["starts"], crashes: row["crashes"], powerCuts: row["power_cuts"])
+            }
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// Notes that the program has ended as it should.
+    public func endRunBlocking() {
+        try? pool.write { try $0.execute(sql: "UPDATE runs SET running_boot = NULL") }
+    }
+}
