@@ -10,6 +10,6 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
-            SettingsCommand.self, DoctorCommand.self,
+            SensorsCommand.self, OutputsCommand.self, SettingsCommand.self, DoctorCommand.self,
         ])
 }

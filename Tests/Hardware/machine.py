@@ -41,7 +41,7 @@ class Machine:
             accel, cores = "tcg,thread=single", 1
             timing = ["-icount", f"shift={nanoseconds_an_instruction.bit_length() - 1},sleep=on"]
         command = ["qemu-system-x86_64", *timing, "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
-                   "-cpu", "host" if accel == "kvm" else "max", "-M", "q35", "-m", "1024", "-smp", str(cores),
+                   "-cpu", "host" if accel == "kvm" else "max", "-M", "q35", "-m", "2048", "-smp", str(cores),
                    "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
                    "-kernel", f"{self.rig}/vmlinuz", "-initrd", initrd,
                    "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",

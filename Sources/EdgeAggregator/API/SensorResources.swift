@@ -5,8 +5,8 @@ import Sensors
 struct SensorResources: Sendable {
     let service: SensorService
 
-    struct Sensor: Encodable {
-        struct Value: Encodable {
+    struct Sensor: Codable {
+        struct Value: Codable {
             let value: Double
             let raw: Double?
             let unit: String

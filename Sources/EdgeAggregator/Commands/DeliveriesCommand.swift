@@ -90,10 +90,15 @@ struct DaemonOptions: ParsableArguments {
         }
     }
 
-    func decode<Value: Decodable>(_ body: String) throws -> Value {
+    /// For the API's answers.
+    static var decoder: JSONDecoder {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        guard let value = try? decoder.decode(Value.self, from: Data(body.utf8)) else {
+        return decoder
+    }
+
+    func decode<Value: Decodable>(_ body: String) throws -> Value {
+        guard let value = try? Self.decoder.decode(Value.self, from: Data(body.utf8)) else {
             printError("This does not answer like this program's daemon: \(body.prefix(200))")
             throw ExitCodes.unavailable
         }

@@ -41,24 +41,10 @@ struct DoctorHardware {
     private func askDaemon() async -> [Doctor.Finding]? {
         guard !sensors.isEmpty, let address = settings.box.addresses.first else { return nil }
         let host = address.host == "0.0.0.0" ? "127.0.0.1" : address.host
-        struct Page: Decodable {
-            struct Sensor: Decodable {
-                struct Value: Decodable {
-                    let value: Double
-                    let unit: String
-                }
-                let name: String
-                let kind: String
-                let place: String
-                let state: String
-                let reason: String?
-                let values: [String: Value]
-            }
-            let sensors: [Sensor]
-        }
+        struct Page: Decodable { let sensors: [SensorResources.Sensor] }
         let url = "http://\(host):\(address.port)/api/v1/sensors"
         guard let body = try? await SmallHTTPClient.ask(url, bearer: settings.box.apiToken),
-            let page = try? JSONDecoder().decode(Page.self, from: Data(body.utf8))
+            let page = try? DaemonOptions.decoder.decode(Page.self, from: Data(body.utf8))
         else { return nil }
         return page.sensors.map { sensor in
             let values = sensor.values.sorted { $0.key < $1.key }.map { "\($0) \($1.value) \($1.unit)" }
