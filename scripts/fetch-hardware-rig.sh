@@ -40,7 +40,13 @@ mkdir -p "$folder"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-image=$(apt-cache depends "linux-image-$series-amd64" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+find_image() { apt-cache depends "linux-image-$series-amd64" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1; }
+image=$(find_image)
+if [ -z "$image" ]; then
+    # The package lists may never have been fetched.
+    if [ "$(id -u)" -eq 0 ]; then apt-get update -q >/dev/null 2>&1; else sudo apt-get update -q >/dev/null 2>&1; fi || true
+    image=$(find_image)
+fi
 version=${image#linux-image-}
 if [ -z "$version" ]; then
     echo "fetch-hardware-rig: no kernel $series is offered (apt-get update?); bookworm-security has it" >&2
