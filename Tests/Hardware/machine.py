@@ -1,7 +1,9 @@
 """The machine under test, as seen from outside: a Debian kernel in qemu."""
 
+import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +18,11 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 
 class Failure(Exception):
     pass
+
+
+def die_with_parent():
+    # PR_SET_PDEATHSIG: the machine never outlives the test, however that ends.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def free_port():
@@ -50,7 +57,7 @@ class Machine:
                    "-append", f"console=ttyS0 quiet panic=-1 mitigations=off edge.here={HERE} edge.modules={self.rig}/modules"]
         self.console = []
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, errors="replace")
+                                        text=True, errors="replace", preexec_fn=die_with_parent)
         ready = threading.Event()
         self.is_up = False
 

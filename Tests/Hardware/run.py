@@ -117,6 +117,7 @@ def readings(machine, box):
     check("SCD4x: the datasheet's 500 ppm, 25.0 degrees C, 37 %; corrected by -20, the raw value kept",
           hut["co2"]["value"] == 480 and hut["co2"]["raw"] == 500 and abs(hut["temperature"]["value"] - 25) < 0.01
           and abs(hut["humidity"]["value"] - 37) < 0.01, hut)
+    check("SCD4x: its serial number", box.sensor("hut").get("identity") == "serial f8969f073bbe", box.sensor("hut"))
     check("SCD30: the datasheet's 439.09 ppm, 27.2 degrees C, 48.8 %", abs(box.value("cave", "co2") - 439.09) < 0.01
           and abs(box.value("cave", "temperature") - 27.2) < 0.05 and abs(box.value("cave", "humidity") - 48.8) < 0.05,
           box.sensor("cave"))

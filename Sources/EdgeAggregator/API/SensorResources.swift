@@ -15,6 +15,8 @@ struct SensorResources: Sendable {
         let name: String
         let kind: String
         let place: String
+        /// What the device says that it is, such as its serial number.
+        let identity: String?
         /// `warming`, `ok`, `stale`, `absent` or `faulty`.
         let state: String
         let reason: String?
@@ -30,6 +32,7 @@ struct SensorResources: Sendable {
             name = reading.name
             kind = reading.kind
             place = reading.place
+            identity = reading.identity
             state = reading.state.rawValue
             reason = reading.reason
             failures = reading.failures

@@ -11,6 +11,8 @@ protocol AskedSensor: Sendable {
     func pause(_ duration: Duration) async
     /// Edges of a line: how many there were, and how many were lost. Nil for a sensor on a bus.
     var edges: (count: Int64, missed: Int64)? { get }
+    /// What the device says that it is.
+    var identity: String? { get }
 }
 
 /// A sensor on a bus, asked on that bus's own queue: who waits there waits for that bus alone.
@@ -18,6 +20,7 @@ final class BusSensor: AskedSensor {
     private let queue: DispatchQueue
     private let timeoutSeconds: Double
     private let isBusy = Mutex(false)
+    private let known = Mutex<String?>(nil)
     private let device: Device
 
     /// The driver and its way to the device; used on the queue alone.
@@ -43,6 +46,8 @@ final class BusSensor: AskedSensor {
 
         func recalibrate(co2PPM: Int) throws(SensorError) { try recalibrate(bus, co2PPM) }
 
+        var identity: String? { driver.identity }
+
         private func begin(_ bus: some Bus) throws(SensorError) { try driver.begin(bus) }
         private func read(_ bus: some Bus) throws(SensorError) -> [Quantity] { try driver.read(bus) }
         private func recalibrate(_ bus: some Bus, _ co2PPM: Int) throws(SensorError) {
@@ -60,6 +65,7 @@ final class BusSensor: AskedSensor {
     }
 
     var edges: (count: Int64, missed: Int64)? { nil }
+    var identity: String? { known.withLock { $0 } }
 
     func pause(_ duration: Duration) async { try? await Task.sleep(for: duration) }
 
@@ -71,7 +77,10 @@ final class BusSensor: AskedSensor {
         }
         guard isFree else { return .failure(.bus(.timeout)) }
         return await perform { [self] (device) throws(SensorError) in
-            defer { isBusy.withLock { $0 = false } }
+            defer {
+                known.withLock { $0 = device.identity }
+                isBusy.withLock { $0 = false }
+            }
             return try device.read(begins: begins)
         }
     }

@@ -30,6 +30,8 @@ final class LineSensor: AskedSensor {
         state.withLock { ($0.countBefore + $0.count, $0.missedBefore + $0.missed) }
     }
 
+    var identity: String? { nil }
+
     func pause(_ duration: Duration) async { await bell.wait(atMost: duration) }
 
     func read(begins: Bool) async -> Result<[Quantity], SensorError> {

@@ -21,6 +21,7 @@ final class SensorService: Service {
         /// UTC.
         var lastNanoseconds: Int64?
         var quantities: [Quantity] = []
+        var identity: String?
         var edges: Int64?
         var missedEdges: Int64?
     }
@@ -79,7 +80,7 @@ final class SensorService: Service {
             let now = time.now()
             let was = watch.state
             let quantities = watch.take(result, now: now.monotonicNanoseconds)
-            note(settings, watch, quantities, now, edges: asked.edges)
+            note(settings, watch, quantities, now, asked)
             if was != watch.state { tell(settings, watch) }
             if !quantities.isEmpty {
                 store.enqueue([
@@ -126,14 +127,16 @@ final class SensorService: Service {
 
     private func note(
         _ settings: SensorSettings, _ watch: SensorWatch, _ quantities: [Quantity], _ now: TimeStamp,
-        edges: (count: Int64, missed: Int64)?
+        _ asked: any AskedSensor
     ) {
+        let (edges, identity) = (asked.edges, asked.identity)
         state.withLock { state in
             guard var reading = state[settings.name] else { return }
             reading.state = watch.state
             reading.reason = watch.reason
             reading.failures = watch.failures
             reading.failuresTotal = watch.failuresTotal
+            reading.identity = identity ?? reading.identity
             reading.edges = edges?.count
             reading.missedEdges = edges?.missed
             if !quantities.isEmpty {

@@ -3,6 +3,7 @@ struct SCD4x: SensorDriver {
     private let altitudeMetres: Double?
     private let pressureHPa: Double?
     private let selfCalibration: Bool?
+    private(set) var identity: String?
 
     init(_ options: SensorOptions) throws(SensorError) {
         altitudeMetres = try options.number("altitude_m", in: 0...3000)
@@ -10,14 +11,15 @@ struct SCD4x: SensorDriver {
         selfCalibration = try options.flag("self_calibration")
     }
 
-    func begin(_ bus: some Bus) throws(SensorError) {
+    mutating func begin(_ bus: some Bus) throws(SensorError) {
         // It takes settings only while it does not measure (§3.5): stop_periodic_measurement needs 500 ms.
         _ = try bus.ask(SensirionWords.command(0x3F86))
         bus.pause(milliseconds: 500)
         // get_serial_number: whoever answers with other than three good words is another device.
         _ = try bus.ask(SensirionWords.command(0x3682))
         bus.pause(milliseconds: 1)
-        _ = try SensirionWords.decode(try bus.ask([], reading: 9))
+        let serial = try SensirionWords.decode(try bus.ask([], reading: 9))
+        identity = "serial " + String(serial.reduce(UInt64(0)) { $0 << 16 | UInt64($1) }, radix: 16)
         if let altitudeMetres {
             _ = try bus.ask(SensirionWords.command(0x2427, UInt16(altitudeMetres)))
             bus.pause(milliseconds: 1)

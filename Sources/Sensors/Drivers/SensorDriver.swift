@@ -7,11 +7,15 @@ public protocol SensorDriver: Sendable {
     /// Called before the first reading, and again after faults.
     mutating func begin(_ bus: some Bus) throws(SensorError)
     mutating func read(_ bus: some Bus) throws(SensorError) -> [Quantity]
+    /// What the device says that it is, such as its serial number; known after ``begin(_:)``.
+    var identity: String? { get }
     /// Tells a CO2 sensor, which has been for minutes in air of so many ppm, to take them for its measure.
     mutating func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError)
 }
 
 extension SensorDriver {
+    public var identity: String? { nil }
+
     public mutating func begin(_ bus: some Bus) throws(SensorError) {}
 
     public mutating func recalibrate(_ bus: some Bus, co2PPM: Int) throws(SensorError) {

@@ -65,9 +65,11 @@ struct Datasheets: Sendable {
     /// Datasheet §3.6.2; checksum §3.11.
     private static func scd4x(_ check: Check) throws(SensorError) {
         check(SensirionWords.checksum([0xBE, 0xEF]) == 0x92, "the checksum of 0xBEEF")
-        let driver = try SCD4x(SensorOptions(["altitude_m": "1950", "self_calibration": "false"]))
+        var driver = try SCD4x(SensorOptions(["altitude_m": "1950", "self_calibration": "false"]))
         let start = ScriptedBus([[0xF8, 0x96, 0x31, 0x9F, 0x07, 0xC2, 0x3B, 0xBE, 0x89]])
         try driver.begin(start)
+        // §3.9.2: the example's serial number.
+        check(driver.identity == "serial f8969f073bbe", "the serial number")
         // §3.7.4: 1,950 m is sent as 0x079E, checksum 0x09.
         check(start.asked.contains([0x24, 0x27, 0x07, 0x9E, 0x09]), "the altitude")
         check(start.asked.first == [0x3F, 0x86] && start.asked.last == [0x21, 0xB1], "stopped first, started last")
