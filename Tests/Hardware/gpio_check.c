@@ -98,6 +98,18 @@ int main(void) {
     CHECK(have > 150 && have <= 200);
     for (int i = 0; i < have; i++) CHECK(edges[i].number == (uint32_t)i + 1 && edges[i].is_active);
     edge_gpio_close(input);
+    // What is known of a line, free and taken.
+    for (int i = 0; i < count; i++) {
+        if (strcmp(chips[i].label, "pinctrl-bcm2711") != 0) continue;
+        EdgeGPIOLineInfo infos[64];
+        EdgeGPIOPlace lamp = {.line_name = "GPIO23"};
+        EdgeGPIOLine *held = edge_gpio_output(&lamp, false);
+        CHECK(held != NULL);
+        CHECK(edge_gpio_lines(&chips[i], infos, 64) == 54);
+        CHECK(strcmp(infos[23].name, "GPIO23") == 0 && infos[23].is_used && strcmp(infos[23].consumer, "edge-aggregator") == 0);
+        CHECK(strcmp(infos[24].name, "GPIO24") == 0 && !infos[24].is_used && infos[0].name[0] == 0);
+        edge_gpio_close(held);
+    }
     // Active low turns values and edges about.
     placed.is_active_low = true;
     input = edge_gpio_input(&placed, BOTH);

@@ -366,11 +366,11 @@ def main():
         sound(machine, box)
         faults(machine, box)
         stuck(machine, box)
-        doctor(machine, ["MCP2221 usb-i2c bridge", "voltage 11.98 V, says the running daemon"])
+        doctor(machine, ["MCP2221 usb-i2c bridge", "GPIO17 (edge-aggregator)", "voltage 11.98 V, says the running daemon"])
         ends(machine, box)
         doctor(machine, [
             "(MCP2221 usb-i2c bridge): 0x23, 0x36, 0x40, 0x41, 0x44, 0x61, 0x62, 0x68, 0x76 answer",
-            "chip pinctrl-bcm2711", "chip mcp2221_gpio", "sensor panel: ina219 at /dev/i2c-0 0x40: voltage 11.98",
+            "chip=pinctrl-bcm2711 (now gpiochip0), 54 lines, named GPIO17 GPIO18 GPIO22", "chip=mcp2221_gpio", "sensor panel: ina219 at /dev/i2c-0 0x40: voltage 11.98",
             "nothing answers; is it wired, is this its address", "device=hw:CARD=Loopback,DEV=1"])
         clock(machine)
         print(f"{time.monotonic() - started:6.1f}  hardware: all well", flush=True)

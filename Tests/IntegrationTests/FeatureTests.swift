@@ -187,4 +187,27 @@ import Testing
         #expect(answer.status == 200)
         try send(birds(), to: daemon, listener: "open")
     }
+
+    @Test func refusesChangesThatAnotherPageAsksFor() throws {
+        let daemon = try DaemonProcess()
+        try daemon.start()
+        func status(_ method: String, _ path: String, _ origin: String?) throws -> Int {
+            let connection = try RawConnection(port: daemon.port)
+            let line = origin.map { "Origin: \($0)\r\n" } ?? ""
+            try connection.send(
+                "\(method) \(path) HTTP/1.1\r\nHost: box.local:8000\r\nConnection: close\r\n\(line)Content-Length: 0\r\n\r\n"
+            )
+            return try DaemonProcess.parse(connection.answer()).status
+        }
+        let change = "/api/v1/deliveries/requeue"
+        #expect(try status("POST", change, nil) == 200)
+        #expect(try status("POST", change, "http://box.local:8000") == 200)
+        for other in ["http://evil.example", "null", "http://box.local:8001", "http://box.local:8000.evil.example"] {
+            #expect(try status("POST", change, other) == 403, "\(other)")
+        }
+        #expect(try status("DELETE", "/api/v1/recordings/a.wav", "http://evil.example") == 403)
+        // Looking is no change, and listeners are no browsers.
+        #expect(try status("GET", "/api/v1/status", "http://evil.example") == 200)
+        #expect(daemon.stop() == 0)
+    }
 }

@@ -80,9 +80,16 @@ struct DoctorHardware {
 
     private func lines() -> [Doctor.Finding] {
         var findings = LineChip.all().map { chip in
-            Doctor.Finding(
+            let names = chip.lines.map(\.name).filter { !$0.isEmpty }.joined(separator: " ")
+            let used = chip.lines.enumerated().compactMap { offset, line in
+                line.consumer.map { "\(line.name.isEmpty ? "line \(offset)" : line.name) (\($0.isEmpty ? "?" : $0))" }
+            }
+            return Doctor.Finding(
                 subject: "gpio", verdict: .ok,
-                text: "chip \(chip.label) (now \(chip.name)): \(chip.lines) lines, through \(LineChip.library)")
+                text: "chip=\(chip.label) (now \(chip.name)), \(chip.lines.count) lines"
+                    + (names.isEmpty ? "" : ", named \(names)")
+                    + (used.isEmpty ? "" : "; in use: \(used.joined(separator: ", "))")
+                    + "; through \(LineChip.library)")
         }
         let isWanted = !outputs.isEmpty || sensors.contains { if case .line = $0.place { true } else { false } }
         if findings.isEmpty, isWanted {

@@ -28,7 +28,7 @@ struct Routes: Sendable {
         router.add(middleware: ErrorAnswers())
         addStockPaths(router)
         addHealth(router)
-        let guarded = router.group().add(middleware: TokenGuard(token: apiToken))
+        let guarded = router.group().add(middleware: OriginGuard()).add(middleware: TokenGuard(token: apiToken))
         guarded.get("/", use: dashboard.answer)
         guarded.get("/events", use: events.stream)
         let api = guarded.group("/api/v1")

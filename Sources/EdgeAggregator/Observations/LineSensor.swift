@@ -61,9 +61,9 @@ final class LineSensor: AskedSensor {
                     state.missed = 0
                 }
             }
-            return taken.map { .success($0.quantities) } ?? .failure(.bus(.absent))
+            return taken.map { .success($0.quantities) } ?? .failure(.missing("the chip is gone"))
         } catch {
-            return .failure(error.isAbsent ? .bus(.absent) : .faulty(error.description))
+            return .failure(error.isAbsent ? .missing(error.description) : .faulty(error.description))
         }
     }
 

@@ -12,6 +12,7 @@ final class LineThread: Sendable {
     private static let gatherMicroseconds: UInt32 = 10_000
     /// How often a line without edges is looked at.
     private static let lookMilliseconds: Int32 = 20
+    private static let mostReads = 8
     private static let mailboxNumber: UInt64 = 0
 
     private struct Entry {
@@ -122,7 +123,8 @@ final class LineThread: Sendable {
             entry.watch.look(isActive: isActive, nowNanoseconds: edge_monotonic_ns())
             return true
         }
-        while true {
+        // A pin that floats may change faster than it can be read: no more than the kernel keeps, and then the others.
+        for _ in 0..<Self.mostReads {
             guard let edges = entry.line.edges() else { return false }
             if edges.isEmpty { break }
             for edge in edges { entry.watch.take(edge) }

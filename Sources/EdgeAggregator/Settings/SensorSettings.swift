@@ -85,7 +85,9 @@ struct SensorSettings: Sendable {
         corrections = try Self.corrections(entry, &values)
         powerOutput = values.removeValue(forKey: "power")
         if let unknown = values.keys.sorted().first(where: { !entry.options.contains($0) }) {
-            throw Problem(text: "\(kind) has no option `\(unknown)`")
+            let all = (entry.place.options + ["interval", "power"] + entry.options).joined(separator: ", ")
+            throw Problem(
+                text: "\(kind) has no option `\(unknown)`; it has \(all), and <quantity>_offset and _scale")
         }
         options = SensorOptions(values)
         do throws(SensorError) {
@@ -167,6 +169,18 @@ struct SensorSettings: Sendable {
             if values.count < before { corrections[quantity] = correction }
         }
         return corrections
+    }
+}
+
+extension SensorPlace {
+    /// What says where it is.
+    fileprivate var options: [String] {
+        switch self {
+        case .i2c: ["bus", "address"]
+        case .serial: ["port"]
+        case .file: ["path"]
+        case .line: ["line", "chip", "offset", "active", "pull"]
+        }
     }
 }
 

@@ -28,6 +28,8 @@ public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
 /// Why a device gave no reading.
 public enum SensorError: Error, Sendable, Hashable, CustomStringConvertible {
     case bus(BusError)
+    /// There is no such device, or line.
+    case missing(String)
     /// A checksum or the form of an answer was wrong.
     case garbled(String)
     /// Another device answers, or one that is broken.
@@ -40,6 +42,7 @@ public enum SensorError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .bus(let error): error.description
+        case .missing(let what): what
         case .garbled(let what): "a garbled answer: \(what)"
         case .faulty(let what): what
         case .notReady: "it has no reading yet"

@@ -55,7 +55,7 @@ public struct LineWatch: Sendable {
 
     public mutating func take(_ edge: Edge) {
         settle(nowNanoseconds: edge.timeNanoseconds)
-        missedEdges += Int64(edge.number &- lastNumber &- 1)
+        missedEdges += Int64(max(0, Int32(bitPattern: edge.number &- lastNumber &- 1)))
         lastNumber = edge.number
         guard edges == .both else {
             if edge.isActive == (counts == .rising) { count += 1 }

@@ -125,18 +125,34 @@ public final class OutputLine {
     public func set(_ isActive: Bool) -> Bool { edge_gpio_set(line, isActive) == 0 }
 }
 
-/// The GPIO chips of this machine.
+/// A GPIO chip of this machine.
 public struct LineChip: Sendable {
+    public struct Line: Sendable {
+        /// Empty when it has none.
+        public let name: String
+        /// Who uses it; nil when nobody does.
+        public let consumer: String?
+    }
+
     public let name: String
     public let label: String
-    public let lines: Int
+    /// At most 256.
+    public let lines: [Line]
+
+    private static let mostLines = 256
 
     /// At most 64.
     public static func all() -> [LineChip] {
         var chips = [EdgeGPIOChip](repeating: EdgeGPIOChip(), count: 64)
         let count = edge_gpio_chips(&chips, Int32(chips.count))
         return chips[..<Int(max(0, count))].map { chip in
-            LineChip(name: text(chip.name), label: text(chip.label), lines: Int(chip.lines))
+            var chip = chip
+            var infos = [EdgeGPIOLineInfo](repeating: EdgeGPIOLineInfo(), count: mostLines)
+            let known = edge_gpio_lines(&chip, &infos, Int32(mostLines))
+            let lines = infos[..<Int(max(0, known))].map { info in
+                Line(name: text(info.name), consumer: info.is_used ? text(info.consumer) : nil)
+            }
+            return LineChip(name: text(chip.name), label: text(chip.label), lines: lines)
         }
     }
 

@@ -91,7 +91,7 @@ public struct SensorWatch: Sendable {
             return []
         case .failure(let error):
             switch error {
-            case .bus(.absent): fail(.absent, error.description, needsBegin: true)
+            case .bus(.absent), .missing: fail(.absent, error.description, needsBegin: true)
             case .bus: fail(lastGood == nil ? .absent : .stale, error.description, needsBegin: true)
             case .garbled: fail(.faulty, error.description, needsBegin: failures > 0)
             case .faulty, .badOption, .notReady: fail(.faulty, error.description, needsBegin: true)

@@ -145,6 +145,23 @@ int edge_gpio_chips(EdgeGPIOChip *chips, int capacity) {
     return made;
 }
 
+int edge_gpio_lines(const EdgeGPIOChip *chip, EdgeGPIOLineInfo *lines, int capacity) {
+    struct gpiod_chip *opened = gpiod_chip_open_by_name(chip->name);
+    if (opened == NULL) return -1;
+    int count = 0;
+    for (unsigned offset = 0; offset < gpiod_chip_num_lines(opened) && count < capacity; offset++) {
+        struct gpiod_line *line = gpiod_chip_get_line(opened, offset);
+        if (line == NULL) break;
+        const char *name = gpiod_line_name(line), *consumer = gpiod_line_consumer(line);
+        EdgeGPIOLineInfo *to = &lines[count++];
+        snprintf(to->name, sizeof to->name, "%s", name != NULL ? name : "");
+        snprintf(to->consumer, sizeof to->consumer, "%s", consumer != NULL ? consumer : "");
+        to->is_used = gpiod_line_is_used(line);
+    }
+    gpiod_chip_close(opened);
+    return count;
+}
+
 const char *edge_gpio_library(void) {
     static char text[32];
     snprintf(text, sizeof text, "libgpiod %s", gpiod_version_string());

@@ -152,6 +152,26 @@ int edge_gpio_chips(EdgeGPIOChip *chips, int capacity) {
     return made;
 }
 
+int edge_gpio_lines(const EdgeGPIOChip *chip, EdgeGPIOLineInfo *lines, int capacity) {
+    char path[48];
+    snprintf(path, sizeof path, "/dev/%s", chip->name);
+    struct gpiod_chip *opened = gpiod_chip_open(path);
+    if (opened == NULL) return -1;
+    int count = 0;
+    for (unsigned offset = 0; offset < chip->lines && count < capacity; offset++) {
+        struct gpiod_line_info *line = gpiod_chip_get_line_info(opened, offset);
+        if (line == NULL) break;
+        const char *name = gpiod_line_info_get_name(line), *consumer = gpiod_line_info_get_consumer(line);
+        EdgeGPIOLineInfo *to = &lines[count++];
+        snprintf(to->name, sizeof to->name, "%s", name != NULL ? name : "");
+        snprintf(to->consumer, sizeof to->consumer, "%s", consumer != NULL ? consumer : "");
+        to->is_used = gpiod_line_info_is_used(line);
+        gpiod_line_info_free(line);
+    }
+    gpiod_chip_close(opened);
+    return count;
+}
+
 const char *edge_gpio_library(void) {
     static char text[32];
     snprintf(text, sizeof text, "libgpiod %s", gpiod_api_version());

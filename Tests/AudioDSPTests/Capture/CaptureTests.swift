@@ -47,6 +47,10 @@ import Testing
         let few = frames.skip(lostNanoseconds: 190_000_000)
         #expect(few == 4)
         send(5_000_000_000)
+        // It is told when the recording ends.
+        session.finish(arrivalNanoseconds: 5_000_000_000) { action in
+            if case .note(let note) = action { notes.append(note) }
+        }
         #expect(notes.contains { $0.kind == .filled && $0.frames == 4 && $0.durationNanoseconds == 200_000_000 })
         let hair = frames.skip(lostNanoseconds: 0)
         #expect(hair == 1)

@@ -37,6 +37,14 @@ typedef struct {
 
 enum { EDGE_GPIO_RISING = 1, EDGE_GPIO_FALLING = 2 };
 
+typedef struct {
+    /// Empty when the line has none.
+    char name[32];
+    /// Who uses it; empty when nobody says so.
+    char consumer[32];
+    bool is_used;
+} EdgeGPIOLineInfo;
+
 /// All NULL or -1 with errno: ENOENT no such line, EBUSY another uses it, ENXIO the line has no edges.
 ///
 /// `edges` are those that are wanted, added up; 0 for none. The kernel's thread that reports both reads the line once more
@@ -54,5 +62,7 @@ int edge_gpio_edges(EdgeGPIOLine *line, EdgeGPIOEdge *edges, int capacity);
 
 /// The chips there are; their number, at most `capacity`.
 int edge_gpio_chips(EdgeGPIOChip *chips, int capacity);
+/// What is known of a chip's first `capacity` lines; their number.
+int edge_gpio_lines(const EdgeGPIOChip *chip, EdgeGPIOLineInfo *lines, int capacity);
 /// `libgpiod 1.6.3`.
 const char *edge_gpio_library(void);
