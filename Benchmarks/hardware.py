@@ -15,7 +15,7 @@ from machine import ROOT, Machine  # noqa: E402
 PRODUCTS = os.path.abspath(sys.argv[2])
 #: Half a thousand million instructions a second: a core of a Raspberry Pi 4 does at least as many.
 NANOSECONDS_AN_INSTRUCTION = 2
-BASE = "/tmp/edge"
+BASE = "/edge-machine/edge"
 SECONDS = int(os.environ.get("EDGE_BENCH_SECONDS", "60"))
 COMMON = f"""\
 base_dir: {BASE}
@@ -40,8 +40,8 @@ sensors:
   two: gpio_counter line=GPIO18 interval=10
   three: gpio_counter line=GPIO24 interval=10
   four: gpio_counter line=GPIO27 interval=10
-  s8: senseair_s8 port=/tmp/serial/s8 interval=10
-  gss: explorir port=/tmp/serial/explorir interval=10
+  s8: senseair_s8 port=/edge-machine/serial/s8 interval=10
+  gss: explorir port=/edge-machine/serial/explorir interval=10
 """
 
 
@@ -63,8 +63,8 @@ def main():
     machine = Machine(sys.argv[1], NANOSECONDS_AN_INSTRUCTION)
     try:
         machine.stream.settimeout(900)
-        machine.sh("mkdir -p /tmp/serial")
-        machine.ask("start", name="serial", command=["python3", f"{ROOT}/Tests/Doubles/serial_sensors.py", "/tmp/serial"], environment={})
+        machine.sh("mkdir -p /edge-machine/serial")
+        machine.ask("start", name="serial", command=["python3", f"{ROOT}/Tests/Doubles/serial_sensors.py", "/edge-machine/serial"], environment={})
         idle_share, idle_bytes, _ = measure(machine, "health_interval_sec: 0\n", lambda: machine.sh(f"sleep {SECONDS}"))
         machine.ask("stop", name="daemon")
         loaded_share, loaded_bytes, pulses = measure(

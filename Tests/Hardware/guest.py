@@ -59,7 +59,7 @@ def run(request):
         return sh(request["command"])
     if kind == "start":
         environment = dict(os.environ, **request["environment"])
-        log = open(f"/tmp/{request['name']}.log", "ab")
+        log = open(f"/edge-machine/{request['name']}.log", "ab")
         processes[request["name"]] = subprocess.Popen(
             request["command"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         return {"pid": processes[request["name"]].pid}
@@ -68,7 +68,7 @@ def run(request):
         process.send_signal(getattr(signal, request.get("signal", "SIGTERM")))
         return {"code": process.wait(60)}
     if kind == "log":
-        return {"text": open(f"/tmp/{request['name']}.log", errors="replace").read()[-8000:]}
+        return {"text": open(f"/edge-machine/{request['name']}.log", errors="replace").read()[-8000:]}
     if kind == "fault":
         bench.chips[int(request["address"], 16)].fault = request["fault"]
         return {}

@@ -1,11 +1,12 @@
 #!/bin/bash
 # The first program after the machine's start: file systems and network, then guest.py.
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/edge-machine
 here=$1
 modules=$2
 mount -t proc none /proc
 mount -t sysfs none /sys
-mount -t tmpfs none /tmp
+# Not over /tmp: the project may lie there.
+mkdir -p /edge-machine && mount -t tmpfs none /edge-machine
 mkdir -p /dev/shm && mount -t tmpfs none /dev/shm
 mkdir -p /lib/modules && mount --bind "$modules" /lib/modules
 busybox ip link set lo up

@@ -19,7 +19,7 @@ import chips
 from machine import HERE, ROOT, Failure, Machine
 
 DAEMON = f"{os.path.abspath(sys.argv[2])}/edge-aggregator"
-BASE = "/tmp/edge"
+BASE = "/edge-machine/edge"
 SETTINGS = f"""\
 base_dir: {BASE}
 listen: ["0.0.0.0:8000"]
@@ -48,7 +48,7 @@ sensors:
   wheel: gpio_counter chip=pinctrl-bcm2711 offset=18 interval=0.2
   door: gpio_input line=GPIO27 debounce_ms=20 interval=3600
   float: gpio_input chip=mcp2221_gpio offset=2 interval=3600
-  s8: senseair_s8 port=/tmp/serial/s8 interval=0.5
+  s8: senseair_s8 port=/edge-machine/serial/s8 interval=0.5
   nobody: bme280 bus=MCP2221 address=0x77 interval=0.5
 """
 started = time.monotonic()
@@ -251,7 +251,7 @@ def sound(machine, box):
     machine.wait("the card listens", lambda: card()["is_open"])
     # A sine of 1000 Hz at half of full scale: -9.03 dBFS.
     seconds = 4
-    path = "/tmp/tone.raw"
+    path = "/edge-machine/tone.raw"
     machine.sh(f"python3 - <<'E'\nimport math, struct\none = b''.join(struct.pack('<h', round(16384 * math.sin(2 * math.pi * 1000 * i / 48000))) for i in range(48000))\nopen('{path}', 'wb').write(one * {seconds})\nE")
     machine.ask("start", name="aplay", command=["aplay", "-q", "-D", "hw:Loopback,0,0", "-f", "S16_LE", "-r", "48000", "-c", "1", path], environment={})
     level = machine.wait("the tone is heard", lambda: (card()["rms_dbfs"] or -200) > -20 and card(), 20)
@@ -351,9 +351,9 @@ def main():
     machine = Machine(sys.argv[1])
     try:
         print(f"{time.monotonic() - started:6.1f}  the machine is up ({machine.accel})", flush=True)
-        machine.sh(f"mkdir -p {BASE} /tmp/serial && cat >{BASE}/settings.yaml <<'E'\n{SETTINGS}E")
-        machine.ask("start", name="serial", command=["python3", f"{ROOT}/Tests/Doubles/serial_sensors.py", "/tmp/serial"], environment={})
-        machine.wait("serial sensors", lambda: machine.sh("ls /tmp/serial/s8"))
+        machine.sh(f"mkdir -p {BASE} /edge-machine/serial && cat >{BASE}/settings.yaml <<'E'\n{SETTINGS}E")
+        machine.ask("start", name="serial", command=["python3", f"{ROOT}/Tests/Doubles/serial_sensors.py", "/edge-machine/serial"], environment={})
+        machine.wait("serial sensors", lambda: machine.sh("ls /edge-machine/serial/s8"))
         for library in ["1", "2"]:
             text = machine.sh(f"{os.path.abspath(sys.argv[2])}/gpio-check-{library}")
             check(f"the shim over {text.splitlines()[0]}", "all well" in text, text)
