@@ -38,6 +38,9 @@ let package = Package(
             name: "CPostgreSQL", path: "Sources/System/CPostgreSQL", pkgConfig: "libpq",
             providers: [.apt(["libpq-dev"])]),
         .systemLibrary(
+            name: "CSQLite", path: "Sources/System/CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
             name: "CSnappy", path: "Sources/System/CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(
             name: "CGpiod", path: "Sources/System/CGpiod", pkgConfig: "libgpiod", providers: [.apt(["libgpiod-dev"])]),
@@ -53,7 +56,10 @@ let package = Package(
         .target(name: "AudioDSP", dependencies: ["CAlsa", "CSoundFile", "CSoxr", "CTensorFlowLite"]),
         .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
 
-        .target(name: "Store", dependencies: ["CEdgeSystem", .product(name: "GRDB", package: "GRDB.swift")]),
+        .target(name: "FieldNodes", dependencies: ["CSQLite"]),
+
+        .target(
+            name: "Store", dependencies: ["CEdgeSystem", "CSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
 
         .target(
             name: "Uplink",
@@ -67,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "EdgeAggregator",
             dependencies: [
-                "AudioDSP", "CEdgeSystem", "Sensors", "Store", "Uplink",
+                "AudioDSP", "CEdgeSystem", "CZlib", "FieldNodes", "Sensors", "Store", "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -89,6 +95,7 @@ let package = Package(
         .executableTarget(name: "store-bench", dependencies: ["Store"], path: "Benchmarks/StoreBench"),
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
+        .testTarget(name: "FieldNodesTests", dependencies: ["FieldNodes", "EdgeTesting"]),
         .testTarget(
             name: "StoreTests", dependencies: ["Store", "EdgeTesting", .product(name: "GRDB", package: "GRDB.swift")]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "EdgeTesting", "Store", "Sensors"]),

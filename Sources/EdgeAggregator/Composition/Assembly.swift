@@ -23,7 +23,8 @@ extension ReceptionHouse.Configuration {
 extension Routes {
     init(
         settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
-        outputs: OutputService, cards: [SoundCardService], storage: StorageMetrics, analysis: AnalysisMetrics,
+        outputs: OutputService, cards: [SoundCardService], field: FieldAssembly, storage: StorageMetrics,
+        analysis: AnalysisMetrics,
         started: TimeStamp
     ) {
         let snapshot = StatusSnapshot(
@@ -45,10 +46,12 @@ extension Routes {
             sensors: SensorResources(service: sensors),
             outputs: OutputResources(service: outputs),
             cards: SoundCardResources(cards: cards),
+            field: field,
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
-            metrics: MetricsCollector(snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards),
+            metrics: MetricsCollector(
+                snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards, field: field),
             snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
             apiToken: settings.box.apiToken)

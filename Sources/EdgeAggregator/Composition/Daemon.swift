@@ -24,6 +24,7 @@ struct Daemon {
     private let sensors: SensorService
     private let outputs: OutputService
     private let cards: [SoundCardService]
+    private let field: FieldAssembly
     private let runs: RunCounts
     private let retention: RetentionService
     private let season: SeasonService?
@@ -95,9 +96,10 @@ struct Daemon {
         outputs = OutputService(settings.outputs, store: store, logger: logger)
         sensors = try SensorService(settings.sensors, outputs: outputs, store: store, time: time, logger: logger)
         cards = settings.soundCards.map { [house] in SoundCardService($0, house: house) }
+        field = try FieldAssembly(settings.nodes, store: store, time: time, events: events, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
-            outputs: outputs, cards: cards, storage: storageMetrics,
+            outputs: outputs, cards: cards, field: field, storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now())
     }
@@ -116,6 +118,7 @@ struct Daemon {
                     interval: .seconds(settings.box.healthIntervalSeconds)))
         }
         services += cards
+        services += field.services
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(
@@ -152,6 +155,7 @@ struct Daemon {
         house.keeper.stop()
         analysis?.stop()
         deliveries.stop()
+        field.stop()
         if case .success = outcome { house.store.endRunBlocking() }
         house.store.close()
         try outcome.get()

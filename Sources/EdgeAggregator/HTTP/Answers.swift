@@ -40,10 +40,18 @@ enum Answer {
 extension Response {
     /// The same answer, after which the connection is closed: an unread body is not drained for ever.
     func closing(_ channel: any Channel, body text: String) -> Response {
+        closing(channel, ByteBuffer(string: text))
+    }
+
+    func closing(_ channel: any Channel, bytes: [UInt8]) -> Response {
+        closing(channel, ByteBuffer(bytes: bytes))
+    }
+
+    private func closing(_ channel: any Channel, _ body: ByteBuffer) -> Response {
         var response = self
         response.headers[.connection] = "close"
-        response.body = ResponseBody(contentLength: text.utf8.count) { writer in
-            try await writer.write(ByteBuffer(string: text))
+        response.body = ResponseBody(contentLength: body.readableBytes) { writer in
+            try await writer.write(body)
             try await writer.finish(nil)
             try? await channel.close()
         }

@@ -14,6 +14,7 @@ struct Routes: Sendable {
     let sensors: SensorResources
     let outputs: OutputResources
     let cards: SoundCardResources
+    let field: FieldAssembly
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -27,6 +28,7 @@ struct Routes: Sendable {
         let router = Router(context: EdgeContext.self)
         router.add(middleware: ErrorAnswers())
         addStockPaths(router)
+        addNodePaths(router)
         addHealth(router)
         let guarded = router.group().add(middleware: OriginGuard()).add(middleware: TokenGuard(token: apiToken))
         guarded.get("/", use: dashboard.answer)
@@ -47,6 +49,7 @@ struct Routes: Sendable {
         api.get("/sinks", use: deliveries.sinks)
         api.get("/deliveries", use: deliveries.list)
         api.post("/deliveries/requeue", use: deliveries.requeue)
+        addNodeResources(api)
         api.get("/recordings", use: recordings.list)
         api.get("/recordings/:name", use: recordings.show)
         api.get("/recordings/:name/audio", use: recordings.download)
@@ -72,6 +75,53 @@ struct Routes: Sendable {
                 }
             }
         }
+    }
+
+    /// What the clients of the former node systems know.
+    private func addNodePaths(_ router: Router<EdgeContext>) {
+        let (co2, pages, isems, units) = (field.co2, field.pages, field.isems, field.piwardrive)
+        router.post("/ou/:id/alive", use: co2.alive)
+        router.put("/ou/:id/push-sequential/**", use: co2.push)
+        router.get("/ou/:id/**", use: co2.fetch)
+        router.get("/status/alive/recent", use: pages.recent)
+        for path in ["/status/alive/:page", "/data/co2/:page", "/var/pub/:page"] {
+            router.get(RouterPath(path), use: pages.page)
+        }
+        for prefix in ["", "/api"] {
+            for (path, answer) in [("/measurements/latest", isems.all), ("/measurements/:id/latest", isems.one)] {
+                let path = RouterPath(prefix + path)
+                router.get(path, use: answer)
+                router.head(path, use: answer)
+                router.on(path, method: .options, use: ISEMSRoutes.options)
+                for method in [HTTPRequest.Method.post, .put, .delete, .patch] {
+                    router.on(path, method: method, use: ISEMSRoutes.methodNotAllowed)
+                }
+            }
+        }
+        router.post("/api/isems/**", use: isems.receive)
+        for path in ["/", "/upload", "/u/:unit", "/u/:unit/upload"] {
+            router.post(RouterPath(path), use: units.upload)
+        }
+        router.get("/upload", use: PiWardriveRoutes.methodNotAllowed("POST"))
+        router.get("/stats", use: units.stats)
+        router.get("/overlay", use: units.overlay)
+        for path in ["/stats", "/overlay"] {
+            router.post(RouterPath(path), use: PiWardriveRoutes.methodNotAllowed("GET"))
+        }
+    }
+
+    private func addNodeResources(_ api: RouterGroup<EdgeContext>) {
+        let nodes = field.resources
+        api.get("/nodes", use: nodes.list)
+        api.get("/nodes/rejected", use: nodes.rejected)
+        api.get("/nodes/:kind/:id", use: nodes.show)
+        api.post("/nodes/:kind/:id/admit", use: nodes.admit)
+        api.post("/nodes/:kind/:id/refuse", use: nodes.refuse)
+        api.get("/nodes/:kind/:id/errors", use: nodes.errors)
+        api.get("/nodes/co2/:id/updates", use: nodes.updates)
+        api.put("/nodes/co2/:id/updates/:name", use: nodes.stage)
+        api.post("/nodes/co2/:id/updates/:name/publish", use: nodes.publish)
+        api.delete("/nodes/co2/:id/updates/:name", use: nodes.withdraw)
     }
 
     private func addHealth(_ router: Router<EdgeContext>) {

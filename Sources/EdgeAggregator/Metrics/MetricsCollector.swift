@@ -12,6 +12,7 @@ struct MetricsCollector: Sendable {
     let refusals: RefusalHold
     let sensors: SensorService
     let cards: [SoundCardService]
+    let field: FieldAssembly
 
     /// At most so many listeners have metrics of their own.
     static let mostListeners = 1000
@@ -32,6 +33,7 @@ struct MetricsCollector: Sendable {
         addListeners(&page)
         addSensors(&page)
         addSoundCards(&page)
+        addNodes(&page)
         addProcess(&page)
         NodeFigures.add(to: &page)
         return page.text

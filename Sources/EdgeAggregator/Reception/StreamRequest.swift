@@ -41,9 +41,7 @@ struct StreamRequest: Sendable, Equatable {
         case "bearer":
             return String(pieces[1])
         case "basic":
-            guard let data = Data(base64Encoded: String(pieces[1])) else { return nil }
-            let credentials = String(decoding: data, as: UTF8.self)
-            return credentials.firstIndex(of: ":").map { String(credentials[credentials.index(after: $0)...]) }
+            return BasicCredentials(authorization)?.password
         default:
             return nil
         }

@@ -1,5 +1,4 @@
 import AudioDSP
-import CEdgeSystem
 import Foundation
 import NIOCore
 
@@ -22,12 +21,10 @@ struct UploadForm {
     private let spoolFolder: String
     private let mostBytes: Int64
     private var part = Part.none
-    private var descriptor: Int32 = -1
-    private var path: String?
+    private var file: SpoolFile?
     private var filename: String?
     private var container: RecordingContainer?
     private var listener: [UInt8]?
-    private var bytes: Int64 = 0
 
     init(boundary: String, spoolFolder: String, mostBytes: Int64) {
         parser = MultipartParser(boundary: boundary)
@@ -50,18 +47,17 @@ struct UploadForm {
     /// The whole upload, synced to the disk.
     mutating func finish() throws -> Upload {
         guard parser.isFinished else { throw MultipartParser.Failure(code: .malformed) }
-        guard let path, let filename, let container else { throw UploadRefusal.missingFile }
-        guard fsync(descriptor) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+        guard let file, let filename, let container else { throw UploadRefusal.missingFile }
+        try file.sync()
         let listenerID = listener.map { String(decoding: $0, as: UTF8.self) }.flatMap { $0.isEmpty ? nil : $0 }
-        return Upload(path: path, filename: filename, container: container, listenerID: listenerID, bytes: bytes)
+        return Upload(
+            path: file.path, filename: filename, container: container, listenerID: listenerID, bytes: file.bytes)
     }
 
     /// Removes what is left in the spool folder.
     mutating func discard() {
-        if descriptor >= 0 { close(descriptor) }
-        descriptor = -1
-        if let path { unlink(path) }
-        path = nil
+        file?.discard()
+        file = nil
     }
 
     /// Moves a spooled file among the recordings, durably.
@@ -75,7 +71,7 @@ struct UploadForm {
     private mutating func begin(name: String, filename: String?) throws {
         switch (name, filename) {
         case ("file", let filename?):
-            guard path == nil else {
+            guard file == nil else {
                 part = .other
                 return
             }
@@ -83,7 +79,7 @@ struct UploadForm {
             guard let container = RecordingContainer(rawValue: suffix) else { throw UploadRefusal.unsupportedType }
             self.container = container
             self.filename = (filename as NSString).lastPathComponent
-            try openSpool()
+            file = try SpoolFile(folder: spoolFolder, prefix: "upload")
             part = .file
         case ("listener_id", _):
             listener = []
@@ -93,15 +89,6 @@ struct UploadForm {
         }
     }
 
-    private mutating func openSpool() throws(SegmentError) {
-        var template = Array("\(spoolFolder)/upload-XXXXXX".utf8CString)
-        descriptor = template.withUnsafeMutableBufferPointer { edge_make_temporary($0.baseAddress) }
-        let name = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-        guard descriptor >= 0 else { throw SegmentError(.create, path: name, errnoValue: errno) }
-        fchmod(descriptor, 0o644)
-        path = name
-    }
-
     private mutating func take(_ data: ArraySlice<UInt8>) throws {
         switch part {
         case .none, .other: return
@@ -109,17 +96,10 @@ struct UploadForm {
             guard (listener?.count ?? 0) + data.count <= Self.mostFieldBytes else { throw UploadRefusal.badListenerID }
             listener?.append(contentsOf: data)
         case .file:
-            bytes += Int64(data.count)
-            guard bytes <= mostBytes else { throw UploadRefusal.tooLarge(most: mostBytes) }
-            var rest = data
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else {
-                    throw SegmentError(.write, path: path ?? spoolFolder, errnoValue: count < 0 ? errno : ENOSPC)
-                }
-                rest = rest.dropFirst(count)
+            guard let bytes = file?.bytes, bytes + Int64(data.count) <= mostBytes else {
+                throw UploadRefusal.tooLarge(most: mostBytes)
             }
+            try file?.write(data)
         }
     }
 }

@@ -15,6 +15,7 @@ struct Settings: Sendable {
     let sensors: [SensorSettings]
     let outputs: [OutputSettings]
     let soundCards: [SoundCardSettings]
+    let nodes: NodeSettings
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -37,6 +38,7 @@ struct Settings: Sendable {
         outputs = OutputSettings.all(&reader)
         soundCards = SoundCardSettings.all(&reader)
         sensors = SensorSettings.all(&reader, outputs: outputs)
+        nodes = NodeSettings(&reader, box: box, spoolFolder: recordings.spoolFolder)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }
@@ -124,6 +126,10 @@ struct BoxSettings: Sendable {
             addresses.append(Address(host: String(host.last == "]" ? host.dropLast() : host), port: port))
         }
         if addresses.isEmpty { reader.refuse("listen", "at least one host:port is needed") }
+        let unitsPort = reader.int("pw_agg_port")
+        if unitsPort > 0, let first = addresses.first, !addresses.contains(where: { $0.port == unitsPort }) {
+            addresses.append(Address(host: first.host, port: unitsPort))
+        }
         self.addresses = addresses
         metricsPort = reader.int("metrics_port")
         apiToken = reader.text("api_token")

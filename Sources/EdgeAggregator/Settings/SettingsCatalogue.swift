@@ -1,6 +1,7 @@
 /// Every setting there is.
 enum SettingsCatalogue {
-    static let all: [SettingDescription] = box + sensors + reception + recordings + analysis + deliveries + legacy
+    static let all: [SettingDescription] =
+        box + sensors + reception + nodes + recordings + analysis + deliveries + legacy + nodesLegacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 

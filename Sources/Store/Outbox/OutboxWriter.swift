@@ -57,7 +57,8 @@ struct OutboxWriter {
     static func runHold(_ sessionID: String, _ run: Int) -> String { "\(sessionID)#\(run)" }
 
     func add(
-        _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, createdNanoseconds: Int64, bytes: Int64 = 0
+        _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, createdNanoseconds: Int64, bytes: Int64 = 0,
+        together: Int64 = mostFactsTogether
     ) throws {
         guard let sinks = plan.sinks[kind] else { return }
         let statement = try database.cachedStatement(
@@ -66,7 +67,9 @@ struct OutboxWriter {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         for sink in sinks {
-            if kind.isSpan, try extend(sink, kind, first: first, last: last, hold: hold, createdNanoseconds) {
+            if kind.isSpan,
+                try extend(sink, kind, first: first, last: last, hold: hold, createdNanoseconds, together: together)
+            {
                 continue
             }
             try statement.execute(arguments: [
@@ -79,12 +82,15 @@ struct OutboxWriter {
     /// Facts that share a row at most, and how far apart they may have been made: what is tried again, given up or split
     /// goes by rows.
     static let mostFactsTogether: Int64 = 256
+    /// A node's reading is many observations.
+    static let mostReadingsTogether: Int64 = 16
     private static let longestTogether: Int64 = 3_600_000_000_000
 
     /// Lets the row that ends where these facts begin grow over them; false when there is none. It may be on its way to the
     /// far end meanwhile: what is settled then is what was sent.
     private func extend(
-        _ sink: String, _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, _ created: Int64
+        _ sink: String, _ kind: DeliveryKind, first: Int64, last: Int64, hold: String?, _ created: Int64,
+        together: Int64
     ) throws -> Bool {
         try database.cachedStatement(
             sql: """
@@ -93,7 +99,7 @@ struct OutboxWriter {
                     AND attempts = 0 AND created_ns BETWEEN ? AND ?
                 """
         ).execute(arguments: [
-            last, kind.rawValue, last - Self.mostFactsTogether + 1, first - 1, sink, first - 1,
+            last, kind.rawValue, last - together + 1, first - 1, sink, first - 1,
             hold == nil ? "waiting" : "held", hold, created - Self.longestTogether, created + Self.longestTogether,
         ])
         return database.changesCount > 0

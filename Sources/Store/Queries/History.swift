@@ -34,6 +34,7 @@ enum History {
     /// its kind, so nothing is counted.
     static let parts = [
         Part(table: "observations", time: "time_ns", condition: "id < \(firstWaiting("observations"))"),
+        Part(table: "readings", time: "time_ns", condition: "id < \(firstWaiting("observations"))"),
         // News of a recording's analysis tells its detections too.
         Part(
             table: "detections", time: "start_ns",

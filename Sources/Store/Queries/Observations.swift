@@ -38,18 +38,59 @@ extension Sequence where Element == ObservationFact {
 }
 
 extension Store {
-    /// Newest first.
+    /// Newest first. What a node said at one moment stays together, so there may be a few more than the limit.
     public func observations(_ filter: ObservationFilter) async throws(StoreError) -> [ObservationRecord] {
         try await read { database in
-            var clauses = Clauses()
-            clauses.add("source = ?", filter.source)
-            clauses.add("quantity = ?", filter.quantity)
-            clauses.add("time_ns >= ?", filter.fromNanoseconds)
-            clauses.add("time_ns < ?", filter.toNanoseconds)
-            clauses.add("observations.id < ?", filter.beforeID)
-            return try ObservationRecord.fetchAll(
-                database, sql: "\(ObservationRecord.selection)\(clauses.sql) ORDER BY observations.id DESC LIMIT ?",
-                arguments: clauses.arguments + [filter.limit])
+            let own = try Self.ownObservations(filter, database)
+            let nodes = try Self.nodeObservations(filter, database)
+            guard !nodes.isEmpty else { return own }
+            var both: [ObservationRecord] = []
+            for observation in (own + nodes).sorted(by: { ($0.id ?? 0) > ($1.id ?? 0) }) {
+                if both.count >= filter.limit, both.last?.id != observation.id { break }
+                both.append(observation)
+            }
+            return both
+        }
+    }
+
+    private static func ownObservations(
+        _ filter: ObservationFilter, _ database: Database
+    ) throws -> [ObservationRecord] {
+        var clauses = Clauses()
+        clauses.add("source = ?", filter.source)
+        clauses.add("quantity = ?", filter.quantity)
+        clauses.add("time_ns >= ?", filter.fromNanoseconds)
+        clauses.add("time_ns < ?", filter.toNanoseconds)
+        clauses.add("observations.id < ?", filter.beforeID)
+        return try ObservationRecord.fetchAll(
+            database, sql: "\(ObservationRecord.selection)\(clauses.sql) ORDER BY observations.id DESC LIMIT ?",
+            arguments: clauses.arguments + [filter.limit])
+    }
+
+    private static func nodeObservations(
+        _ filter: ObservationFilter, _ database: Database
+    ) throws -> [ObservationRecord] {
+        var clauses = Clauses()
+        if let source = filter.source {
+            let parts = source.split(separator: "/", maxSplits: 1).map(String.init)
+            guard parts.count == 2, let node = try NodeWriter.find(NodeKey(kind: parts[0], name: parts[1]), database)
+            else { return [] }
+            clauses.add("node_id = ?", node)
+        }
+        if let quantity = filter.quantity {
+            let layouts = try Row.fetchAll(database, sql: "SELECT id, columns FROM layouts")
+                .filter { ReadingLayout(text: $0[1]).names.contains(quantity) }.map { $0[0] as Int64 }
+            guard !layouts.isEmpty else { return [] }
+            // Numbers only.
+            clauses.add("layout_id IN (\(layouts.map(String.init).joined(separator: ","))) AND ?", true)
+        }
+        clauses.add("time_ns >= ?", filter.fromNanoseconds)
+        clauses.add("time_ns < ?", filter.toNanoseconds)
+        clauses.add("readings.id < ?", filter.beforeID)
+        let readings = try ReadingRecord.all(
+            database, sql: "\(clauses.sql) ORDER BY readings.id DESC LIMIT ?", clauses.arguments + [filter.limit])
+        return readings.flatMap { reading in
+            reading.observations.filter { filter.quantity == nil || $0.quantity == filter.quantity }
         }
     }
 
@@ -76,14 +117,24 @@ extension Store {
             var facts: [ObservationFact] = []
             let statement = try database.cachedStatement(
                 sql: "\(ObservationRecord.selection) WHERE observations.id BETWEEN ? AND ? ORDER BY observations.id")
+            let ofNodes = try database.cachedStatement(
+                sql: "\(ReadingRecord.selection) WHERE readings.id BETWEEN ? AND ? ORDER BY readings.id")
             var owner = 0
             for (first, last) in Self.merged(owners.map { ($0.firstID, $0.lastID) }) {
-                let rows = try ObservationRecord.fetchCursor(statement, arguments: [first, last])
-                while let observation = try rows.next() {
+                var nodes: [ObservationRecord] = []
+                try ReadingRecord.each(ofNodes, [first, last]) { nodes += $0.observations }
+                var rest = nodes[...]
+                func add(_ observation: ObservationRecord) {
                     let id = observation.id ?? 0
                     while owners[owner].lastID < id, owner + 1 < owners.count { owner += 1 }
                     facts.append(ObservationFact(deliveryID: owners[owner].id, observation: observation))
                 }
+                let rows = try ObservationRecord.fetchCursor(statement, arguments: [first, last])
+                while let observation = try rows.next() {
+                    while let node = rest.first, (node.id ?? 0) < (observation.id ?? 0) { add(rest.removeFirst()) }
+                    add(observation)
+                }
+                rest.forEach(add)
             }
             return facts
         }

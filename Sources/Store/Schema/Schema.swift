@@ -19,6 +19,9 @@ enum Schema {
         migrator.registerMigration("5 runs") { database in
             try database.execute(sql: version5)
         }
+        migrator.registerMigration("6 nodes") { database in
+            try database.execute(sql: version6)
+        }
         return migrator
     }
 
@@ -293,5 +296,104 @@ enum Schema {
             running_boot TEXT
         );
         INSERT INTO runs VALUES (1, 0, 0, 0, NULL);
+        """
+
+    /// Nodes of the field, and what they said: rows of many numbers of one moment. They are numbered together with
+    /// observations, so that both share rows of the outbox.
+    private static let version6 = """
+        CREATE TABLE nodes (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            label TEXT NOT NULL DEFAULT '',
+            admission TEXT NOT NULL,
+            first_seen_ns INTEGER NOT NULL,
+            last_seen_ns INTEGER NOT NULL,
+            remote_address TEXT NOT NULL DEFAULT '',
+            messages INTEGER NOT NULL DEFAULT 0,
+            -- Of the newest reading that tells them.
+            reading_ns INTEGER,
+            latitude REAL,
+            longitude REAL,
+            battery REAL,
+            signal REAL,
+            -- Grows with each change of its rows, so that what was made of them is known to be old.
+            version INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (kind, name)
+        );
+
+        -- Quantities and units of a kind of reading: `co2 ppm,temperature °C`.
+        CREATE TABLE layouts (
+            id INTEGER PRIMARY KEY,
+            columns TEXT NOT NULL UNIQUE
+        );
+
+        CREATE TABLE readings (
+            id INTEGER PRIMARY KEY,
+            node_id INTEGER NOT NULL REFERENCES nodes (id),
+            layout_id INTEGER NOT NULL REFERENCES layouts (id),
+            time_ns INTEGER NOT NULL,
+            -- Eight bytes each (IEEE 754, the lowest first); NaN for what is missing.
+            numbers BLOB NOT NULL,
+            text TEXT,
+            time_quality TEXT NOT NULL,
+            -- Of what the box stamped itself.
+            boot INTEGER REFERENCES boots (id),
+            monotonic_ns INTEGER
+        );
+        CREATE UNIQUE INDEX readings_identity ON readings (node_id, layout_id, time_ns);
+        CREATE INDEX readings_unset ON readings (boot) WHERE time_quality = 'unsynchronised';
+
+        -- How far a file that a node sends has been read.
+        CREATE TABLE node_files (
+            node_id INTEGER NOT NULL REFERENCES nodes (id),
+            path TEXT NOT NULL,
+            parsed_bytes INTEGER NOT NULL,
+            PRIMARY KEY (node_id, path)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE node_errors (
+            node_id INTEGER NOT NULL REFERENCES nodes (id),
+            path TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            time_ns INTEGER,
+            level TEXT NOT NULL,
+            type TEXT NOT NULL,
+            message TEXT NOT NULL,
+            PRIMARY KEY (node_id, path, position)
+        ) WITHOUT ROWID;
+
+        -- Lines that could not be taken, for inspection.
+        CREATE TABLE rejected_lines (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL,
+            node TEXT NOT NULL,
+            line TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            last_ns INTEGER NOT NULL,
+            UNIQUE (kind, node, line)
+        );
+
+        CREATE TABLE access_points (
+            node_id INTEGER NOT NULL REFERENCES nodes (id),
+            bssid TEXT NOT NULL,
+            ssid TEXT NOT NULL,
+            encryption TEXT NOT NULL,
+            latitude REAL,
+            longitude REAL,
+            seen_s INTEGER,
+            PRIMARY KEY (node_id, bssid)
+        ) WITHOUT ROWID;
+
+        -- Of all readings of a node, for means: how many numbers, and their sum.
+        CREATE TABLE reading_sums (
+            node_id INTEGER NOT NULL REFERENCES nodes (id),
+            layout_id INTEGER NOT NULL REFERENCES layouts (id),
+            place INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            sum REAL NOT NULL,
+            PRIMARY KEY (node_id, layout_id, place)
+        ) WITHOUT ROWID;
         """
 }

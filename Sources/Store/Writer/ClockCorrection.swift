@@ -71,13 +71,15 @@ struct ClockCorrection {
 
     private func moveObservations() throws {
         let which = "boot = (SELECT id FROM boots WHERE boot_id = ?) AND time_quality = 'unsynchronised'"
-        try database.execute(
-            sql: "UPDATE observations SET time_ns = time_ns - ? WHERE \(which)", arguments: [Self.aside, bootID])
-        try database.execute(
-            sql: """
-                UPDATE OR IGNORE observations SET time_ns = monotonic_ns + ?, time_quality = 'corrected' WHERE \(which)
-                """, arguments: [offset, bootID])
-        try database.execute(sql: "DELETE FROM observations WHERE \(which)", arguments: [bootID])
+        for table in ["observations", "readings"] {
+            try database.execute(
+                sql: "UPDATE \(table) SET time_ns = time_ns - ? WHERE \(which)", arguments: [Self.aside, bootID])
+            try database.execute(
+                sql: """
+                    UPDATE OR IGNORE \(table) SET time_ns = monotonic_ns + ?, time_quality = 'corrected' WHERE \(which)
+                    """, arguments: [offset, bootID])
+            try database.execute(sql: "DELETE FROM \(table) WHERE \(which)", arguments: [bootID])
+        }
     }
 
     /// Of sessions the steady time of their beginning is known. Those that ended before the clock was set ended as long
@@ -104,7 +106,7 @@ struct ClockCorrection {
     /// The clock was waited for in vain: what it has stamped keeps its times, and is not corrected any more, since it may
     /// be at a far end under them.
     static func assume(_ database: Database) throws {
-        for table in ["recordings", "detections", "observations"] {
+        for table in ["recordings", "detections", "observations", "readings"] {
             try database.execute(
                 sql: "UPDATE \(table) SET time_quality = 'assumed' WHERE time_quality = 'unsynchronised'")
         }

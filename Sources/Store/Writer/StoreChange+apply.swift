@@ -102,6 +102,16 @@ extension StoreChange {
         case .multipart(let upload): try upload.save(database)
         case .multipartEnded(let deliveryID):
             try database.execute(sql: "DELETE FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])
+        case .node(let sighting): try NodeWriter(database: database).note(sighting)
+        case .admitNode(let key, let admission, let atNanoseconds):
+            try NodeWriter(database: database).admit(key, admission, atNanoseconds)
+        case .readings(let batch): try ReadingWriter(database: database, outbox: outbox).add(batch)
+        case .nodeFile(let key, let path, let parsedBytes):
+            try NodeWriter(database: database).noteFile(key, path: path, parsedBytes: parsedBytes)
+        case .nodeErrors(let key, let path, let errors):
+            try NodeWriter(database: database).add(errors, of: key, path: path)
+        case .rejectedLines(let lines): try NodeWriter(database: database).add(lines)
+        case .accessPoints(let key, let points): try AccessPointWriter(database: database).put(points, of: key)
         }
     }
 

@@ -34,20 +34,30 @@ public enum StoreChange: Sendable {
     case forgetHistory(beforeNanoseconds: Int64, most: Int)
     case multipart(MultipartUpload)
     case multipartEnded(deliveryID: Int64)
+    /// A node was heard of.
+    case node(NodeSighting)
+    /// What the operator says of a node.
+    case admitNode(NodeKey, NodeRecord.Admission, atNanoseconds: Int64)
+    /// Readings of a node. Of one that is there already nothing changes.
+    case readings(ReadingBatch)
+    /// How far a node's file has been read.
+    case nodeFile(NodeKey, path: String, parsedBytes: Int64)
+    case nodeErrors(NodeKey, path: String, [NodeErrorRecord])
+    case rejectedLines([RejectedLineRecord])
+    /// Replaces what is known of them.
+    case accessPoints(NodeKey, [AccessPointRecord])
 }
 
 extension StoreChange {
     /// Whether a sink may have something to do after it.
     var mayMakeDeliveries: Bool {
         switch self {
-        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .ledger, .metrics,
-            .delivered,
-            .requeue, .clockIsSet, .clockIsAssumed:
+        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .readings, .ledger,
+            .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
-            .forgetHistory,
-            .multipart,
-            .multipartEnded:
+            .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFile, .nodeErrors, .rejectedLines,
+            .accessPoints:
             false
         }
     }

@@ -13,11 +13,13 @@ public struct MQTTConfiguration: Sendable {
     public var certificateFile = ""
     /// Known to the broker, which keeps the session of that name.
     public var clientID: String
-    /// Retained: `online`, and `offline` as the last will.
+    /// Retained: `online`, and `offline` as the last will; empty for none.
     public var availabilityTopic: String
     public var subscriptions: [String] = []
+    /// MQTT 3.1.1 instead of 5, for brokers of any age.
+    public var isOldProtocol = false
 
-    public init(host: String, clientID: String, availabilityTopic: String) {
+    public init(host: String, clientID: String, availabilityTopic: String = "") {
         self.host = host
         self.clientID = clientID
         self.availabilityTopic = availabilityTopic
@@ -53,14 +55,15 @@ final class MQTTConnection: @unchecked Sendable {
     // Made in `init`, gone in `deinit`; libmosquitto locks for itself.
     private let handle: OpaquePointer
     private let onConnect: @Sendable () -> Void
-    private let onMessage: @Sendable (_ topic: String, _ payload: String) -> Void
+    private let onMessage: @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
 
     /// - Parameters:
     ///   - onConnect: called on libmosquitto's thread, at each connection.
-    ///   - onMessage: called there, for messages of the subscriptions.
+    ///   - onMessage: called there, for messages of the subscriptions; the broker hears that a message has arrived after this
+    ///     returns. False when it could not be kept: then the connection is broken off, so that the broker sends it again.
     init(
         configuration: MQTTConfiguration, onConnect: @escaping @Sendable () -> Void,
-        onMessage: @escaping @Sendable (_ topic: String, _ payload: String) -> Void
+        onMessage: @escaping @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
     ) throws(Failure) {
         mosquitto_lib_init()
         self.configuration = configuration
@@ -71,7 +74,9 @@ final class MQTTConnection: @unchecked Sendable {
         }
         self.handle = handle
         mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
-        mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, Int32(MQTT_PROTOCOL_V5))
+        mosquitto_int_option(
+            handle, MOSQ_OPT_PROTOCOL_VERSION,
+            Int32(configuration.isOldProtocol ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5))
         mosquitto_max_inflight_messages_set(handle, UInt32(Self.mostInFlight))
         // Messages come from other threads than the one that runs the loop below.
         mosquitto_threaded_set(handle, true)
@@ -124,8 +129,10 @@ final class MQTTConnection: @unchecked Sendable {
 
     private func connect() -> Int32 {
         var properties: OpaquePointer?
-        mosquitto_property_add_int32(
-            &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpirySeconds)
+        if !configuration.isOldProtocol {
+            mosquitto_property_add_int32(
+                &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpirySeconds)
+        }
         defer { mosquitto_property_free_all(&properties) }
         return mosquitto_connect_bind_v5(
             handle, configuration.host, Int32(configuration.port), 30, nil, properties)
@@ -145,6 +152,7 @@ final class MQTTConnection: @unchecked Sendable {
                 throw .notConnected(reason: "TLS: \(String(cString: mosquitto_strerror(result))) (mqtt_ca_file)")
             }
         }
+        guard !configuration.availabilityTopic.isEmpty else { return }
         let offline = Array("offline".utf8)
         mosquitto_will_set(handle, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
     }
@@ -158,12 +166,25 @@ final class MQTTConnection: @unchecked Sendable {
         guard state.withLock({ $0.isRunning }) else { return }
         let offline = Array("offline".utf8)
         if state.withLock({ $0.isConnected }) {
-            mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+            if !configuration.availabilityTopic.isEmpty {
+                mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+            }
             mosquitto_disconnect(handle)
         }
         isStopping.store(true, ordering: .relaxed)
         hasEnded.wait()
         fail(.notConnected(reason: "the connection was ended"))
+    }
+
+    /// Like ``stop()``, for tasks.
+    func end() async {
+        await withCheckedContinuation { continuation in
+            // It waits for the thread to end.
+            DispatchQueue.global(qos: .utility).async { [self] in
+                stop()
+                continuation.resume()
+            }
+        }
     }
 
     /// Nil when connected.
@@ -214,9 +235,15 @@ final class MQTTConnection: @unchecked Sendable {
         mosquitto_message_v5_callback_set(handle) { _, context, message, _ in
             guard let message = message?.pointee, let topic = message.topic else { return }
             let payload = UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen)))
-            MQTTConnection.own(context)?
-                .onMessage(String(cString: topic), String(decoding: payload.prefix(65_536), as: UTF8.self))
+            MQTTConnection.own(context)?.heard(String(cString: topic), [UInt8](payload.prefix(65_536)))
         }
+    }
+
+    /// libmosquitto has only noted that it must acknowledge the message: since the threads are ours, it sends that when its
+    /// loop goes on, after this.
+    private func heard(_ topic: String, _ payload: [UInt8]) {
+        guard !onMessage(topic, payload) else { return }
+        shutdown(mosquitto_socket(handle), Int32(SHUT_RDWR))
     }
 
     private func connected(_ code: Int32) {
@@ -224,8 +251,9 @@ final class MQTTConnection: @unchecked Sendable {
             let text = String(cString: mosquitto_reason_string(code))
             state.withLock { state in
                 state.isConnected = false
-                // 134 bad user name or password, 135 not authorised, 138 banned (MQTT 5, §3.2.2.2).
-                state.isUnauthorised = [134, 135, 138].contains(code)
+                // 134 bad user name or password, 135 not authorised, 138 banned (MQTT 5, §3.2.2.2); 4 and 5 (MQTT 3.1.1,
+                // §3.2.2.3).
+                state.isUnauthorised = [134, 135, 138, 4, 5].contains(code)
                 state.reason = "the broker refuses the connection: \(text) (\(code))"
             }
             return
@@ -237,7 +265,9 @@ final class MQTTConnection: @unchecked Sendable {
         }
         for topic in configuration.subscriptions { mosquitto_subscribe(handle, nil, topic, 1) }
         let online = Array("online".utf8)
-        mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(online.count), online, 1, true)
+        if !configuration.availabilityTopic.isEmpty {
+            mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(online.count), online, 1, true)
+        }
         onConnect()
     }
 

@@ -59,7 +59,8 @@ public struct MQTTSink: Sink, Service {
             configuration: configuration, onConnect: greet,
             onMessage: { _, payload in
                 // Home Assistant has started: it wants to hear everything again.
-                if payload == "online" { greet() }
+                if payload == Array("online".utf8) { greet() }
+                return true
             })
     }
 
@@ -158,13 +159,7 @@ public struct MQTTSink: Sink, Service {
                 await greetings.wait(atMost: Self.stateInterval)
             }
         }
-        await withCheckedContinuation { continuation in
-            // It waits for the thread to end.
-            DispatchQueue.global(qos: .utility).async {
-                connection.stop()
-                continuation.resume()
-            }
-        }
+        await connection.end()
     }
 
     private func tell() async {

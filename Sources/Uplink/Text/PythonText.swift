@@ -7,7 +7,7 @@ public enum PythonText {
     }
 
     /// A string as `json.dumps` writes it: everything beyond ASCII as `\uXXXX`.
-    static func addJSON(_ text: String, to bytes: inout [UInt8]) {
+    public static func addJSON(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         var text = text
         let isPlain = text.withUTF8 { utf8 in

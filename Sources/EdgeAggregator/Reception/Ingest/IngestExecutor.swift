@@ -17,12 +17,14 @@ final class IngestExecutor: TaskExecutor, Sendable {
     private let wakeUp = DispatchSemaphore(value: 0)
     private let threadCount: Int
 
-    /// - Parameter threads: 1...64.
-    init(threads: Int) {
+    /// - Parameters:
+    ///   - threads: 1...64.
+    ///   - name: of the threads.
+    init(threads: Int, name: String = "ingest") {
         threadCount = max(1, threads)
         for number in 0..<threadCount {
             let thread = Thread { [self] in self.work() }
-            thread.name = "ingest-\(number)"
+            thread.name = "\(name)-\(number)"
             thread.stackSize = 512 << 10
             thread.start()
         }

@@ -1,0 +1,32 @@
+import FieldNodes
+import Foundation
+
+/// The units' signs of life in the files of the former server, for scripts that read them: `var/pings/pings-0000.tsv`.
+///
+/// A copy: the store is what counts, so these are not synced.
+actor PingLog {
+    private let folder: String
+    private let sequence = FileSequence(prefix: "pings-", suffix: ".tsv")
+    private var name: String?
+
+    init(folder: String) {
+        self.folder = folder
+    }
+
+    func append(_ line: String) throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let current =
+            try name ?? sequence.last(of: FileManager.default.contentsOfDirectory(atPath: folder)) ?? sequence.name(0)
+        var path = "\(folder)/\(current)"
+        name = current
+        let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int ?? 0
+        if size >= FileSequence.limitBytes {
+            let next = sequence.name((sequence.number(of: current) ?? 0) + 1)
+            name = next
+            path = "\(folder)/\(next)"
+        }
+        guard let file = fopen(path, "a") else { throw CocoaError(.fileWriteUnknown) }
+        defer { fclose(file) }
+        fputs(line + "\n", file)
+    }
+}

@@ -1,0 +1,106 @@
+import FieldNodes
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Sensors
+import Store
+
+/// What the map app of ISEMS asks, and what nodes POST.
+struct ISEMSRoutes: Sendable {
+    let intake: ISEMSIntake
+    let latest: LatestMeasurements
+    let text: MeasurementText
+    let hideAfterDays: Int
+    let mostBodyBytes: Int
+
+    /// A node's page shows so many.
+    static let mostOfNode = 1440
+
+    private static func answer(_ bytes: [UInt8]) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/json", .accessControlAllowOrigin: "*"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    static let methodNotAllowed: @Sendable (Request, EdgeContext) async throws -> Response = { _, _ in
+        var answer = Answer.text("", type: "text/html; charset=utf-8", status: .methodNotAllowed)
+        answer.headers[.allow] = "GET, OPTIONS, HEAD"
+        return answer
+    }
+
+    static let options: @Sendable (Request, EdgeContext) async throws -> Response = { _, _ in
+        Response(
+            status: .ok,
+            headers: [
+                .allow: "GET, OPTIONS, HEAD", .accessControlAllowOrigin: "*",
+                .accessControlAllowMethods: "GET, OPTIONS, HEAD",
+            ])
+    }
+
+    /// `GET /measurements/latest[?all=true]`
+    @Sendable
+    func all(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let now = intake.house.time.now().utcNanoseconds / 1_000_000_000
+        let isAll = Query(request).text("all") == "true"
+        return Self.answer(
+            try await latest.all(earliestSeconds: isAll ? nil : now - Int64(clamping: hideAfterDays) * 86_400))
+    }
+
+    /// `GET /measurements/<id>/latest`
+    @Sendable
+    func one(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let parts = request.uri.path.split(separator: "/")
+        let name = parts.count >= 2 ? String(parts[parts.count - 2]).removingPercentEncoding ?? "" : ""
+        if name.contains("/") { return StockAnswer.notFound() }
+        var bytes = Array("{\"measurements\":[".utf8)
+        if let node = NodeID(.isems, name) {
+            var filter = ReadingFilter(key: node.key)
+            filter.layout = ISEMSIntake.layout
+            filter.limit = Self.mostOfNode
+            for (place, reading) in try await intake.house.store.readings(filter).enumerated() {
+                if place > 0 { bytes.append(UInt8(ascii: ",")) }
+                text.add(reading, to: &bytes)
+            }
+        }
+        bytes += Array("]}\n".utf8)
+        return Self.answer(bytes)
+    }
+
+    /// `POST /api/<channel>/<node>/data`, as nodes of 2020 send.
+    @Sendable
+    func receive(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let path = request.uri.path.removingPercentEncoding ?? ""
+        guard let place = ISEMSTopic(path: path), let node = NodeID(.isems, place.nodeID) else {
+            return StockAnswer.detail(
+                "The address must end in /<nodeid>/data", status: .notFound, channel: context.channel)
+        }
+        let house = intake.house
+        let verdict = await house.judge(node, remoteAddress: context.remoteAddress)
+        guard verdict == .admitted else {
+            return StockAnswer.detail(verdict.reason(node), status: .forbidden, channel: context.channel)
+        }
+        let client = StreamRequest(
+            query: request.uri.query, authorization: request.headers[.authorization], pathToken: nil)
+        guard house.registry.isRight(client.token, for: node) else {
+            house.metrics.isems.refused.add(1)
+            return StockAnswer.detail(
+                "The token is missing or wrong (node_tokens)", status: .unauthorized, channel: context.channel)
+        }
+        let bytes: [UInt8]
+        do {
+            bytes = Array((try await request.body.collect(upTo: mostBodyBytes)).readableBytesView)
+        } catch {
+            return StockAnswer.detail(
+                "The body is longer than \(mostBodyBytes) bytes", status: .contentTooLarge, channel: context.channel)
+        }
+        let result = intake.json(bytes, node: node.text, from: context.remoteAddress)
+        try await house.store.commit(result.changes)
+        guard result.readings > 0 else {
+            return StockAnswer.detail(
+                "The body is not a node's JSON object; see /api/v1/nodes/rejected", status: .badRequest,
+                channel: context.channel)
+        }
+        return Answer.text("{\"status\":\"ok\"}\n", type: "application/json")
+    }
+}

@@ -1,0 +1,233 @@
+import FieldNodes
+import Foundation
+import Logging
+import Sensors
+import ServiceLifecycle
+import Store
+
+/// Merges what PiWardrive units have sent into the store, one file after the other, on a thread of its own.
+///
+/// A merge may be repeated: a moment of a unit's health and an access point of a unit are each known by their names. So a
+/// file is removed only when all of it is in, and a crash in between costs nothing.
+final class UnitMerger: Service, Sendable {
+    private let house: NodeHouse
+    private let spool: UploadSpool
+    private let overlay: OverlayHouse
+    private let settings: PiWardriveSettings
+    private let executor = IngestExecutor(threads: 1, name: "merge")
+    private let bell: AsyncStream<Void>
+    private let ringer: AsyncStream<Void>.Continuation
+
+    static let healthLayout = ReadingLayout(UnitHealth.layout)
+    /// Rows of one transaction.
+    private static let slice = 5000
+    /// How often the folder is looked at when nobody rings: another process may have put something there.
+    private static let longestRest: Duration = .seconds(15)
+
+    init(house: NodeHouse, spool: UploadSpool, overlay: OverlayHouse, settings: PiWardriveSettings) {
+        self.house = house
+        self.spool = spool
+        self.overlay = overlay
+        self.settings = settings
+        (bell, ringer) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    func ring() { ringer.yield() }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { [ringer] in
+                    while !Task.isCancelled {
+                        ringer.yield()
+                        try? await Task.sleep(for: Self.longestRest)
+                    }
+                }
+                for await _ in bell { await mergeAll() }
+                group.cancelAll()
+            }
+        }
+        executor.stop()
+    }
+
+    private func mergeAll() async {
+        let items = spool.items
+        house.metrics.uploadsWaiting.set(Double(items.count))
+        for (done, item) in items.enumerated() where !Task.isCancelled {
+            let isMerged = await withTaskExecutorPreference(executor) { merge(item) }
+            // The store is full or stuck: what waits is tried again later.
+            guard isMerged else { return }
+            house.metrics.uploadsWaiting.set(Double(items.count - done - 1))
+            await overlay.mend()
+        }
+    }
+
+    /// False when it is to be tried again.
+    private func merge(_ item: UploadSpool.Item) -> Bool {
+        do {
+            let report = try item.form == .database ? mergeDatabase(item) : mergeRecords(item)
+            var metadata: Logger.Metadata = [
+                "unit": "\(item.unit.text)", "bytes": "\(item.bytes)", "health": "\(report.health)",
+                "access_points": "\(report.accessPoints)", "rejected": "\(report.rejected)",
+            ]
+            if let reason = report.reason {
+                metadata["reason"] = "\(reason)"
+                house.metrics.uploadsBroken.add(1)
+                house.logger.warning(
+                    "A unit's upload is damaged or empty; what could be read is merged", metadata: metadata)
+                try reject(item, reason)
+            } else {
+                house.metrics.uploadsMerged.add(1)
+                house.logger.info("A unit's upload is merged", metadata: metadata)
+            }
+            house.metrics.piwardrive.readings.add(Int64(report.health))
+            house.metrics.piwardrive.rejected.add(Int64(report.rejected))
+            keep(item)
+            return true
+        } catch {
+            house.logger.error(
+                "A unit's upload could not be merged; it is tried again",
+                metadata: ["unit": "\(item.unit.text)", "file": "\(item.path)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    struct Report: Equatable {
+        var health = 0
+        var accessPoints = 0
+        var rejected = 0
+        /// What is wrong with the file.
+        var reason: String?
+    }
+
+    private func reject(_ item: UploadSpool.Item, _ reason: String) throws {
+        try house.store.commitBlocking([
+            .rejectedLines([
+                RejectedLineRecord(
+                    key: item.unit.key, line: "an upload of \(item.bytes) bytes", reason: reason,
+                    lastNanoseconds: house.time.now().utcNanoseconds)
+            ])
+        ])
+    }
+
+    private func keep(_ item: UploadSpool.Item) {
+        if settings.keepsUploads, item.form == .database {
+            // One a unit, under a name that no unit can choose.
+            let folder =
+                "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.split(separator: ".")[1])"
+            try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            if rename(item.path, "\(folder)/app.db") == 0 { return }
+            if (try? FileManager.default.copyItem(atPath: item.path, toPath: "\(folder)/app.db.new")) != nil {
+                rename("\(folder)/app.db.new", "\(folder)/app.db")
+            }
+        }
+        unlink(item.path)
+    }
+
+    private func mergeRecords(_ item: UploadSpool.Item) throws -> Report {
+        let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: item.path)))
+        guard let (records, rejected) = UnitHealth.all(json: bytes) else {
+            return Report(reason: "it is no JSON array")
+        }
+        var slice = HealthSlice(unit: item.unit)
+        for record in records { slice.add(record) }
+        try commit(&slice)
+        return Report(health: records.count, rejected: rejected)
+    }
+
+    private struct HealthSlice {
+        var batch: ReadingBatch
+        let unit: NodeID
+
+        init(unit: NodeID) {
+            self.unit = unit
+            batch = ReadingBatch(key: unit.key, layout: UnitMerger.healthLayout)
+            batch.timeQuality = "local"
+        }
+
+        mutating func add(_ health: UnitHealth) {
+            batch.add(timeNanoseconds: health.timeNanoseconds, health.values)
+        }
+    }
+
+    private func commit(_ slice: inout HealthSlice) throws {
+        guard !slice.batch.isEmpty else { return }
+        try house.store.commitBlocking([.readings(slice.batch)])
+        slice = HealthSlice(unit: slice.unit)
+    }
+
+    private func mergeDatabase(_ item: UploadSpool.Item) throws -> Report {
+        let database: GuardedDatabase
+        do throws(GuardedDatabase.Failure) {
+            database = try GuardedDatabase(path: item.path, bytes: item.bytes)
+        } catch {
+            return Report(reason: "it is no database: \(error)")
+        }
+        var report = Report()
+        var failure: (any Error)?
+        var health = HealthSlice(unit: item.unit)
+        let ofHealth = database.readHealth { row in
+            guard failure == nil else { return }
+            guard let row else {
+                report.rejected += 1
+                return
+            }
+            health.add(row)
+            report.health += 1
+            if health.batch.count >= Self.slice {
+                do { try commit(&health) } catch { failure = error }
+            }
+        }
+        if failure == nil { try commit(&health) }
+        var points: [AccessPoint] = []
+        let ofPoints =
+            failure != nil
+            ? GuardedDatabase.Outcome.whole
+            : database.readAccessPoints { point in
+                guard failure == nil else { return }
+                guard let point else {
+                    report.rejected += 1
+                    return
+                }
+                points.append(point)
+                report.accessPoints += 1
+                if points.count >= Self.slice {
+                    do { try commit(&points, of: item.unit) } catch { failure = error }
+                }
+            }
+        if failure == nil { try commit(&points, of: item.unit) }
+        if let failure { throw failure }
+        report.reason = Self.reason(ofHealth, ofPoints)
+        return report
+    }
+
+    /// Tables that are missing are usual: the unit sends its file without what stands in its journal.
+    private static func reason(_ outcomes: GuardedDatabase.Outcome...) -> String? {
+        for case .broken(let reason) in outcomes { return "it is damaged: \(reason)" }
+        return nil
+    }
+
+    private func commit(_ points: inout [AccessPoint], of unit: NodeID) throws {
+        guard !points.isEmpty else { return }
+        // In the order of the table, and the last of what comes twice.
+        let byName = Dictionary(points.map { ($0.bssid, $0) }, uniquingKeysWith: { $1 })
+        points.removeAll(keepingCapacity: true)
+        let records = byName.values.sorted { $0.bssid < $1.bssid }.map { point in
+            AccessPointRecord(
+                bssid: point.bssid, ssid: point.ssid, encryption: point.encryption, latitude: point.place?.latitude,
+                longitude: point.place?.longitude, seenSeconds: point.seenSeconds)
+        }
+        let known = try house.store.accessPointsBlocking(of: unit.key, bssids: records.map(\.bssid))
+        // What has not changed is not written again: units send all they know every hour.
+        let changed = records.filter { known[$0.bssid] != $0 }
+        guard !changed.isEmpty else { return }
+        try house.store.commitBlocking([.accessPoints(unit.key, changed)])
+        overlay.note(
+            changed.compactMap { record in
+                let before = known[record.bssid]
+                let from = AccessPoint.Place(before?.latitude, before?.longitude)
+                let to = AccessPoint.Place(record.latitude, record.longitude)
+                return from == to ? nil : OverlayHouse.Move(from: from, to: to)
+            }, unit: unit.text)
+    }
+}

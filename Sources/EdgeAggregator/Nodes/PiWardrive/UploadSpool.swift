@@ -1,0 +1,76 @@
+import FieldNodes
+import Foundation
+import Synchronization
+
+/// Uploads that wait to be merged: files whose names say whose they are. What is here is synced, and acknowledged.
+final class UploadSpool: Sendable {
+    enum Form: String, Sendable { case database = "db", records = "json" }
+
+    struct Item: Sendable, Hashable {
+        let path: String
+        let unit: NodeID
+        let form: Form
+        let bytes: Int64
+    }
+
+    let folder: String
+    private let mostBytes: Int64
+    private let counter: Mutex<Int>
+
+    /// Files in it that are not whole yet begin so.
+    static let unfinished = "part"
+
+    init(folder: String, mostBytes: Int64) throws {
+        self.folder = folder
+        self.mostBytes = mostBytes
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        for name in names where name.hasPrefix(Self.unfinished) { unlink("\(folder)/\(name)") }
+        counter = Mutex(names.compactMap { $0.split(separator: ".").first.flatMap { Int($0) } }.max() ?? 0)
+    }
+
+    /// In the order in which they came.
+    var items: [Item] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let items = names.compactMap { name -> (Int, Item)? in
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count == 3, let number = Int(parts[0]), let unit = Self.unit(parts[1]),
+                let form = Form(rawValue: String(parts[2]))
+            else { return nil }
+            var status = stat()
+            guard lstat("\(folder)/\(name)", &status) == 0 else { return nil }
+            return (number, Item(path: "\(folder)/\(name)", unit: unit, form: form, bytes: Int64(status.st_size)))
+        }
+        return items.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+
+    var bytes: Int64 { items.reduce(0) { $0 + $1.bytes } }
+
+    func hasRoom(_ bytes: Int64) -> Bool { self.bytes + bytes <= mostBytes }
+
+    /// Takes a whole, synced file among what waits, durably.
+    func take(_ path: String, of unit: NodeID, as form: Form) throws {
+        let number = counter.withLock { counter in
+            counter += 1
+            return counter
+        }
+        try UploadForm.move(path, to: "\(folder)/\(number).\(Self.name(of: unit)).\(form.rawValue)")
+    }
+
+    /// Hexadecimal, since a unit's name is free text.
+    private static func name(of unit: NodeID) -> String {
+        unit.text.utf8.map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0\(digits)" : digits
+        }.joined()
+    }
+
+    private static func unit(_ name: Substring) -> NodeID? {
+        let digits = Array(name.utf8)
+        guard digits.count % 2 == 0 else { return nil }
+        let bytes = stride(from: 0, to: digits.count, by: 2).compactMap { place in
+            UInt8(String(decoding: digits[place..<(place + 2)], as: UTF8.self), radix: 16)
+        }
+        return NodeID(.piwardrive, String(decoding: bytes, as: UTF8.self))
+    }
+}

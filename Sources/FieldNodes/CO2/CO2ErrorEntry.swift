@@ -1,0 +1,63 @@
+/// An entry of `errors-NNNN.txt`: `----- <time> <LEVEL> <message>`, and lines that follow it.
+public struct CO2ErrorEntry: Sendable, Equatable {
+    /// UTC, seconds since 1970, as the unit's clock said; nil for a clock that was not set.
+    public var timeSeconds: Int64?
+    /// INFO, WARN, EXC; empty when there is none.
+    public var level: String
+    /// `uncaught`, `watchdog`, `signal`, `backoff`, `transmit`, or empty.
+    public var type: String
+    public var message: String
+
+    private static let mark = "-----"
+    private static let levels: Set<Substring> = ["INFO", "WARN", "EXC"]
+    /// The last that matches counts.
+    private static let types: [(name: String, sign: String)] = [
+        ("uncaught", "uncaught"), ("watchdog", "watchdog"), ("signal", "signal"), ("backoff", "backoff"),
+        ("transmit", "transmit"),
+    ]
+
+    /// Whether a line begins an entry; others belong to the one before.
+    public static func begins(_ line: Substring) -> Bool { line.hasPrefix(mark) }
+
+    /// - Parameters:
+    ///   - line: one that begins an entry.
+    ///   - next: the line after it: of the oldest units the message stands there.
+    public init(line: Substring, next: Substring?) {
+        var rest = line.dropFirst(Self.mark.utf8.count).drop { $0 == " " }
+        timeSeconds = Self.time(&rest)
+        rest = rest.drop { $0 == " " }
+        let word = rest.prefix { $0 != " " }
+        if Self.levels.contains(word) {
+            level = String(word)
+            rest = rest.dropFirst(word.count).drop { $0 == " " }
+        } else {
+            level = ""
+        }
+        if rest.isEmpty, let next, !Self.begins(next) { rest = next }
+        message = Self.printable(rest)
+        let lower = message.lowercased()
+        type = Self.types.last { lower.contains($0.sign) }?.name ?? ""
+    }
+
+    /// Takes `2019-09-16 10:55:57` or `(2019, 10, 25, 3, 11, 24, 4, 298)` from the front.
+    private static func time(_ rest: inout Substring) -> Int64? {
+        if rest.hasPrefix("("), let end = rest.firstIndex(of: ")") {
+            let numbers = rest[..<end].dropFirst().split(separator: ",").compactMap { Int($0.filter { $0 != " " }) }
+            rest = rest[rest.index(after: end)...]
+            guard numbers.count >= 6, numbers[0] != 1970, (1...9999).contains(numbers[0]) else { return nil }
+            let date = [(numbers[0], 4), (numbers[1], 2), (numbers[2], 2)].map { CivilTime.digits($0, $1) }
+            let time = numbers[3...5].map { CivilTime.digits($0, 2) }
+            return CivilTime.seconds(date: date.joined(separator: "-"), time: time.joined(separator: ":"))
+        }
+        let stamp = rest.prefix(19)
+        guard stamp.utf8.count == 19, let seconds = CivilTime.seconds(date: stamp.prefix(10), time: stamp.suffix(8))
+        else { return nil }
+        rest = rest.dropFirst(19)
+        return stamp.hasPrefix("1970-") ? nil : seconds
+    }
+
+    private static func printable(_ text: Substring) -> String {
+        String(
+            text.prefix(300).map { $0.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } ? $0 : " " })
+    }
+}

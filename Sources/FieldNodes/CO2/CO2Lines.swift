@@ -1,0 +1,21 @@
+/// Takes the new lines out of a stretch of a unit's file.
+public enum CO2Lines {
+    /// Cuts a stretch of a file into its whole lines.
+    ///
+    /// - Parameter isEnd: whether nothing follows: a last line without its line feed is handed out too, as cut.
+    /// - Returns: how many bytes were taken.
+    public static func split(
+        _ bytes: ArraySlice<UInt8>, isEnd: Bool, _ body: (_ line: Substring, _ isCut: Bool) throws -> Void
+    ) rethrows -> Int {
+        var start = bytes.startIndex
+        while let end = bytes[start...].firstIndex(of: 0x0A) {
+            if end > start { try body(Substring(String(decoding: bytes[start..<end], as: UTF8.self)), false) }
+            start = end + 1
+        }
+        if isEnd, start < bytes.endIndex {
+            try body(Substring(String(decoding: bytes[start...], as: UTF8.self)), true)
+            start = bytes.endIndex
+        }
+        return start - bytes.startIndex
+    }
+}

@@ -1,0 +1,151 @@
+import CSQLite
+
+/// A SQLite file of somebody else's, opened so that it cannot do harm whatever is in it.
+///
+/// Read only, immutable (nothing is made beside it), no schema of its own is trusted, no functions, views, triggers or
+/// attached files, only the columns named here are read (never `users`), and a budget of steps. What is torn gives the rows
+/// before the damage.
+public final class GuardedDatabase {
+    public struct Failure: Error, CustomStringConvertible, Equatable {
+        public let description: String
+    }
+
+    /// What became of a table.
+    public enum Outcome: Equatable, Sendable {
+        case whole
+        case missing
+        /// Damaged, or over its budget; rows before that were handed out.
+        case broken(reason: String)
+    }
+
+    private let handle: OpaquePointer
+    private let budget: Budget
+
+    /// Steps of SQLite's machine that may yet be done, in thousands.
+    private final class Budget {
+        var thousands: Int
+        init(_ thousands: Int) { self.thousands = thousands }
+    }
+
+    /// Longest text or blob that is read.
+    private static let longestValueBytes: Int32 = 1 << 20
+
+    /// - Parameters:
+    ///   - path: of the file; it must not change while it is open.
+    ///   - bytes: its size, which sets the budget.
+    public init(path: String, bytes: Int64) throws(Failure) {
+        guard sqlite3_threadsafe() != 0 else { throw Failure(description: "SQLite was built without threads") }
+        var opened: OpaquePointer?
+        // `?`, `#` and `%` would be taken for parts of the address.
+        let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
+        let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_PRIVATECACHE
+        let result = sqlite3_open_v2("file:\(escaped)?mode=ro&immutable=1", &opened, flags, nil)
+        guard let opened, result == SQLITE_OK else {
+            sqlite3_close(opened)
+            throw Failure(description: "it cannot be opened")
+        }
+        handle = opened
+        // Some 20 steps a row, rows of 20 bytes at least.
+        budget = Budget(Int(bytes / 200) + 1000)
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
+        sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 65_536)
+        sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 16)
+        sqlite3_limit(handle, SQLITE_LIMIT_COMPOUND_SELECT, 2)
+        sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
+        sqlite3_limit(handle, SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+        sqlite3_limit(handle, SQLITE_LIMIT_WORKER_THREADS, 0)
+        for (option, value) in [
+            (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0), (SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+            (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0), (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
+        ] as [(Int32, Int32)] {
+            edge_sqlite_set_flag(handle, option, value)
+        }
+        for pragma in ["cell_size_check = ON", "mmap_size = 0", "cache_size = -256", "query_only = ON"] {
+            sqlite3_exec(handle, "PRAGMA \(pragma)", nil, nil, nil)
+        }
+        sqlite3_progress_handler(
+            handle, 1000,
+            { context in
+                guard let context else { return 1 }
+                let budget = Unmanaged<Budget>.fromOpaque(context).takeUnretainedValue()
+                budget.thousands -= 1
+                return budget.thousands < 0 ? 1 : 0
+            }, Unmanaged.passUnretained(budget).toOpaque())
+        sqlite3_set_authorizer(
+            handle,
+            { _, action, table, _, _, _ in
+                guard action == SQLITE_READ else { return action == SQLITE_SELECT ? SQLITE_OK : SQLITE_DENY }
+                let name = table.map { String(cString: $0) } ?? ""
+                return GuardedDatabase.readable.contains(name) ? SQLITE_OK : SQLITE_DENY
+            }, nil)
+        // The header is read with the first question.
+        do throws(Failure) {
+            _ = try isTable("health_records")
+        } catch {
+            sqlite3_close(handle)
+            throw error
+        }
+    }
+
+    deinit { sqlite3_close(handle) }
+
+    private static let readable: Set<String> = [
+        "health_records", "ap_cache", "measurement", "sqlite_master", "sqlite_schema",
+    ]
+
+    /// - Throws: ``Failure`` for a file that is no database.
+    private func isTable(_ name: String) throws(Failure) -> Bool {
+        var statement: OpaquePointer?
+        // A virtual table has no pages of its own.
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '\(name)' AND rootpage > 0"
+        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else {
+            throw Failure(description: reason)
+        }
+        defer { sqlite3_finalize(statement) }
+        switch sqlite3_step(statement) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        default: throw Failure(description: reason)
+        }
+    }
+
+    private var reason: String { String(cString: sqlite3_errmsg(handle)) }
+
+    /// Hands out the rows of a table; `columns` are names, separated by commas.
+    func read(_ table: String, _ columns: String, _ body: (OpaquePointer) -> Void) -> Outcome {
+        do throws(Failure) {
+            guard try isTable(table) else { return .missing }
+        } catch {
+            return .broken(reason: error.description)
+        }
+        var statement: OpaquePointer?
+        guard
+            sqlite3_prepare_v2(handle, "SELECT \(columns) FROM \(table) NOT INDEXED", -1, &statement, nil) == SQLITE_OK,
+            let statement
+        else { return .broken(reason: reason) }
+        defer { sqlite3_finalize(statement) }
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW: body(statement)
+            case SQLITE_DONE: return .whole
+            default: return .broken(reason: budget.thousands < 0 ? "it takes too many steps" : reason)
+            }
+        }
+    }
+
+    static func text(_ row: OpaquePointer, _ column: Int32) -> String? {
+        guard sqlite3_column_type(row, column) == SQLITE_TEXT, let text = sqlite3_column_text(row, column) else {
+            return nil
+        }
+        let count = min(Int(sqlite3_column_bytes(row, column)), 256)
+        return String(decoding: UnsafeBufferPointer(start: text, count: count), as: UTF8.self)
+    }
+
+    /// Nil for what is no number.
+    static func number(_ row: OpaquePointer, _ column: Int32) -> Double? {
+        switch sqlite3_column_type(row, column) {
+        case SQLITE_INTEGER, SQLITE_FLOAT: sqlite3_column_double(row, column)
+        default: nil
+        }
+    }
+}
