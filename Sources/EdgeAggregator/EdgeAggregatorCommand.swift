@@ -10,6 +10,7 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
-            SensorsCommand.self, OutputsCommand.self, SettingsCommand.self, DoctorCommand.self,
+            SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self, PollCommand.self,
+            SettingsCommand.self, DoctorCommand.self,
         ])
 }

@@ -16,10 +16,12 @@ enum SmallHTTPClient {
     enum Method: String {
         case get = "GET"
         case post = "POST"
+        case put = "PUT"
+        case delete = "DELETE"
     }
 
     /// The body of a 200 answer.
-    static func ask(_ url: String, method: Method = .get, bearer: String) async throws -> String {
+    static func ask(_ url: String, method: Method = .get, bearer: String, body: [UInt8] = []) async throws -> String {
         guard let components = URLComponents(string: url), components.scheme == "http", let host = components.host
         else {
             throw Failure(description: "\(url) is not an http address")
@@ -39,21 +41,23 @@ enum SmallHTTPClient {
             var head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: target)
             head.headers = ["Host": "\(host):\(port)", "Connection": "close"]
             if !bearer.isEmpty { head.headers.add(name: "Authorization", value: "Bearer \(bearer)") }
-            if method == .post { head.headers.add(name: "Content-Length", value: "0") }
-            try await outbound.write(contentsOf: [.head(head), .end(nil)])
+            if method != .get { head.headers.add(name: "Content-Length", value: "\(body.count)") }
+            try await outbound.write(.head(head))
+            if !body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+            try await outbound.write(.end(nil))
             var status = HTTPResponseStatus.ok
-            var body = ""
+            var text = ""
             for try await part in inbound {
                 switch part {
                 case .head(let head): status = head.status
                 case .body(let buffer):
-                    body += String(buffer: buffer)
-                    if body.utf8.count > mostBytes { throw Failure(description: "the answer is too long") }
+                    text += String(buffer: buffer)
+                    if text.utf8.count > mostBytes { throw Failure(description: "the answer is too long") }
                 case .end:
                     guard status == .ok else {
-                        throw Failure(description: "\(status.code): \(body.prefix(400))", isAnswer: true)
+                        throw Failure(description: "\(status.code): \(text.prefix(400))", isAnswer: true)
                     }
-                    return body
+                    return text
                 }
             }
             throw Failure(description: "the connection ended without an answer")

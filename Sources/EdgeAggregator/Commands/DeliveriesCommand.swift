@@ -77,10 +77,13 @@ struct DaemonOptions: ParsableArguments {
         return url ?? address ?? "http://127.0.0.1:8000"
     }
 
-    func ask(_ path: String, _ settings: Settings, method: SmallHTTPClient.Method = .get) async throws -> String {
+    func ask(
+        _ path: String, _ settings: Settings, method: SmallHTTPClient.Method = .get, body: [UInt8] = []
+    ) async throws -> String {
         let base = base(settings)
         do {
-            return try await SmallHTTPClient.ask("\(base)\(path)", method: method, bearer: settings.box.apiToken)
+            return try await SmallHTTPClient.ask(
+                "\(base)\(path)", method: method, bearer: settings.box.apiToken, body: body)
         } catch let error as SmallHTTPClient.Failure where error.isAnswer {
             printError("The daemon at \(base) answers \(error)")
             throw ExitCodes.failure

@@ -29,6 +29,18 @@ public struct Ping: Sendable, Equatable {
         ].joined(separator: "\t")
     }
 
+    /// A line of the former server's files. Nil when it is none.
+    public static func parse(_ line: some StringProtocol) -> (ping: Ping, nanoseconds: Int64)? {
+        let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+        guard fields.count == 5, let time = CivilTime.nanoseconds(isoText: fields[0]),
+            NodeID(.co2, fields[1]) != nil
+        else { return nil }
+        let ping = Ping(
+            unitID: String(fields[1]), nickname: String(fields[2]), rssiRaw: String(fields[3]),
+            rssiDBm: String(fields[4]))
+        return (ping, time)
+    }
+
     /// As Python's `datetime.isoformat()`: microseconds only if there are any.
     public static func isoText(nanoseconds: Int64) -> String {
         let seconds = nanoseconds.flooredQuotient(by: 1_000_000_000)

@@ -71,6 +71,8 @@ public final class GuardedDatabase {
                 budget.thousands -= 1
                 return budget.thousands < 0 ? 1 : 0
             }, Unmanaged.passUnretained(budget).toOpaque())
+        // A column that is computed may cost a great deal for each row, and counts as one step.
+        for table in Self.tables where Self.hasComputedColumns(table, handle) { computed.insert(table) }
         sqlite3_set_authorizer(
             handle,
             { _, action, table, _, _, _ in
@@ -89,9 +91,22 @@ public final class GuardedDatabase {
 
     deinit { sqlite3_close(handle) }
 
-    private static let readable: Set<String> = [
-        "health_records", "ap_cache", "measurement", "sqlite_master", "sqlite_schema",
-    ]
+    private static let tables: Set<String> = ["health_records", "ap_cache", "measurement"]
+    private static let readable = tables.union(["sqlite_master", "sqlite_schema"])
+    private var computed: Set<String> = []
+
+    private static func hasComputedColumns(_ table: String, _ handle: OpaquePointer) -> Bool {
+        var statement: OpaquePointer?
+        guard sqlite3_prepare_v2(handle, "PRAGMA table_xinfo(\(table))", -1, &statement, nil) == SQLITE_OK else {
+            return false
+        }
+        defer { sqlite3_finalize(statement) }
+        while sqlite3_step(statement) == SQLITE_ROW {
+            // 2 and 3 are generated columns (SQLite, "PRAGMA table_xinfo").
+            if sqlite3_column_int(statement, 6) > 1 { return true }
+        }
+        return false
+    }
 
     /// - Throws: ``Failure`` for a file that is no database.
     private func isTable(_ name: String) throws(Failure) -> Bool {
@@ -115,6 +130,7 @@ public final class GuardedDatabase {
     func read(_ table: String, _ columns: String, _ body: (OpaquePointer) -> Void) -> Outcome {
         do throws(Failure) {
             guard try isTable(table) else { return .missing }
+            guard !computed.contains(table) else { return .broken(reason: "\(table) has computed columns") }
         } catch {
             return .broken(reason: error.description)
         }

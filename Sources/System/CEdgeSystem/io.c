@@ -19,6 +19,7 @@ static int fill(int result, const struct stat *from, EdgeFileStatus *to) {
     to->size_bytes = (int64_t)from->st_size;
     to->modified_ns = (int64_t)from->st_mtim.tv_sec * 1000000000 + from->st_mtim.tv_nsec;
     to->inode = (uint64_t)from->st_ino;
+    to->kind = S_ISREG(from->st_mode) ? 'f' : S_ISDIR(from->st_mode) ? 'd' : '?';
     return 0;
 }
 
@@ -30,6 +31,11 @@ int edge_stat(const char *path, EdgeFileStatus *status) {
 int edge_fstat(int descriptor, EdgeFileStatus *status) {
     struct stat found;
     return fill(fstat(descriptor, &found), &found, status);
+}
+
+int edge_lstat(const char *path, EdgeFileStatus *status) {
+    struct stat found;
+    return fill(lstat(path, &found), &found, status);
 }
 
 int edge_make_temporary(char *path_template) {

@@ -29,7 +29,7 @@ public enum Gzip {
     }
 
     /// Nil when the bytes are not gzip, or hold more than `most`.
-    static func expand(_ bytes: [UInt8], most: Int) -> [UInt8]? {
+    public static func expand(_ bytes: [UInt8], most: Int) -> [UInt8]? {
         var stream = z_stream()
         guard edge_gunzip_begin(&stream) == Z_OK else { return nil }
         defer { inflateEnd(&stream) }

@@ -208,15 +208,18 @@ enum FolderFiles {
         var found: [(path: String, bytes: Int64)] = []
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for name in names.sorted() {
-            var status = stat()
-            guard lstat("\(folder)/\(name)", &status) == 0 else { continue }
-            switch status.st_mode & S_IFMT {
-            case S_IFREG: found.append((name, Int64(status.st_size)))
-            case S_IFDIR where depth > 0:
+            var status = EdgeFileStatus()
+            guard edge_lstat("\(folder)/\(name)", &status) == 0 else { continue }
+            if status.isFile { found.append((name, status.size_bytes)) }
+            if status.isFolder, depth > 0 {
                 found += all(below: "\(folder)/\(name)", depth: depth - 1).map { ("\(name)/\($0.path)", $0.bytes) }
-            default: continue
             }
         }
         return found
     }
+}
+
+extension EdgeFileStatus {
+    var isFile: Bool { kind == CChar(UInt8(ascii: "f")) }
+    var isFolder: Bool { kind == CChar(UInt8(ascii: "d")) }
 }

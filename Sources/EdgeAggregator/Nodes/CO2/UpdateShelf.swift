@@ -1,3 +1,4 @@
+import CEdgeSystem
 import FieldNodes
 import Foundation
 
@@ -32,19 +33,16 @@ struct UpdateShelf: Sendable {
     func item(_ unit: NodeID, _ path: [String], isRecursive: Bool) -> Item? {
         guard path.count <= Self.mostParts, path.allSatisfy({ FileName.isPlain($0) }) else { return nil }
         let place = ([folder(unit)] + path).joined(separator: "/")
-        var status = stat()
-        guard lstat(place, &status) == 0 else { return nil }
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: return .file(path: place)
-        case S_IFDIR:
-            if isRecursive {
-                let files = FolderFiles.all(below: place).map(\.path)
-                return .names(files.filter { path in path.split(separator: "/").allSatisfy { FileName.isPlain($0) } })
-            }
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
-            return .names(names.filter { FileName.isPlain($0) }.sorted())
-        default: return nil
+        var status = EdgeFileStatus()
+        guard edge_lstat(place, &status) == 0 else { return nil }
+        if status.isFile { return .file(path: place) }
+        guard status.isFolder else { return nil }
+        if isRecursive {
+            let files = FolderFiles.all(below: place).map(\.path)
+            return .names(files.filter { path in path.split(separator: "/").allSatisfy { FileName.isPlain($0) } })
         }
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
+        return .names(names.filter { FileName.isPlain($0) }.sorted())
     }
 
     // MARK: - For the operator

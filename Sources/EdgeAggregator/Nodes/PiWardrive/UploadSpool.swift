@@ -1,3 +1,4 @@
+import CEdgeSystem
 import FieldNodes
 import Foundation
 import Synchronization
@@ -20,12 +21,13 @@ final class UploadSpool: Sendable {
     /// Files in it that are not whole yet begin so.
     static let unfinished = "part"
 
-    init(folder: String, mostBytes: Int64) throws {
+    /// - Parameter isOwner: whether nobody else puts files there: what is not whole is then of a run that was cut off.
+    init(folder: String, mostBytes: Int64, isOwner: Bool = true) throws {
         self.folder = folder
         self.mostBytes = mostBytes
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-        for name in names where name.hasPrefix(Self.unfinished) { unlink("\(folder)/\(name)") }
+        for name in names where isOwner && name.hasPrefix(Self.unfinished) { unlink("\(folder)/\(name)") }
         counter = Mutex(names.compactMap { $0.split(separator: ".").first.flatMap { Int($0) } }.max() ?? 0)
     }
 
@@ -37,9 +39,9 @@ final class UploadSpool: Sendable {
             guard parts.count == 3, let number = Int(parts[0]), let unit = Self.unit(parts[1]),
                 let form = Form(rawValue: String(parts[2]))
             else { return nil }
-            var status = stat()
-            guard lstat("\(folder)/\(name)", &status) == 0 else { return nil }
-            return (number, Item(path: "\(folder)/\(name)", unit: unit, form: form, bytes: Int64(status.st_size)))
+            var status = EdgeFileStatus()
+            guard edge_lstat("\(folder)/\(name)", &status) == 0, status.isFile else { return nil }
+            return (number, Item(path: "\(folder)/\(name)", unit: unit, form: form, bytes: status.size_bytes))
         }
         return items.sorted { $0.0 < $1.0 }.map(\.1)
     }
@@ -50,11 +52,16 @@ final class UploadSpool: Sendable {
 
     /// Takes a whole, synced file among what waits, durably.
     func take(_ path: String, of unit: NodeID, as form: Form) throws {
-        let number = counter.withLock { counter in
-            counter += 1
-            return counter
+        while true {
+            let number = counter.withLock { counter in
+                counter += 1
+                return counter
+            }
+            let target = "\(folder)/\(number).\(Self.name(of: unit)).\(form.rawValue)"
+            // Another process may have taken the number.
+            if access(target, F_OK) == 0 { continue }
+            return try UploadForm.move(path, to: target)
         }
-        try UploadForm.move(path, to: "\(folder)/\(number).\(Self.name(of: unit)).\(form.rawValue)")
     }
 
     /// Hexadecimal, since a unit's name is free text.

@@ -11,11 +11,15 @@ typedef struct {
     int64_t size_bytes;
     int64_t modified_ns;
     uint64_t inode;
+    /// 'f' for a plain file, 'd' for a folder, '?' for anything else, links too where they are not followed.
+    char kind;
 } EdgeFileStatus;
 
 /// 0, or -1 with errno.
 int edge_stat(const char *path, EdgeFileStatus *status);
 int edge_fstat(int descriptor, EdgeFileStatus *status);
+/// Does not follow links.
+int edge_lstat(const char *path, EdgeFileStatus *status);
 
 /// Keeps freed memory from staying with the process: few arenas, and large blocks given back at once (mallopt(3)).
 /// Called once, before there are threads.
