@@ -81,6 +81,33 @@ public final class RawConnection {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Exactly so many bytes; fewer when the other side closes.
+    public func read(_ count: Int, within seconds: Int = 20) throws -> [UInt8] {
+        setTimeout(seconds)
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            var block = [UInt8](repeating: 0, count: count - bytes.count)
+            let got = recv(descriptor, &block, block.count, 0)
+            if got < 0 { throw Failure(description: "recv: errno \(errno) after \(bytes.count) bytes") }
+            if got == 0 { break }
+            bytes += block[..<got]
+        }
+        return bytes
+    }
+
+    /// Everything until the other side closes, which it must do.
+    public func readToEnd(within seconds: Int = 20) throws -> String {
+        setTimeout(seconds)
+        var bytes: [UInt8] = []
+        var block = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let got = recv(descriptor, &block, block.count, 0)
+            if got < 0 { throw Failure(description: "recv: errno \(errno): the other side does not close") }
+            if got == 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += block[..<got]
+        }
+    }
+
     /// Breaks the connection off with a reset.
     public func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)

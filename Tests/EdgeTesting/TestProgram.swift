@@ -1,15 +1,15 @@
 import Foundation
 
 /// A program of the test servers' folder, run until the test is done with it.
-final class TestProgram {
+public final class TestProgram {
     private let process = Process()
 
-    static var tools: String {
+    public static var tools: String {
         ProcessInfo.processInfo.environment["EDGE_TEST_SERVERS"] ?? "\(TestFolders.root)/var/test-servers"
     }
 
     /// - Parameter name: of the test servers' folder, or else a path.
-    init(_ name: String, _ arguments: [String], environment more: [String: String] = [:], isQuiet: Bool = true) throws {
+    public init(_ name: String, _ arguments: [String], environment more: [String: String] = [:], isQuiet: Bool = true) throws {
         let path = name.hasPrefix("/") ? name : "\(Self.tools)/bin/\(name)"
         guard FileManager.default.fileExists(atPath: path) else {
             throw TestFolders.Missing(description: "\(path) is missing: run `make setup-tests`")
@@ -28,12 +28,12 @@ final class TestProgram {
 
     /// Runs to the end; its exit code.
     @discardableResult
-    func wait() -> Int32 {
+    public func wait() -> Int32 {
         process.waitUntilExit()
         return process.terminationStatus
     }
 
-    func stop() {
+    public func stop() {
         guard process.isRunning else { return }
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()

@@ -72,6 +72,21 @@ final class DaemonProcess {
         return process.terminationStatus
     }
 
+    /// Runs a command of the program with the daemon's settings.
+    func command(_ arguments: String...) throws -> (status: Int32, output: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.arguments = arguments
+        process.environment = environment.merging(["LISTEN": "127.0.0.1:\(port)"]) { $1 }
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    }
+
     func get(_ path: String) throws -> (status: Int, body: String) {
         try DaemonProcess.request("GET", path, port: port)
     }

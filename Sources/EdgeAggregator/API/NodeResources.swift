@@ -163,7 +163,7 @@ struct NodeResources: Sendable {
     struct UpdatePage: Codable { let updates: [String] }
 
     private func unit(_ context: EdgeContext) throws -> NodeID? {
-        NodeID(.co2, try context.parameters.require("id").removingPercentEncoding ?? "")
+        try id(context).flatMap { $0.kind == .co2 ? $0 : nil }
     }
 
     @Sendable
@@ -176,7 +176,7 @@ struct NodeResources: Sendable {
     @Sendable
     func stage(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name")
+        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
         let path = Query(request).text("path") ?? ""
         let bytes: [UInt8]
         do {
@@ -191,14 +191,14 @@ struct NodeResources: Sendable {
     @Sendable
     func publish(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name")
+        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
         return try await change(unit) { try shelf.publish(unit, name) }
     }
 
     @Sendable
     func withdraw(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name")
+        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
         return try await change(unit) {
             guard try shelf.withdraw(unit, name) else {
                 throw UpdateShelf.Problem("\(unit.text) has no update \(name)")

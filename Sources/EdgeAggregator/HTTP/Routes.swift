@@ -82,7 +82,13 @@ struct Routes: Sendable {
         let (co2, pages, isems, units) = (field.co2, field.pages, field.isems, field.piwardrive)
         router.post("/ou/:id/alive", use: co2.alive)
         router.put("/ou/:id/push-sequential/**", use: co2.push)
-        router.get("/ou/:id/**", use: co2.fetch)
+        // Whatever else a unit asks is answered in its own manners too.
+        for path in ["/ou/:id/alive", "/ou/:id/push-sequential/**", "/ou/:id/**"] {
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .delete, .patch]
+            where !(method == .post && path.hasSuffix("alive")) && !(method == .put && path.contains("push")) {
+                router.on(RouterPath(path), method: method, use: method == .get ? co2.fetch : co2.nothing)
+            }
+        }
         router.get("/status/alive/recent", use: pages.recent)
         for path in ["/status/alive/:page", "/data/co2/:page", "/var/pub/:page"] {
             router.get(RouterPath(path), use: pages.page)
@@ -118,10 +124,10 @@ struct Routes: Sendable {
         api.post("/nodes/:kind/:id/admit", use: nodes.admit)
         api.post("/nodes/:kind/:id/refuse", use: nodes.refuse)
         api.get("/nodes/:kind/:id/errors", use: nodes.errors)
-        api.get("/nodes/co2/:id/updates", use: nodes.updates)
-        api.put("/nodes/co2/:id/updates/:name", use: nodes.stage)
-        api.post("/nodes/co2/:id/updates/:name/publish", use: nodes.publish)
-        api.delete("/nodes/co2/:id/updates/:name", use: nodes.withdraw)
+        api.get("/nodes/:kind/:id/updates", use: nodes.updates)
+        api.put("/nodes/:kind/:id/updates/:name", use: nodes.stage)
+        api.post("/nodes/:kind/:id/updates/:name/publish", use: nodes.publish)
+        api.delete("/nodes/:kind/:id/updates/:name", use: nodes.withdraw)
     }
 
     private func addHealth(_ router: Router<EdgeContext>) {
@@ -152,6 +158,7 @@ struct ErrorAnswers: RouterMiddleware {
         } catch let error as QueryError {
             return try Answer.problem(.badRequest, "Bad query", detail: error.description)
         } catch let error as HTTPError where error.status == .notFound {
+            if request.uri.path.hasPrefix("/ou/") { return CO2Routes.notFound(context) }
             guard isAPI else { return StockAnswer.notFound() }
             return try Answer.problem(.notFound, "No such path", detail: "There is nothing at \(request.uri.path)")
         } catch let error as HTTPError {

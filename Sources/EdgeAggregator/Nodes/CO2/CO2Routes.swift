@@ -19,19 +19,19 @@ struct CO2Routes: Sendable {
 
     static let pingLayout = ReadingLayout(Ping.layout)
 
-    private func answer(
+    private static func answer(
         _ text: String, _ context: EdgeContext, status: HTTPResponse.Status = .ok
     ) -> Response {
         Response(status: status, headers: [.contentType: "application/json"]).closing(context.channel, body: text)
     }
 
-    private func message(_ text: String, _ status: HTTPResponse.Status, _ context: EdgeContext) -> Response {
+    private static func message(_ text: String, _ status: HTTPResponse.Status, _ context: EdgeContext) -> Response {
         let quoted = (try? JSONEncoder().encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
         return answer("{\"message\": \(quoted)}\n", context, status: status)
     }
 
     /// In the words of the former server.
-    private func notFound(_ context: EdgeContext) -> Response {
+    static func notFound(_ context: EdgeContext) -> Response {
         message(
             "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.",
             .notFound, context)
@@ -47,13 +47,13 @@ struct CO2Routes: Sendable {
     /// Nil when the unit may send.
     private func refusal(_ unit: NodeID, _ context: EdgeContext) async -> Response? {
         let verdict = await house.judge(unit, remoteAddress: context.remoteAddress)
-        return verdict == .admitted ? nil : message(verdict.reason(unit), .forbidden, context)
+        return verdict == .admitted ? nil : Self.message(verdict.reason(unit), .forbidden, context)
     }
 
     /// `POST /ou/<id>/alive`
     @Sendable
     func alive(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let (unit, _) = Self.parts(request) else { return notFound(context) }
+        guard let (unit, _) = Self.parts(request) else { return Self.notFound(context) }
         if let refusal = await refusal(unit, context) { return refusal }
         let query = Query(request)
         let ping = Ping(
@@ -71,7 +71,7 @@ struct CO2Routes: Sendable {
             try await house.store.commit([sighting, .readings(batch)].compactMap { $0 })
         } catch {
             house.logger.error("A unit's ping could not be kept", metadata: ["unit": "\(unit)", "error": "\(error)"])
-            return message("Internal Server Error", .internalServerError, context)
+            return Self.message("Internal Server Error", .internalServerError, context)
         }
         house.metrics.co2.readings.add(1)
         do {
@@ -79,18 +79,18 @@ struct CO2Routes: Sendable {
         } catch {
             house.logger.warning("The ping's line could not be written to var/pings", metadata: ["error": "\(error)"])
         }
-        return answer("{}\n", context)
+        return Self.answer("{}\n", context)
     }
 
     /// `PUT /ou/<id>/push-sequential/<path>?offset=<n>`
     @Sendable
     func push(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let (unit, rest) = Self.parts(request) else { return notFound(context) }
-        guard let path = PushPath(rest.dropFirst().joined(separator: "/")) else { return notFound(context) }
+        guard let (unit, rest) = Self.parts(request) else { return Self.notFound(context) }
+        guard let path = PushPath(rest.dropFirst().joined(separator: "/")) else { return Self.notFound(context) }
         if let refusal = await refusal(unit, context) { return refusal }
         guard let text = Query(request).text("offset"), let offset = Int64(text), (0...Int64.max / 2).contains(offset)
         else {
-            return message(
+            return Self.message(
                 "The browser (or proxy) sent a request that this server could not understand.", .badRequest, context)
         }
         let body: [UInt8]
@@ -98,7 +98,7 @@ struct CO2Routes: Sendable {
             body = Array((try await request.body.collect(upTo: mostPushBytes)).readableBytesView)
         } catch {
             // What was cut off in the middle is not taken; the unit sends it again.
-            return message("The body is longer than \(mostPushBytes) bytes, or was cut", .contentTooLarge, context)
+            return Self.message("The body is longer than \(mostPushBytes) bytes, or was cut", .contentTooLarge, context)
         }
         house.metrics.co2.bytes.add(Int64(body.count))
         let outcome: CO2Depot.Outcome
@@ -117,17 +117,17 @@ struct CO2Routes: Sendable {
         if outcome.hasChanged { reader.note(unit, path) }
         switch outcome.verdict {
         case .gap(let stored):
-            return answer(
+            return Self.answer(
                 PushVerdict.answer(name: path.name, acknowledged: stored, isGap: true), context,
                 status: .rangeNotSatisfiable)
         case .follows(_, let acknowledged):
-            return answer(PushVerdict.answer(name: path.name, acknowledged: acknowledged, isGap: false), context)
+            return Self.answer(PushVerdict.answer(name: path.name, acknowledged: acknowledged, isGap: false), context)
         case .replaces(_, let acknowledged):
             house.metrics.filesReplaced.add(1)
             house.logger.notice(
                 "A unit has begun a file anew; the old one is kept beside it",
                 metadata: ["unit": "\(unit.text)", "file": "\(path)", "offset": "\(offset)"])
-            return answer(PushVerdict.answer(name: path.name, acknowledged: acknowledged, isGap: false), context)
+            return Self.answer(PushVerdict.answer(name: path.name, acknowledged: acknowledged, isGap: false), context)
         }
     }
 
@@ -136,18 +136,18 @@ struct CO2Routes: Sendable {
             "A unit's push could not be kept",
             metadata: ["unit": "\(unit.text)", "file": "\(path)", "error": "\(error)"])
         switch (error as? CO2Depot.Failure)?.code {
-        case .tooLarge: return message("\(error)", .contentTooLarge, context)
-        case .full: return message("The disk is full", StockAnswer.insufficientStorage, context)
-        case .failed, nil: return message("Internal Server Error", .internalServerError, context)
+        case .tooLarge: return Self.message("\(error)", .contentTooLarge, context)
+        case .full: return Self.message("The disk is full", StockAnswer.insufficientStorage, context)
+        case .failed, nil: return Self.message("Internal Server Error", .internalServerError, context)
         }
     }
 
     /// `GET /ou/<id>/…`: of the former server only `updates` has anything.
     @Sendable
     func fetch(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let (unit, rest) = Self.parts(request) else { return notFound(context) }
-        if rest.first == "push-sequential", rest.count > 1 { return answer("null\n", context) }
-        guard rest.first == "updates" else { return notFound(context) }
+        guard let (unit, rest) = Self.parts(request) else { return Self.notFound(context) }
+        if rest.first == "push-sequential", rest.count > 1 { return Self.answer("null\n", context) }
+        guard rest.first == "updates" else { return Self.notFound(context) }
         if let refusal = await refusal(unit, context) { return refusal }
         let isRecursive = ["True", "1"].contains(Query(request).text("recursive") ?? "")
         let path = rest.dropFirst().filter { !$0.isEmpty }
@@ -157,18 +157,22 @@ struct CO2Routes: Sendable {
         switch item {
         case .names(let names):
             let list = names.map { "\"\($0)\"" }.joined(separator: ", ")
-            return answer("[\(list)]\n", context)
+            return Self.answer("[\(list)]\n", context)
         case .file(let path):
             let bytes = await withTaskExecutorPreference(house.executor) {
                 (try? Data(contentsOf: URL(fileURLWithPath: path))).map { Array($0) }
             }
-            guard let bytes else { return notFound(context) }
+            guard let bytes else { return Self.notFound(context) }
             return Response(
                 status: .ok,
                 headers: [.contentType: "application/octet-stream", .cacheControl: "public, max-age=43200"]
             ).closing(context.channel, bytes: bytes)
         case nil:
-            return notFound(context)
+            return Self.notFound(context)
         }
     }
+
+    /// What is not a unit's to ask.
+    @Sendable
+    func nothing(_ request: Request, _ context: EdgeContext) async throws -> Response { Self.notFound(context) }
 }
