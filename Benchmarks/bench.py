@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import deliveries
+import nodes
 from harness import CORES, DAEMON, LIBRARY, MODEL, REFERENCE, ROOT, SAMPLES, SHM, TOOLS, Daemon, run_json
 
 
@@ -203,9 +204,11 @@ LIMITS = {
     "week_offline_added_rss_mb": ("<=", 20), "week_catch_up_added_rss_mb": ("<=", 20),
     "influx_lines_per_cpu_second": (">=", 50_000), "s3_rate_of_curl": (">=", 0.7), "s3_added_rss_mb": ("<=", 40),
     "observation_rows_per_second": (">=", 20_000), "loaded_box_core_share": ("<=", 0.02), "loaded_box_added_mb": ("<=", 10),
-    "edges_missed": ("<=", 0),
+    "edges_missed": ("<=", 0), "co2_pushes_per_second": (">=", 2000), "co2_times_folder_scans_10000_files": (">=", 10),
+    "isems_lines_per_second": (">=", 20_000), "measurements_latest_p99_ms": ("<=", 10), "overlay_p99_ms": ("<=", 10),
+    "piwardrive_answer_ms": ("<=", 1000), "piwardrive_rows_per_second": (">=", 100_000), "nodes_added_rss_mb": ("<=", 20),
 }
-PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware]
+PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware, nodes.nodes]
 
 
 def main():

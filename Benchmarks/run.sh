@@ -6,7 +6,7 @@ swift build -c release --product edge-aggregator
 swift build -c release --product birdnet-reference
 swift build -c release --product store-bench
 mkdir -p .build/bench
-for tool in load bare_server far_end; do
+for tool in load bare_server far_end units; do
     cc -O2 -Wall -Wextra -pthread -o ".build/bench/$tool" "Benchmarks/$tool.c"
 done
 exec python3 Benchmarks/bench.py "$@"

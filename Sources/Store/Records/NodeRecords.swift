@@ -119,6 +119,8 @@ public struct ReadingBatch: Sendable {
     /// Of what the box stamped itself.
     public var bootID: String?
     public var monotonicNanoseconds: Int64?
+    /// Whether counts and sums over all readings there ever were are kept.
+    public var keepsSums = false
 
     public init(key: NodeKey, layout: ReadingLayout) {
         self.key = key

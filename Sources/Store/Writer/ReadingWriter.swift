@@ -30,7 +30,7 @@ struct ReadingWriter {
             : "UPDATE sqlite_sequence SET seq = ? WHERE name = ?"
         try database.cachedStatement(sql: sql).execute(arguments: [last, Self.counter])
         try note(newest, of: batch, node: node)
-        try add(sums, node: node, layout: layout)
+        if batch.keepsSums { try add(sums, node: node, layout: layout) }
         try addDeliveries(batch, first...last)
     }
 
@@ -89,13 +89,14 @@ struct ReadingWriter {
                 }
                 guard sqlite3_changes(sqlite3_db_handle(handle)) > 0 else { continue }
                 sums.rows += 1
+                if newest.map({ batch.times[$0] < batch.times[place] }) ?? true { newest = place }
+                guard batch.keepsSums else { continue }
                 for column in 0..<columns {
                     let value = batch.numbers[place * columns + column]
                     guard value.isFinite else { continue }
                     sums.counts[column] += 1
                     sums.sums[column] += value
                 }
-                if newest.map({ batch.times[$0] < batch.times[place] }) ?? true { newest = place }
             }
         }
         return newest

@@ -143,6 +143,7 @@ final class UnitMerger: Service, Sendable {
             self.unit = unit
             batch = ReadingBatch(key: unit.key, layout: UnitMerger.healthLayout)
             batch.timeQuality = "local"
+            batch.keepsSums = true
         }
 
         mutating func add(_ health: UnitHealth) {
