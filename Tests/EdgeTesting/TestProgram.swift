@@ -9,7 +9,9 @@ public final class TestProgram {
     }
 
     /// - Parameter name: of the test servers' folder, or else a path.
-    public init(_ name: String, _ arguments: [String], environment more: [String: String] = [:], isQuiet: Bool = true) throws {
+    public init(_ name: String, _ arguments: [String], environment more: [String: String] = [:], isQuiet: Bool = true)
+        throws
+    {
         let path = name.hasPrefix("/") ? name : "\(Self.tools)/bin/\(name)"
         guard FileManager.default.fileExists(atPath: path) else {
             throw TestFolders.Missing(description: "\(path) is missing: run `make setup-tests`")

@@ -211,7 +211,7 @@ import Testing
 
     @Test func saysThatTheDiskIsFullAndGoesOnWhenThereIsRoom() async throws {
         var options = Store.Options()
-        options.mostPages = 60
+        options.mostPages = 100
         try await withStore(options) { store, _ in
             var refusal: StoreError?
             for number in 0..<3000 where refusal == nil {

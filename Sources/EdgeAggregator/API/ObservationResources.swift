@@ -57,7 +57,8 @@ struct ObservationResources: Sendable {
     /// The last of each series.
     @Sendable
     func latest(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let observations = try await store.latestObservations().map(Observation.init)
+        let nodes = try await store.latestReadings().flatMap(\.observations)
+        let observations = (try await store.latestObservations() + nodes).map(Observation.init)
         return try answer(Page(observations: observations, next: nil), Query(request), request)
     }
 

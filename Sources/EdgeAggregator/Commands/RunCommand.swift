@@ -19,8 +19,13 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try options.load()
+        let reporter = try settings.box.sentry.map {
+            try SentryReporter(address: $0, box: settings.box.uuid, secrets: settings.secrets)
+        }
         LoggingSystem.bootstrap { [isJSON = settings.box.isLogJSON] label in
-            LineLogHandler(label: label, isJSON: isJSON)
+            let lines = LineLogHandler(label: label, isJSON: isJSON)
+            guard let reporter else { return lines }
+            return MultiplexLogHandler([lines, SentryLogHandler(reporter: reporter)])
         }
         var logger = Logger(label: "edge-aggregator")
         logger.logLevel = Logger.Level(rawValue: settings.box.logLevel) ?? .info
@@ -29,7 +34,9 @@ struct RunCommand: AsyncParsableCommand {
         do {
             let daemon = try Daemon(settings: settings, logger: logger)
             let sample = sample
-            try await daemon.run { ports in greet(settings, port: ports.first ?? 0, sample: sample) }
+            try await daemon.run(beside: reporter.map { [$0] } ?? []) { ports in
+                greet(settings, port: ports.first ?? 0, sample: sample)
+            }
         } catch let error as ClassifierError {
             printError("\(error)")
             throw ExitCodes.failure

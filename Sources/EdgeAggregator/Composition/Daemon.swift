@@ -105,11 +105,15 @@ struct Daemon {
     }
 
     /// Runs until a signal ends it; every recording is closed by then.
-    func run(onReady: @escaping @Sendable ([Int]) -> Void = { _ in }) async throws {
+    ///
+    /// - Parameter others: services that run as long.
+    func run(
+        beside others: [any Service] = [], onReady: @escaping @Sendable ([Int]) -> Void = { _ in }
+    ) async throws {
         analysis?.start()
         let listening = ListeningAddresses(count: settings.box.addresses.count, onReady: onReady)
         let router = routes.router()
-        var services: [any Service] = [house.registry, retention]
+        var services: [any Service] = others + [house.registry, retention]
         if let season { services.append(season) }
         if settings.box.healthIntervalSeconds > 0 {
             services.append(

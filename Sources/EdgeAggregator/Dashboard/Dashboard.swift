@@ -15,11 +15,13 @@ struct Dashboard: Sendable {
         filter.limit = 25
         let detections = try await snapshot.house.store.detections(filter)
         let listeners = try await snapshot.house.store.listeners(limit: 200)
-        return Answer.text(page(status, detections, listeners), type: "text/html; charset=utf-8")
+        let nodes = try await snapshot.house.store.nodes()
+        return Answer.text(page(status, detections, listeners, nodes), type: "text/html; charset=utf-8")
     }
 
     private func page(
-        _ status: StatusSnapshot.Status, _ detections: [DetectionRecord], _ listeners: [ListenerSummary]
+        _ status: StatusSnapshot.Status, _ detections: [DetectionRecord], _ listeners: [ListenerSummary],
+        _ nodes: [NodeRecord]
     ) -> String {
         """
         <!doctype html>
@@ -33,6 +35,7 @@ struct Dashboard: Sendable {
         <main>
         \(figures(status))
         \(listenerTable(listeners))
+        \(nodeTable(nodes))
         \(detectionTable(detections))
         \(lossTable(status))
         \(sinkTable(status))
@@ -62,6 +65,23 @@ struct Dashboard: Sendable {
             + cells.map { name, value, isGood in
                 "<div><span>\(name)</span><b class=\"\(isGood ? "" : "bad")\">\(HTML.text(value))</b></div>"
             }.joined() + "</section>"
+    }
+
+    /// The nodes that were heard of last; nothing on a box without any.
+    private func nodeTable(_ nodes: [NodeRecord]) -> String {
+        guard !nodes.isEmpty else { return "" }
+        let now = snapshot.house.time.now().utcNanoseconds
+        let last = nodes.sorted { $0.lastSeenNanoseconds > $1.lastSeenNanoseconds }.prefix(100)
+        let rows = last.map { node -> [String] in
+            let seen =
+                node.lastSeenNanoseconds > 0
+                ? "\(Self.span(Double(now - node.lastSeenNanoseconds) / 1e9)) ago" : "never"
+            return [
+                node.key.kind, HTML.text(node.key.name), HTML.text(node.label), node.admission.rawValue, seen,
+                node.battery.map { "\(Int($0)) %" } ?? "", node.signal.map { "\(Int($0)) dBm" } ?? "",
+            ]
+        }
+        return HTML.table("Nodes", ["Kind", "Id", "Name", "State", "Seen", "Battery", "Signal"], rows, empty: "")
     }
 
     private func listenerTable(_ listeners: [ListenerSummary]) -> String {

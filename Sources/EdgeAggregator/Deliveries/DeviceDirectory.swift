@@ -8,6 +8,8 @@ struct DeviceDirectory: Sendable {
 
     /// Listeners beyond these, the most recently seen, are left out.
     static let mostListeners = 200
+    /// The same of nodes.
+    static let mostNodes = 200
 
     func devices() async -> [MQTTDevice] {
         let latest = (try? await house.store.latestObservations()) ?? []
@@ -16,7 +18,20 @@ struct DeviceDirectory: Sendable {
         for (source, observations) in sources.sorted(by: { $0.key < $1.key }) where source != ObservationRecord.board {
             devices.append(sensor(source, observations))
         }
-        return devices + (await listeners())
+        return devices + (await nodes()) + (await listeners())
+    }
+
+    /// Nodes of the field, the ones heard of last, each with what it last said.
+    private func nodes() async -> [MQTTDevice] {
+        let latest = (try? await house.store.latestReadings(limit: Self.mostNodes)) ?? []
+        let names = Dictionary(
+            ((try? await house.store.nodes()) ?? []).map { ($0.key, $0.label) }, uniquingKeysWith: { $1 })
+        return Dictionary(grouping: latest, by: \.key).sorted { $0.key.source < $1.key.source }.map { key, readings in
+            let name = names[key].flatMap { $0.isEmpty ? nil : $0 } ?? key.name
+            return device(
+                "node_\(key.kind)_\(key.name)", name, model: "Node (\(key.kind))",
+                topic: "nodes/\(key.kind)/\(Self.topicPart(key.name))", readings.flatMap(\.observations))
+        }
     }
 
     private func box(board: [ObservationRecord]) async -> MQTTDevice {
@@ -64,8 +79,15 @@ struct DeviceDirectory: Sendable {
     }
 
     private func sensor(_ source: String, _ observations: [ObservationRecord]) -> MQTTDevice {
+        device(
+            "sensor_\(source)", source, model: "Sensor", topic: "sensors/\(Self.topicPart(source))", observations)
+    }
+
+    private func device(
+        _ id: String, _ name: String, model: String, topic: String, _ observations: [ObservationRecord]
+    ) -> MQTTDevice {
         MQTTDevice(
-            id: "sensor_\(source)", name: source, model: "Sensor", stateTopic: "sensors/\(Self.topicPart(source))",
+            id: id, name: name, model: model, stateTopic: topic,
             entities: observations.map { Self.entity($0, isDiagnostic: false) },
             values: observations.map { ($0.quantity, "\($0.value)") })
     }
@@ -80,7 +102,8 @@ struct DeviceDirectory: Sendable {
     private static let classes: [String: (deviceClass: String, unit: String)] = [
         "co2": ("carbon_dioxide", "ppm"), "temperature": ("temperature", "°C"), "humidity": ("humidity", "%"),
         "pressure": ("atmospheric_pressure", "hPa"), "voltage": ("voltage", "V"), "current": ("current", "A"),
-        "power": ("power", "W"), "illuminance": ("illuminance", "lx"), "battery": ("battery", "%"),
+        "power": ("power", "W"), "signal": ("signal_strength", "dBm"), "illuminance": ("illuminance", "lx"),
+        "battery": ("battery", "%"),
         "wifi_signal": ("signal_strength", "dBm"), "uptime": ("duration", "s"), "disk_free": ("data_size", "B"),
         "disk_total": ("data_size", "B"), "disk_written": ("data_size", "B"), "memory_available": ("data_size", "B"),
         "memory_total": ("data_size", "B"), "network_received": ("data_size", "B"), "network_sent": ("data_size", "B"),

@@ -71,7 +71,8 @@ struct DeliverySettings: Sendable {
         if !(1...3600).contains(number.map { $0 * unit } ?? 0) {
             reader.refuse("prom_scrape_interval", "`\(interval)` is not a time from 1s to 60m")
         }
-        let database = reader.text("database_url")
+        // Former node systems kept a SQLite file under this name; `import` reads it, and nothing is sent there.
+        let database = reader.text("database_url").hasPrefix("sqlite:") ? "" : reader.text("database_url")
         postgreSQL = database.isEmpty ? nil : database
         if !database.isEmpty, !database.hasPrefix("postgresql://"), !database.hasPrefix("postgres://") {
             reader.refuse("database_url", "it is not an address such as postgresql://user:password@host/database")

@@ -43,6 +43,19 @@ struct Settings: Sendable {
     }
 }
 
+extension Settings {
+    /// Values that must not be told to anybody.
+    var secrets: [String] {
+        SettingsCatalogue.all.filter(\.isSecret).flatMap { description -> [String] in
+            switch effective[description.name]?.value {
+            case .text(let text): [text]
+            case .map(let values): Array(values.values)
+            default: []
+            }
+        }
+    }
+}
+
 /// Hands checked values to the parts, and collects what only the parts can find wrong.
 struct SettingsReader {
     private let values: [String: SettingsLoader.Effective]
@@ -105,6 +118,7 @@ struct BoxSettings: Sendable {
     let baseFolder: String
     let logLevel: String
     let isLogJSON: Bool
+    let sentry: SentryReporter.Address?
     let commitIntervalMilliseconds: Int
     /// 0 for never.
     let healthIntervalSeconds: Int
@@ -138,6 +152,10 @@ struct BoxSettings: Sendable {
         baseFolder = reader.text("base_dir")
         logLevel = reader.text("log_level")
         isLogJSON = reader.text("log_format") == "json"
+        sentry = SentryReporter.Address(reader.text("sentry_dsn"))
+        if sentry == nil, !reader.text("sentry_dsn").isEmpty {
+            reader.refuse("sentry_dsn", "it is not an address such as https://KEY@host/PROJECT")
+        }
         commitIntervalMilliseconds = reader.int("commit_interval_ms")
         healthIntervalSeconds = reader.int("health_interval_sec")
         mostHistoryDays = reader.number("history_max_age_days")

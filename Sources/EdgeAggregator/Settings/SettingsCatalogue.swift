@@ -36,6 +36,9 @@ enum SettingsCatalogue {
             group: "Box", "How much is logged."),
         .init("log_format", .choice(["text", "json"]), "text", group: "Box", "How a log line is written."),
         .init(
+            "sentry_dsn", .text, "", secret: true, group: "Box",
+            "If set (https://KEY@host/PROJECT), errors of the log are reported there, without secrets; empty for none."),
+        .init(
             "commit_interval_ms", .int(1...1000), "20", unit: "ms", group: "Box",
             "How long changes of the database gather before they are synced together."),
         .init(

@@ -44,7 +44,7 @@ public struct CO2ErrorEntry: Sendable, Equatable {
         if rest.hasPrefix("("), let end = rest.firstIndex(of: ")") {
             let numbers = rest[..<end].dropFirst().split(separator: ",").compactMap { Int($0.filter { $0 != " " }) }
             rest = rest[rest.index(after: end)...]
-            guard numbers.count >= 6, numbers[0] != 1970, (1...9999).contains(numbers[0]) else { return nil }
+            guard numbers.count >= 6, numbers[0] != 1970, (1900...2200).contains(numbers[0]) else { return nil }
             let date = [(numbers[0], 4), (numbers[1], 2), (numbers[2], 2)].map { CivilTime.digits($0, $1) }
             let time = numbers[3...5].map { CivilTime.digits($0, 2) }
             return CivilTime.seconds(date: date.joined(separator: "-"), time: time.joined(separator: ":"))

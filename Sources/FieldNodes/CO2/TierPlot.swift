@@ -134,7 +134,7 @@ public struct TierPlot: Sendable {
     }
 
     /// For XML.
-    public static func escape(_ text: String) -> String {
+    static func escape(_ text: String) -> String {
         var out = ""
         for character in text.unicodeScalars {
             switch character {

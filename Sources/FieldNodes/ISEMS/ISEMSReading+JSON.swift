@@ -20,11 +20,11 @@ extension ISEMSReading {
             guard let value = object["\(field)"], !(value is NSNull) else { continue }
             let number: Double?
             if field == .status {
-                number = try? Self.status((value as? String)?.trimmed ?? "?")
+                number = try? Self.status((value as? String)?.stripped ?? "?")
             } else if let value = value as? NSNumber {
                 number = value.doubleValue
             } else {
-                number = (value as? String).flatMap { Double($0.trimmed) }
+                number = (value as? String).flatMap { Double($0.stripped) }
             }
             guard let number else { throw RejectedLine(text, "its \(field) makes no sense") }
             values[field.rawValue] = number.isFinite ? number : .nan
@@ -59,6 +59,6 @@ extension ISEMSReading {
     private static func seconds(_ value: Any) -> Int64? {
         if let number = value as? NSNumber { return Int64(exactly: number.doubleValue.rounded(.down)) }
         guard let text = value as? String else { return nil }
-        return Int64(text.trimmed) ?? CivilTime.nanoseconds(isoText: text.trimmed).map { $0 / 1_000_000_000 }
+        return Int64(text.stripped) ?? CivilTime.nanoseconds(isoText: text.stripped).map { $0 / 1_000_000_000 }
     }
 }

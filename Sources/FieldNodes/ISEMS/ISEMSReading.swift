@@ -52,7 +52,7 @@ public struct ISEMSReading: Sendable, Equatable {
 
     /// Before its first measurement a node sends zeros, with the time 0.
     public static let earliestSeconds: Int64 = 1_000_000_000
-    public static let latestSeconds: Int64 = 32_503_680_000
+    public static let latestSeconds: Int64 = 7_258_118_400
 
     /// Field 5 and those from 7 on, in the line's order.
     private static let numbers: [(column: Int, field: Field)] = [
@@ -68,24 +68,24 @@ public struct ISEMSReading: Sendable, Equatable {
         guard fields.count == 18 || fields.count == 19 else {
             throw RejectedLine(line, "it has \(fields.count) fields, not 18 or 19")
         }
-        guard let id = NodeID(.isems, fields[0].trimmed) else { throw RejectedLine(line, "the node's id is none") }
-        let stamp = fields[2].trimmed
+        guard let id = NodeID(.isems, fields[0].stripped) else { throw RejectedLine(line, "the node's id is none") }
+        let stamp = fields[2].stripped
         guard let seconds = Int64(stamp) ?? Double(stamp).flatMap({ Int64(exactly: $0.rounded(.down)) }) else {
             throw RejectedLine(line, "`\(stamp)` is not a time")
         }
         var values = [Double](repeating: .nan, count: Field.allCases.count)
         for (column, field) in Self.numbers {
-            let text = fields[column].trimmed
+            let text = fields[column].stripped
             if text.isEmpty { continue }
             guard let value = Double(text) else { throw RejectedLine(line, "`\(text)` is not a number") }
             values[field.rawValue] = value.isFinite ? value : .nan
         }
-        values[Field.isPowerSaveMode.rawValue] = fields[5].trimmed == "1" ? 1 : 0
+        values[Field.isPowerSaveMode.rawValue] = fields[5].stripped == "1" ? 1 : 0
         if fields.count == 19 {
             do {
-                values[Field.status.rawValue] = try Self.status(fields[18].trimmed)
+                values[Field.status.rawValue] = try Self.status(fields[18].stripped)
             } catch {
-                throw RejectedLine(line, "`\(fields[18].trimmed)` is not a status")
+                throw RejectedLine(line, "`\(fields[18].stripped)` is not a status")
             }
         }
         self.init(
@@ -95,7 +95,7 @@ public struct ISEMSReading: Sendable, Equatable {
     }
 
     private static func text(_ field: Substring) -> String? {
-        let text = field.trimmed
+        let text = field.stripped
         return text.isEmpty ? nil : String(String.UnicodeScalarView(text.unicodeScalars.prefix(64)))
     }
 
@@ -141,7 +141,7 @@ public struct ISEMSReading: Sendable, Equatable {
 
 extension StringProtocol {
     /// Without the white space at its ends.
-    var trimmed: Substring {
+    var stripped: Substring {
         var rest = Substring(self)
         while let first = rest.first, first.isWhitespace { rest = rest.dropFirst() }
         while let last = rest.last, last.isWhitespace { rest = rest.dropLast() }

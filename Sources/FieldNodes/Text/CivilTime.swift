@@ -23,11 +23,14 @@ public enum CivilTime {
         )
     }
 
-    /// Seconds since 1970 of `2019-07-31` and `13:00:10`. Nil when they are none, in the year 1 to 9999.
+    /// Others have no room in 64 bits of nanoseconds, and nobody was there.
+    static let years = 1900...2200
+
+    /// Seconds since 1970 of `2019-07-31` and `13:00:10`. Nil when they are none in ``years``.
     public static func seconds(date: some StringProtocol, time: some StringProtocol) -> Int64? {
         guard let (year, month, day) = numbers(date, separator: UInt8(ascii: "-"), widths: (4, 2, 2)),
             let (hour, minute, second) = numbers(time, separator: UInt8(ascii: ":"), widths: (2, 2, 2)),
-            year > 0, (1...12).contains(month), (1...lastDay(year, month)).contains(day), hour < 24, minute < 60,
+            years.contains(year), (1...12).contains(month), (1...lastDay(year, month)).contains(day), hour < 24, minute < 60,
             second <= 60
         else { return nil }
         return Int64(days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second)

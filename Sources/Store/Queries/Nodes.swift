@@ -16,6 +16,12 @@ public struct ReadingFilter: Sendable {
     }
 }
 
+/// Differs when a node has come or changed.
+public struct NodeMark: Sendable, Hashable {
+    var count: Int64
+    var versions: Double
+}
+
 /// Count and sum of a quantity over all readings of a node.
 public struct ReadingSum: Sendable, Hashable {
     public var count: Int64
@@ -86,6 +92,16 @@ extension Store {
         try await read { database in
             try NodeRecord.fetchOne(
                 database, sql: "SELECT * FROM nodes WHERE kind = ? AND name = ?", arguments: [key.kind, key.name])
+        }
+    }
+
+    /// Whether anything of the nodes of a kind has changed, cheaply.
+    public func nodeMark(kind: String) async throws(StoreError) -> NodeMark {
+        try await read { database in
+            let row = try Row.fetchOne(
+                database.cachedStatement(sql: "SELECT count(*), total(version) FROM nodes WHERE kind = ?"),
+                arguments: [kind])
+            return NodeMark(count: row?[0] ?? 0, versions: row?[1] ?? 0)
         }
     }
 

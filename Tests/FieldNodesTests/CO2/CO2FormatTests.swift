@@ -53,7 +53,7 @@ struct CO2FormatTests {
 
     @Test(arguments: [
         "", "co2unit-1", Self.old.replacing("13:00:10", with: "25:00:10"),
-        Self.old.replacing("2019-07-31", with: "2019-02-29"),
+        Self.old.replacing("2019-07-31", with: "2019-02-29"), Self.old.replacing("2019-07-31", with: "9999-07-31"),
         Self.old.replacing("23.4375", with: "warm"), Self.old.replacing("varanger", with: "var\u{1}nger"),
         Self.old.replacing("co2unit-30", with: "../30"), Self.old.replacing("680", with: "inf"),
     ])

@@ -217,13 +217,13 @@ final class CO2Pages: Sendable {
 
     private static func html(_ title: String, _ head: [String], _ rows: [[String]], pictures: [String]) -> String {
         func line(_ cells: [String], _ tag: String) -> String {
-            "<tr>" + cells.map { "<\(tag)>\(TierPlot.escape($0))</\(tag)>" }.joined() + "</tr>\n"
+            "<tr>" + cells.map { "<\(tag)>\(HTML.text($0))</\(tag)>" }.joined() + "</tr>\n"
         }
         return """
             <!doctype html>
-            <html lang="en"><head><meta charset="utf-8"><title>\(TierPlot.escape(title))</title>
+            <html lang="en"><head><meta charset="utf-8"><title>\(HTML.text(title))</title>
             <style>body{font-family:sans-serif}td,th{padding:2px 10px;text-align:right}td:first-child{text-align:left}
-            img{width:100%}</style></head><body><h1>\(TierPlot.escape(title))</h1>
+            img{width:100%}</style></head><body><h1>\(HTML.text(title))</h1>
             <table border="1" class="dataframe"><thead>
             \(line(head, "th"))</thead><tbody>
             \(rows.map { line($0, "td") }.joined())</tbody></table>

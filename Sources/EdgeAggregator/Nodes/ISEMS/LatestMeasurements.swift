@@ -12,9 +12,23 @@ final class LatestMeasurements: Sendable {
         var text: [UInt8]
     }
 
+    /// An answer, for as long as it is right.
+    private struct Made {
+        let mark: NodeMark
+        let isAll: Bool
+        /// Of the oldest that is shown: until then nobody has to be left out.
+        let oldestSeconds: Int64
+        let bytes: [UInt8]
+    }
+
+    private struct State {
+        var known: [Int64: Known] = [:]
+        var made: Made?
+    }
+
     private let store: Store
     private let text: MeasurementText
-    private let known = Mutex<[Int64: Known]>([:])
+    private let state = Mutex(State())
 
     init(store: Store, text: MeasurementText) {
         self.store = store
@@ -25,24 +39,17 @@ final class LatestMeasurements: Sendable {
     ///
     /// - Parameter earliestSeconds: UTC; nil for all.
     func all(earliestSeconds: Int64?) async throws -> [UInt8] {
-        let versions = try await store.nodeVersions(kind: NodeKind.isems.rawValue)
-        let old = known.withLock { known in versions.filter { known[$0.id]?.version != $0.version } }
-        if !old.isEmpty {
-            let newest = try await store.newestReadings(of: old.map(\.id), layout: ISEMSIntake.layout)
-            known.withLock { known in
-                for (id, version) in old {
-                    guard let reading = newest[id] else { continue }
-                    var bytes: [UInt8] = []
-                    text.add(reading, to: &bytes)
-                    known[id] = Known(
-                        version: version, name: reading.key.name, seconds: reading.timeNanoseconds / 1_000_000_000,
-                        text: bytes)
-                }
-            }
+        let mark = try await store.nodeMark(kind: NodeKind.isems.rawValue)
+        let made = state.withLock { $0.made }
+        if let made, made.mark == mark, made.isAll == (earliestSeconds == nil),
+            made.oldestSeconds >= earliestSeconds ?? .min
+        {
+            return made.bytes
         }
-        return known.withLock { known in
-            let shown = known.values.filter { one in earliestSeconds.map { one.seconds >= $0 } ?? true }
-                .sorted { Array($0.name.utf8).lexicographicallyPrecedes(Array($1.name.utf8)) }
+        try await learn()
+        return state.withLock { state in
+            let shown = state.known.values.filter { one in earliestSeconds.map { one.seconds >= $0 } ?? true }
+                .sorted { $0.name < $1.name }
             var bytes = Array("{\"measurements\":[".utf8)
             bytes.reserveCapacity(shown.reduce(32) { $0 + $1.text.count + 1 })
             for (place, one) in shown.enumerated() {
@@ -50,7 +57,28 @@ final class LatestMeasurements: Sendable {
                 bytes.append(contentsOf: one.text)
             }
             bytes += Array("]}\n".utf8)
+            state.made = Made(
+                mark: mark, isAll: earliestSeconds == nil, oldestSeconds: shown.map(\.seconds).min() ?? .max,
+                bytes: bytes)
             return bytes
+        }
+    }
+
+    /// Makes the texts anew of nodes that have changed.
+    private func learn() async throws {
+        let versions = try await store.nodeVersions(kind: NodeKind.isems.rawValue)
+        let old = state.withLock { state in versions.filter { state.known[$0.id]?.version != $0.version } }
+        guard !old.isEmpty else { return }
+        let newest = try await store.newestReadings(of: old.map(\.id), layout: ISEMSIntake.layout)
+        state.withLock { state in
+            for (id, version) in old {
+                guard let reading = newest[id] else { continue }
+                var bytes: [UInt8] = []
+                text.add(reading, to: &bytes)
+                state.known[id] = Known(
+                    version: version, name: reading.key.name, seconds: reading.timeNanoseconds / 1_000_000_000,
+                    text: bytes)
+            }
         }
     }
 }
