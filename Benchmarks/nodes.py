@@ -113,9 +113,10 @@ def co2(results):
     pushed(daemon.port, 32, 320)
     results["co2_pushes_per_second"] = round(pushed(daemon.port, 32, 12_800))
     wait("all files read", lambda: metric(daemon, "edge_aggregator_node_files_waiting") == 0)
-    folder = f"{daemon.folder}/remote_data/co2unit-{0:012x}/data/readings"
-    for number in range(10_000):
-        open(f"{folder}/x-{number:05d}.tsv", "w").close()
+    for unit in range(16):
+        folder = f"{daemon.folder}/remote_data/co2unit-{unit:012x}/data/readings"
+        for number in range(10_000):
+            open(f"{folder}/x-{number:05d}.tsv", "w").close()
     many = pushed(daemon.port, 16, 6400, "again.tsv")
     daemon.stop()
     former_folder = tempfile.mkdtemp(prefix="edge-bench-", dir=SHM)

@@ -1,7 +1,7 @@
 // Plays CO2 units: each push is a connection of its own, as units make them, and is read to the end.
 //
-//   units PORT UNITS PUSHES [FILE]     PUSHES of 4096 bytes in all, by UNITS at a time; with FILE, all to that file's place
-//                                      (its offset 0), as units do that lost their state
+//   units PORT UNITS PUSHES [FILE]     PUSHES of 4096 bytes in all, by UNITS at a time; with FILE, each of its
+//                                      own all to the beginning of that file, as units do that lost their state
 //
 // Prints JSON: pushes answered with 200, and seconds.
 
@@ -94,7 +94,7 @@ int main(int count, char **arguments) {
     fixed = count > 4 ? arguments[4] : NULL;
     pthread_t *threads = calloc((size_t)units, sizeof *threads);
     double started = now();
-    for (int unit = 0; unit < units; unit++) pthread_create(&threads[unit], NULL, work, (void *)(intptr_t)(fixed ? 0 : unit));
+    for (int unit = 0; unit < units; unit++) pthread_create(&threads[unit], NULL, work, (void *)(intptr_t)unit);
     for (int unit = 0; unit < units; unit++) pthread_join(threads[unit], NULL);
     printf("{\"pushes\": %d, \"seconds\": %.6f}\n", taken, now() - started);
     return 0;

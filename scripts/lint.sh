@@ -17,6 +17,9 @@ fi
 if grep -rnE '^(public |internal |package )?import (NIO|Hummingbird|AudioDSP|Sensors|EdgeAggregator)' Sources/Store; then
     fail "Store must not import these"
 fi
+if grep -rnE '^(public |internal |package )?import (NIO|GRDB|Hummingbird|AudioDSP|Sensors|Store|Uplink|EdgeAggregator)' Sources/FieldNodes; then
+    fail "FieldNodes must not import these"
+fi
 # Input must not be able to end the daemon.
 if grep -rnE 'try!|fatalError\(|as! ' Sources; then
     fail "no try!, fatalError or as! in Sources"

@@ -18,7 +18,8 @@ public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     case 2, 3:
         for isCut in [false, true] {
             guard let reading = try? CO2Reading(line: text[...], isCut: isCut) else { continue }
-            precondition(reading.values.count == CO2Reading.layout.count && reading.values.allSatisfy { !$0.isInfinite })
+            precondition(
+                reading.values.count == CO2Reading.layout.count && reading.values.allSatisfy { !$0.isInfinite })
         }
         // Where a file is cut must not change its lines.
         var whole: [Substring] = []

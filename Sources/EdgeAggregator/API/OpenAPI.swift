@@ -22,6 +22,20 @@ enum OpenAPI {
         operation(
             "/api/v1/sensors/{name}/recalibrate", "Tell a CO2 sensor how many ppm are about it", ["co2"], path: "name",
             method: "post"),
+        operation("/api/v1/nodes", "Nodes of the field: kind, id, place, state, battery, signal", ["kind", "state"]),
+        operation("/api/v1/nodes/rejected", "Lines of nodes that could not be taken", ["kind", "limit"]),
+        operation("/api/v1/nodes/{kind}/{id}", "One node", [], path: "kind", "id"),
+        operation("/api/v1/nodes/{kind}/{id}/admit", "Let a node send", [], path: "kind", "id", method: "post"),
+        operation("/api/v1/nodes/{kind}/{id}/refuse", "Let it send no more", [], path: "kind", "id", method: "post"),
+        operation(
+            "/api/v1/nodes/{kind}/{id}/errors", "What a CO2 unit wrote in its own log", ["limit"], path: "kind", "id"),
+        operation("/api/v1/nodes/{kind}/{id}/updates", "Updates published for a CO2 unit", [], path: "kind", "id"),
+        operation(
+            "/api/v1/nodes/{kind}/{id}/updates/{name}", "Put a file of an update that is not published yet", ["path"],
+            path: "kind", "id", "name", method: "put"),
+        operation(
+            "/api/v1/nodes/{kind}/{id}/updates/{name}/publish", "Show an update to a CO2 unit, all of it at once", [],
+            path: "kind", "id", "name", method: "post"),
         operation("/api/v1/sound_cards", "Sound cards that listen: how each is, and how loud", []),
         operation("/api/v1/outputs", "Lines that the box sets", []),
         operation(
@@ -41,11 +55,11 @@ enum OpenAPI {
     ]
 
     private static func operation(
-        _ path: String, _ summary: String, _ query: [String], path parameter: String? = nil, method: String = "get"
+        _ path: String, _ summary: String, _ query: [String], path names: String..., method: String = "get"
     ) -> String {
         let parameters =
             query.map { #"{"name":"\#($0)","in":"query","schema":{"type":"string"}}"# }
-            + (parameter.map { [#"{"name":"\#($0)","in":"path","required":true,"schema":{"type":"string"}}"#] } ?? [])
+            + names.map { #"{"name":"\#($0)","in":"path","required":true,"schema":{"type":"string"}}"# }
         return
             #""\#(path)":{"\#(method)":{"summary":"\#(summary)","parameters":[\#(parameters.joined(separator: ","))],"responses":{"200":{"description":"OK"}}}}"#
     }

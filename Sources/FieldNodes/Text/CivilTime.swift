@@ -30,7 +30,8 @@ public enum CivilTime {
     public static func seconds(date: some StringProtocol, time: some StringProtocol) -> Int64? {
         guard let (year, month, day) = numbers(date, separator: UInt8(ascii: "-"), widths: (4, 2, 2)),
             let (hour, minute, second) = numbers(time, separator: UInt8(ascii: ":"), widths: (2, 2, 2)),
-            years.contains(year), (1...12).contains(month), (1...lastDay(year, month)).contains(day), hour < 24, minute < 60,
+            years.contains(year), (1...12).contains(month), (1...lastDay(year, month)).contains(day), hour < 24,
+            minute < 60,
             second <= 60
         else { return nil }
         return Int64(days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second)

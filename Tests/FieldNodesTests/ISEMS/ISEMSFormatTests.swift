@@ -39,7 +39,8 @@ struct ISEMSFormatTests {
         let bad = [
             "junk", "", "a;b", Self.old.replacing("1530364575", with: "soon"), Self.old.replacing("14.073", with: "x"),
             Self.old + ";xyz", Self.old + ";FFFFFFFFFFFF", "n;1;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0;0",
-            Self.old.replacing("1530364575", with: "99999999999"), Self.old.replacing("Elektra-Dach", with: ""), Self.old.replacing("Elektra", with: "a/b"),
+            Self.old.replacing("1530364575", with: "99999999999"), Self.old.replacing("Elektra-Dach", with: ""),
+            Self.old.replacing("Elektra", with: "a/b"),
         ]
         let (readings, rejected) = ISEMSReading.all((bad + [Self.old, Self.new]).joined(separator: "\r\n"))
         #expect(readings.map(\.nodeID) == ["Elektra-Dach", "Elektra-Dach-Neu"])

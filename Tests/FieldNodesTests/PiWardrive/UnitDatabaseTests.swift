@@ -161,4 +161,20 @@ struct UnitDatabaseTests {
             return
         }
     }
+
+    /// The former service appended each upload to one file.
+    @Test func readsTheFirstOfAStringOfFiles() throws {
+        let found = try found(
+            """
+            for part in range(2):
+                db = sqlite3.connect(f'{path}.{part}')
+                db.executescript('''\(Self.tables)''')
+                db.execute(f"INSERT INTO ap_cache VALUES ('part {part}', 's', 'e', 1, 2, 3)")
+                db.commit()
+                db.close()
+                open(path, 'ab').write(open(f'{path}.{part}', 'rb').read())
+                __import__('os').remove(f'{path}.{part}')
+            """)
+        #expect(found.points.map(\.bssid) == ["part 0"])
+    }
 }
