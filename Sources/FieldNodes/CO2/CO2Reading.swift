@@ -40,7 +40,7 @@ public struct CO2Reading: Sendable, Equatable {
         guard NodeID(.co2, fields[0]) != nil else { throw RejectedLine(line, "the unit's id is none") }
         unitID = String(fields[0])
         let name = Self.text(fields[1])
-        nickname = name.flatMap { $0.hasSuffix("NICK") ? nil : $0 }
+        nickname = name.flatMap { $0.hasSuffix("NICK") ? nil : String($0) }
         if fields[2].hasPrefix("1970-") { throw NoClock() }
         guard let seconds = CivilTime.seconds(date: fields[2], time: fields[3]) else {
             throw RejectedLine(line, "`\(fields[2]) \(fields[3])` is not a time")
@@ -48,7 +48,7 @@ public struct CO2Reading: Sendable, Equatable {
         timeSeconds = seconds
         func number(_ column: Int) throws -> Double? {
             guard column < fields.count, let text = Self.text(fields[column]) else { return nil }
-            if let value = Double(text), value.isFinite { return value }
+            if let value = Decimal.value(text), value.isFinite { return value }
             // A number may be cut as well, and half a number is none.
             if isCut, column == fields.count - 1 { return nil }
             throw RejectedLine(line, "`\(text)` is not a number")
@@ -72,9 +72,9 @@ public struct CO2Reading: Sendable, Equatable {
     }
 
     /// Nil for an empty field, `None` and what a cut leaves of it.
-    private static func text(_ field: Substring) -> String? {
-        if field.isEmpty || field.hasPrefix("N") && "None".hasPrefix(field) { return nil }
-        return String(field)
+    private static func text(_ field: Substring) -> Substring? {
+        if field.isEmpty || field.utf8.first == UInt8(ascii: "N") && "None".hasPrefix(field) { return nil }
+        return field
     }
 
     /// The mean of the readings once the sensor was warm, in ppm; nil when there is none. Of ten the first two are not

@@ -77,7 +77,7 @@ public struct ISEMSReading: Sendable, Equatable {
         for (column, field) in Self.numbers {
             let text = fields[column].stripped
             if text.isEmpty { continue }
-            guard let value = Double(text) else { throw RejectedLine(line, "`\(text)` is not a number") }
+            guard let value = Decimal.value(text) else { throw RejectedLine(line, "`\(text)` is not a number") }
             values[field.rawValue] = value.isFinite ? value : .nan
         }
         values[Field.isPowerSaveMode.rawValue] = fields[5].stripped == "1" ? 1 : 0
@@ -142,9 +142,13 @@ public struct ISEMSReading: Sendable, Equatable {
 extension StringProtocol {
     /// Without the white space at its ends.
     var stripped: Substring {
-        var rest = Substring(self)
-        while let first = rest.first, first.isWhitespace { rest = rest.dropFirst() }
-        while let last = rest.last, last.isWhitespace { rest = rest.dropLast() }
-        return rest
+        let isSpace: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        let rest = Substring(self)
+        guard let first = rest.utf8.first, let last = rest.utf8.last, isSpace(first) || isSpace(last) else {
+            return rest
+        }
+        let front = rest.utf8.drop(while: isSpace)
+        guard let end = front.lastIndex(where: { !isSpace($0) }) else { return "" }
+        return Substring(front[...end])
     }
 }

@@ -28,6 +28,16 @@ extension Store {
         }
     }
 
+    /// Whether anything is known of a unit's access points. For threads that may wait.
+    public func hasAccessPointsBlocking(of key: NodeKey) throws(StoreError) -> Bool {
+        try readBlocking { database in
+            guard let node = try NodeWriter.find(key, database) else { return false }
+            return try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM access_points WHERE node_id = ?)", arguments: [node])
+                ?? false
+        }
+    }
+
     /// The box around all places of a unit, or of all; nil when there are none.
     ///
     /// - Parameter sinceSeconds: UTC; only what was seen then or later.

@@ -63,6 +63,17 @@ final class OverlayHouse: Sendable {
         }
     }
 
+    /// Tells that places of a unit have changed in ways that nobody has noted.
+    func forget(unit: String) {
+        state.withLock { state in
+            state.changes += 1
+            for key in state.grids.keys where key.unit == nil || key.unit == unit {
+                state.grids[key]?.grid = nil
+                state.grids[key]?.text = nil
+            }
+        }
+    }
+
     /// Makes the grids anew that have outgrown their bounds.
     func mend() async {
         let lost = state.withLock { state in state.grids.filter { $0.value.grid == nil }.map(\.key) }

@@ -4,6 +4,7 @@ import Logging
 import Sensors
 import ServiceLifecycle
 import Store
+import Synchronization
 
 /// Merges what PiWardrive units have sent into the store, one file after the other, on a thread of its own.
 ///
@@ -131,7 +132,9 @@ final class UnitMerger: Service, Sendable {
         }
         var slice = HealthSlice(unit: item.unit)
         for record in records { slice.add(record) }
-        try commit(&slice)
+        let pending = PendingCommit()
+        try commit(&slice, pending)
+        try pending.wait()
         return Report(health: records.count, rejected: rejected)
     }
 
@@ -151,9 +154,11 @@ final class UnitMerger: Service, Sendable {
         }
     }
 
-    private func commit(_ slice: inout HealthSlice) throws {
+    /// Hands the slice to the store; what was handed over before must be in by then.
+    private func commit(_ slice: inout HealthSlice, _ pending: PendingCommit) throws {
+        try pending.wait()
         guard !slice.batch.isEmpty else { return }
-        try house.store.commitBlocking([.readings(slice.batch)])
+        pending.begin([.readings(slice.batch)], house.store)
         slice = HealthSlice(unit: slice.unit)
     }
 
@@ -166,6 +171,9 @@ final class UnitMerger: Service, Sendable {
         }
         var report = Report()
         var failure: (any Error)?
+        let pending = PendingCommit()
+        // Whatever happens, nothing is under way when this returns.
+        defer { try? pending.wait() }
         var health = HealthSlice(unit: item.unit)
         let ofHealth = database.readHealth { row in
             guard failure == nil else { return }
@@ -176,11 +184,12 @@ final class UnitMerger: Service, Sendable {
             health.add(row)
             report.health += 1
             if health.batch.count >= Self.slice {
-                do { try commit(&health) } catch { failure = error }
+                do { try commit(&health, pending) } catch { failure = error }
             }
         }
-        if failure == nil { try commit(&health) }
+        if failure == nil { try commit(&health, pending) }
         var points: [AccessPoint] = []
+        let isFirst = try !house.store.hasAccessPointsBlocking(of: item.unit.key)
         let ofPoints =
             failure != nil
             ? GuardedDatabase.Outcome.whole
@@ -193,11 +202,17 @@ final class UnitMerger: Service, Sendable {
                 points.append(point)
                 report.accessPoints += 1
                 if points.count >= Self.slice {
-                    do { try commit(&points, of: item.unit) } catch { failure = error }
+                    do { try commit(&points, of: item.unit, isFirst, pending) } catch { failure = error }
                 }
             }
-        if failure == nil { try commit(&points, of: item.unit) }
+        if failure == nil { try commit(&points, of: item.unit, isFirst, pending) }
+        // Where all is new, the grids are made anew afterwards: a name may have come twice.
+        if isFirst, report.accessPoints > 0 {
+            try? pending.wait()
+            overlay.forget(unit: item.unit.text)
+        }
         if let failure { throw failure }
+        try pending.wait()
         report.reason = Self.reason(ofHealth, ofPoints)
         return report
     }
@@ -208,27 +223,69 @@ final class UnitMerger: Service, Sendable {
         return nil
     }
 
-    private func commit(_ points: inout [AccessPoint], of unit: NodeID) throws {
+    /// - Parameter isFirst: whether nothing of the unit was known when its file was opened.
+    private func commit(
+        _ points: inout [AccessPoint], of unit: NodeID, _ isFirst: Bool, _ pending: PendingCommit
+    ) throws {
+        try pending.wait()
         guard !points.isEmpty else { return }
         // In the order of the table, and the last of what comes twice.
         let byName = Dictionary(points.map { ($0.bssid, $0) }, uniquingKeysWith: { $1 })
         points.removeAll(keepingCapacity: true)
-        let records = byName.values.sorted { $0.bssid < $1.bssid }.map { point in
+        let records = byName.values.map { point in
             AccessPointRecord(
                 bssid: point.bssid, ssid: point.ssid, encryption: point.encryption, latitude: point.place?.latitude,
                 longitude: point.place?.longitude, seenSeconds: point.seenSeconds)
-        }
-        let known = try house.store.accessPointsBlocking(of: unit.key, bssids: records.map(\.bssid))
+        }.sorted { $0.bssid < $1.bssid }
+        let known = isFirst ? [:] : try house.store.accessPointsBlocking(of: unit.key, bssids: records.map(\.bssid))
         // What has not changed is not written again: units send all they know every hour.
-        let changed = records.filter { known[$0.bssid] != $0 }
+        let changed = known.isEmpty ? records : records.filter { known[$0.bssid] != $0 }
         guard !changed.isEmpty else { return }
-        try house.store.commitBlocking([.accessPoints(unit.key, changed)])
-        overlay.note(
-            changed.compactMap { record in
+        let moves =
+            isFirst
+            ? []
+            : changed.compactMap { record -> OverlayHouse.Move? in
                 let before = known[record.bssid]
                 let from = AccessPoint.Place(before?.latitude, before?.longitude)
                 let to = AccessPoint.Place(record.latitude, record.longitude)
                 return from == to ? nil : OverlayHouse.Move(from: from, to: to)
-            }, unit: unit.text)
+            }
+        pending.begin([.accessPoints(unit.key, changed)], house.store) { [overlay] in
+            if !moves.isEmpty { overlay.note(moves, unit: unit.text) }
+        }
+    }
+}
+
+/// One commit that is under way while the next rows are read.
+private final class PendingCommit: Sendable {
+    private struct State {
+        var isUnderWay = false
+        var error: StoreError?
+    }
+
+    private let state = Mutex(State())
+    private let done = DispatchSemaphore(value: 0)
+
+    /// - Parameter then: is called when the changes are in the store.
+    func begin(_ changes: [StoreChange], _ store: Store, then: @escaping @Sendable () -> Void = {}) {
+        state.withLock { $0.isUnderWay = true }
+        store.commit(changes) { [self] result in
+            switch result {
+            case .success: then()
+            case .failure(let error): state.withLock { $0.error = error }
+            }
+            done.signal()
+        }
+    }
+
+    /// Waits for it; on a thread that may.
+    func wait() throws {
+        guard state.withLock({ $0.isUnderWay }) else { return }
+        done.wait()
+        let error = state.withLock { state in
+            state.isUnderWay = false
+            return state.error
+        }
+        if let error { throw error }
     }
 }

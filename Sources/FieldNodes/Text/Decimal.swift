@@ -1,0 +1,33 @@
+/// Numbers as nodes write them.
+enum Decimal {
+    /// Powers of ten that a double holds exactly.
+    private static let powers: [Double] = [
+        1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+    ]
+
+    /// The nearest double; nil when the text is no number.
+    ///
+    /// Nearly all are a few digits with a point. Up to fifteen digits and their power of ten are exact, so that one division
+    /// rounds right (Clinger 1990, "How to Read Floating Point Numbers Accurately"); all others go the long way.
+    static func value(_ text: Substring) -> Double? {
+        var digits: Int64 = 0
+        var count = 0
+        var behindPoint: Int?
+        var isNegative = false
+        for (place, byte) in text.utf8.enumerated() {
+            switch byte {
+            case 0x30...0x39:
+                digits = digits * 10 + Int64(byte - 0x30)
+                count += 1
+                behindPoint? += 1
+                if count > 15 { return Double(text) }
+            case UInt8(ascii: ".") where behindPoint == nil: behindPoint = 0
+            case UInt8(ascii: "-") where place == 0: isNegative = true
+            default: return Double(text)
+            }
+        }
+        guard count > 0 else { return Double(text) }
+        let value = Double(digits) / powers[behindPoint ?? 0]
+        return isNegative ? -value : value
+    }
+}
