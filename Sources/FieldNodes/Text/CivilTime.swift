@@ -28,6 +28,10 @@ public enum CivilTime {
 
     /// Seconds since 1970 of `2019-07-31` and `13:00:10`. Nil when they are none in ``years``.
     public static func seconds(date: some StringProtocol, time: some StringProtocol) -> Int64? {
+        seconds(dateBytes: date.utf8, timeBytes: time.utf8)
+    }
+
+    static func seconds(dateBytes date: some Collection<UInt8>, timeBytes time: some Collection<UInt8>) -> Int64? {
         guard let (year, month, day) = numbers(date, separator: UInt8(ascii: "-"), widths: (4, 2, 2)),
             let (hour, minute, second) = numbers(time, separator: UInt8(ascii: ":"), widths: (2, 2, 2)),
             years.contains(year), (1...12).contains(month), (1...lastDay(year, month)).contains(day), hour < 24,
@@ -43,11 +47,10 @@ public enum CivilTime {
     }
 
     private static func numbers(
-        _ text: some StringProtocol, separator: UInt8, widths: (Int, Int, Int)
+        _ bytes: some Collection<UInt8>, separator: UInt8, widths: (Int, Int, Int)
     ) -> (Int, Int, Int)? {
-        let bytes = text.utf8
         guard bytes.count == widths.0 + widths.1 + widths.2 + 2 else { return nil }
-        var values = [0, 0, 0]
+        var values = (0, 0, 0)
         var part = 0
         var left = widths.0
         for byte in bytes {
@@ -57,11 +60,16 @@ public enum CivilTime {
                 left = part == 1 ? widths.1 : widths.2
             } else {
                 guard (0x30...0x39).contains(byte) else { return nil }
-                values[part] = values[part] * 10 + Int(byte - 0x30)
+                let digit = Int(byte - 0x30)
+                switch part {
+                case 0: values.0 = values.0 * 10 + digit
+                case 1: values.1 = values.1 * 10 + digit
+                default: values.2 = values.2 * 10 + digit
+                }
                 left -= 1
             }
         }
-        return (values[0], values[1], values[2])
+        return values
     }
 
     /// `2018-06-30T15:16:15` of seconds since 1970.

@@ -10,23 +10,32 @@ enum Decimal {
     /// Nearly all are a few digits with a point. Up to fifteen digits and their power of ten are exact, so that one division
     /// rounds right (Clinger 1990, "How to Read Floating Point Numbers Accurately"); all others go the long way.
     static func value(_ text: Substring) -> Double? {
+        value(bytes: text.utf8) ?? Double(text)
+    }
+
+    static func value(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Double? {
+        value(bytes: bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// The short way; nil when it does not do.
+    private static func value(bytes: some Collection<UInt8>) -> Double? {
         var digits: Int64 = 0
         var count = 0
         var behindPoint: Int?
         var isNegative = false
-        for (place, byte) in text.utf8.enumerated() {
+        for (place, byte) in bytes.enumerated() {
             switch byte {
             case 0x30...0x39:
                 digits = digits * 10 + Int64(byte - 0x30)
                 count += 1
                 behindPoint? += 1
-                if count > 15 { return Double(text) }
+                if count > 15 { return nil }
             case UInt8(ascii: ".") where behindPoint == nil: behindPoint = 0
             case UInt8(ascii: "-") where place == 0: isNegative = true
-            default: return Double(text)
+            default: return nil
             }
         }
-        guard count > 0 else { return Double(text) }
+        guard count > 0 else { return nil }
         let value = Double(digits) / powers[behindPoint ?? 0]
         return isNegative ? -value : value
     }

@@ -206,13 +206,10 @@ final class UnitMerger: Service, Sendable {
                 }
             }
         if failure == nil { try commit(&points, of: item.unit, isFirst, pending) }
+        do { try pending.wait() } catch { failure = failure ?? error }
         // Where all is new, the grids are made anew afterwards: a name may have come twice.
-        if isFirst, report.accessPoints > 0 {
-            try? pending.wait()
-            overlay.forget(unit: item.unit.text)
-        }
+        if isFirst, report.accessPoints > 0 { overlay.forget(unit: item.unit.text) }
         if let failure { throw failure }
-        try pending.wait()
         report.reason = Self.reason(ofHealth, ofPoints)
         return report
     }
