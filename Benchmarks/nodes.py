@@ -151,9 +151,9 @@ def isems(results):
 def piwardrive(results):
     daemon = Daemon(ANALYZE_RECORDINGS="false", NODE_ADMISSION="open", HEALTH_INTERVAL_SEC=0)
     path = f"{daemon.folder}/unit.db"
-    unit_database(path, 420_000, 80_000)
+    unit_database(path, 490_000, 90_000)
     content = open(path, "rb").read()
-    rows = 500_000
+    rows = 580_000
     os.unlink(path)
     results["piwardrive_file_mb"] = round(len(content) / 1e6, 1)
     def merge(unit, count):
