@@ -10,6 +10,7 @@ import Store
 struct NodeResources: Sendable {
     let house: NodeHouse
     let shelf: UpdateShelf
+    let groups: [String: [NodeID]]
     let watch: SilentNodeWatch
 
     struct Place: Codable {
@@ -162,21 +163,35 @@ struct NodeResources: Sendable {
 
     struct UpdatePage: Codable { let updates: [String] }
 
-    private func unit(_ context: EdgeContext) throws -> NodeID? {
-        try id(context).flatMap { $0.kind == .co2 ? $0 : nil }
+    /// A unit, or those of a group: `@name`, `@all`. Empty when there is none.
+    private func units(_ context: EdgeContext) async throws -> [NodeID] {
+        guard try context.parameters.require("kind") == NodeKind.co2.rawValue else { return [] }
+        let text = try context.parameters.require("id").removingPercentEncoding ?? ""
+        if text == "@all" {
+            let all = try await house.store.nodes(kind: NodeKind.co2.rawValue)
+            return all.filter { $0.admission == .admitted }.compactMap { NodeID(.co2, $0.key.name) }
+        }
+        if text.hasPrefix("@") { return groups[String(text.dropFirst())] ?? [] }
+        return NodeID(.co2, text).map { [$0] } ?? []
     }
 
+    /// Of a group, the names that all of it have.
     @Sendable
     func updates(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let unit = try unit(context) else { return try unknown() }
-        return try Answer.json(UpdatePage(updates: shelf.names(unit) ?? []))
+        let units = try await units(context)
+        guard let first = units.first else { return try unknown() }
+        let names = await withTaskExecutorPreference(house.executor) {
+            units.dropFirst().reduce(shelf.names(first) ?? []) { names, unit in
+                let own = shelf.names(unit) ?? []
+                return names.filter { own.contains($0) }
+            }
+        }
+        return try Answer.json(UpdatePage(updates: names))
     }
 
     /// `PUT …/updates/<name>?path=flash/lib/x.mpy`: a file of an update that is not published yet.
     @Sendable
     func stage(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
         let path = Query(request).text("path") ?? ""
         let bytes: [UInt8]
         do {
@@ -185,33 +200,38 @@ struct NodeResources: Sendable {
             return try Answer.problem(
                 .contentTooLarge, "Too large", detail: "A file has \(UpdateShelf.mostFileBytes) bytes at most")
         }
-        return try await change(unit) { try shelf.stage(unit, name, path: path, bytes: bytes) }
+        return try await change(request, context) { [shelf] unit, name in
+            try shelf.stage(unit, name, path: path, bytes: bytes)
+        }
     }
 
     @Sendable
     func publish(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
-        return try await change(unit) { try shelf.publish(unit, name) }
+        try await change(request, context) { [shelf] unit, name in try shelf.publish(unit, name) }
     }
 
     @Sendable
     func withdraw(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        guard let unit = try unit(context) else { return try unknown() }
-        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
-        return try await change(unit) {
+        try await change(request, context) { [shelf] unit, name in
             guard try shelf.withdraw(unit, name) else {
                 throw UpdateShelf.Problem("\(unit.text) has no update \(name)")
             }
         }
     }
 
-    private func change(_ unit: NodeID, _ body: @Sendable () throws -> Void) async throws -> Response {
+    private func change(
+        _ request: Request, _ context: EdgeContext, _ body: @escaping @Sendable (NodeID, String) throws -> Void
+    ) async throws -> Response {
+        let name = try context.parameters.require("name").removingPercentEncoding ?? ""
+        let units = try await units(context)
+        guard !units.isEmpty else { return try unknown() }
         do {
-            try await withTaskExecutorPreference(house.executor) { try body() }
+            try await withTaskExecutorPreference(house.executor) {
+                for unit in units { try body(unit, name) }
+            }
         } catch let problem as UpdateShelf.Problem {
             return try Answer.problem(.conflict, "It was not done", detail: problem.description)
         }
-        return try Answer.json(UpdatePage(updates: shelf.names(unit) ?? []))
+        return try await updates(request, context)
     }
 }

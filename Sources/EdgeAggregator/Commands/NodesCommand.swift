@@ -97,7 +97,7 @@ struct NodesCommand: AsyncParsableCommand {
         @Argument(help: "The update's folder.")
         var folder: String
 
-        @Argument(help: "Units, or @all for every admitted one.")
+        @Argument(help: "Units, groups (@name, of co2_groups), or @all for every admitted one.")
         var units: [String]
 
         func run() async throws {
@@ -108,7 +108,7 @@ struct NodesCommand: AsyncParsableCommand {
                 printError("\(folder) has no files")
                 throw ExitCodes.inputOutput
             }
-            for unit in try await UnitArguments.all(units, daemon, settings) {
+            for unit in units {
                 let base = "/api/v1/nodes/co2/\(DaemonOptions.encode(unit))/updates/\(DaemonOptions.encode(name))"
                 for file in files {
                     guard let data = FileManager.default.contents(atPath: "\(folder)/\(file.path)") else {
@@ -134,12 +134,12 @@ struct NodesCommand: AsyncParsableCommand {
         @Argument(help: "The update's name.")
         var name: String
 
-        @Argument(help: "Units, or @all for every admitted one.")
+        @Argument(help: "Units, groups (@name, of co2_groups), or @all for every admitted one.")
         var units: [String]
 
         func run() async throws {
             let settings = try options.load()
-            for unit in try await UnitArguments.all(units, daemon, settings) {
+            for unit in units {
                 _ = try await daemon.ask(
                     "/api/v1/nodes/co2/\(DaemonOptions.encode(unit))/updates/\(DaemonOptions.encode(name))", settings,
                     method: .delete)
@@ -168,16 +168,6 @@ struct NodeArguments: ParsableArguments {
                 "/api/v1/nodes/\(kind.rawValue)/\(DaemonOptions.encode(id))/\(action)", try options.load(),
                 method: .post))
         print(node.text)
-    }
-}
-
-/// CO2 units, as an operator names them.
-enum UnitArguments {
-    static func all(_ names: [String], _ daemon: DaemonOptions, _ settings: Settings) async throws -> [String] {
-        guard names.contains("@all") else { return names }
-        let page: NodeResources.Page = try daemon.decode(
-            try await daemon.ask("/api/v1/nodes?kind=co2", settings))
-        return page.nodes.filter { $0.state == "ok" || $0.state == "silent" }.map(\.id)
     }
 }
 

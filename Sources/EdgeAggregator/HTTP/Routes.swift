@@ -118,16 +118,17 @@ struct Routes: Sendable {
 
     private func addNodeResources(_ api: RouterGroup<EdgeContext>) {
         let nodes = field.resources
+        let changes = api.group().add(middleware: NearbyGuard(token: apiToken))
         api.get("/nodes", use: nodes.list)
         api.get("/nodes/rejected", use: nodes.rejected)
         api.get("/nodes/:kind/:id", use: nodes.show)
-        api.post("/nodes/:kind/:id/admit", use: nodes.admit)
-        api.post("/nodes/:kind/:id/refuse", use: nodes.refuse)
+        changes.post("/nodes/:kind/:id/admit", use: nodes.admit)
+        changes.post("/nodes/:kind/:id/refuse", use: nodes.refuse)
         api.get("/nodes/:kind/:id/errors", use: nodes.errors)
         api.get("/nodes/:kind/:id/updates", use: nodes.updates)
-        api.put("/nodes/:kind/:id/updates/:name", use: nodes.stage)
-        api.post("/nodes/:kind/:id/updates/:name/publish", use: nodes.publish)
-        api.delete("/nodes/:kind/:id/updates/:name", use: nodes.withdraw)
+        changes.put("/nodes/:kind/:id/updates/:name", use: nodes.stage)
+        changes.post("/nodes/:kind/:id/updates/:name/publish", use: nodes.publish)
+        changes.delete("/nodes/:kind/:id/updates/:name", use: nodes.withdraw)
     }
 
     private func addHealth(_ router: Router<EdgeContext>) {

@@ -32,7 +32,7 @@ struct FieldAssembly: Sendable {
         co2 = CO2Routes(
             house: house, depot: depot, reader: reader, shelf: shelf, pings: PingLog(folder: settings.co2.pingFolder),
             mostPushBytes: settings.co2.mostPushBytes)
-        pages = CO2Pages(store: store, time: time, tiersFile: settings.co2.tiersFile)
+        pages = CO2Pages(store: store, time: time, tiersFile: settings.co2.tiersFile, executor: house.executor)
 
         let intake = ISEMSIntake(house: house, mustMatch: settings.isems.mustMatchTopic)
         let text = MeasurementText(timestamps: settings.isems.timestamps)
@@ -51,7 +51,7 @@ struct FieldAssembly: Sendable {
             mostUploadBytes: settings.piwardrive.mostUploadBytes)
 
         let watch = SilentNodeWatch(house: house, silentAfterSeconds: settings.silentAfterSeconds)
-        resources = NodeResources(house: house, shelf: shelf, watch: watch)
+        resources = NodeResources(house: house, shelf: shelf, groups: settings.co2.groups, watch: watch)
         var services: [any Service] = [reader, merger, watch]
         if let subscriber { services.append(subscriber) }
         if let transport {

@@ -70,6 +70,7 @@ final class NodeRegistry: Sendable {
 
     private let admission: NodeAdmission
     private let most: Int
+    private let mostWaiting: Int
     private let store: Store
     private let known: Mutex<[NodeID: Known]>
 
@@ -79,6 +80,7 @@ final class NodeRegistry: Sendable {
     init(_ admission: NodeAdmission, most: Int, store: Store) throws {
         self.admission = admission
         self.most = most
+        mostWaiting = max(1, most / 10)
         self.store = store
         var all: [NodeID: Known] = [:]
         for record in try store.nodesBlocking() {
@@ -115,7 +117,12 @@ final class NodeRegistry: Sendable {
 
     private func remember(_ node: NodeID, _ admission: NodeRecord.Admission) -> Verdict {
         known.withLock { known in
-            if known[node] == nil, known.count >= most { return .full }
+            if known[node] == nil {
+                guard known.count < most else { return .full }
+                // Strangers must not take the room of those that will be admitted.
+                let isCrowded = known.values.count { $0.admission == .waiting } >= mostWaiting
+                if admission == .waiting, isCrowded { return .full }
+            }
             known[node, default: Known(admission: admission)].admission = admission
             switch admission {
             case .admitted: return .admitted

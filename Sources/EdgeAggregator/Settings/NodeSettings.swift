@@ -64,6 +64,7 @@ struct CO2Settings: Sendable {
     let tiersFile: String
     let mostPushBytes: Int
     let mostUnitBytes: Int64
+    let groups: [String: [NodeID]]
 
     init(_ reader: inout SettingsReader, baseFolder: String) {
         let root = reader.text("co2_dir").isEmpty ? baseFolder : reader.text("co2_dir")
@@ -72,6 +73,15 @@ struct CO2Settings: Sendable {
         tiersFile = reader.path("deploy_durations_tiered_tsv", in: dataFolder, "manual/deploy_durations_tiered.tsv")
         mostPushBytes = reader.int("co2_max_push_bytes")
         mostUnitBytes = Int64(reader.int("co2_unit_max_bytes"))
+        var groups: [String: [NodeID]] = [:]
+        for (name, text) in reader.map("co2_groups") {
+            groups[name] = text.split(separator: " ").compactMap { id in
+                let unit = NodeID(.co2, id)
+                if unit == nil { reader.refuse("co2_groups", "\(name): `\(id)` is not the id of a unit") }
+                return unit
+            }
+        }
+        self.groups = groups
     }
 }
 

@@ -14,7 +14,7 @@ extension SettingsCatalogue {
         ),
         .init(
             "max_nodes", .int(1...100_000), "2000", group: "Field nodes",
-            "Nodes that are known, waiting ones too; more are refused."),
+            "Nodes that are known; a tenth of them may wait to be admitted. More are refused."),
         .init(
             "node_silent_after_min", .int(0...525_600), "1560", unit: "min", group: "Field nodes",
             "An admitted node that was not heard of for so long raises an alarm (log, /events, metrics); 0 for never. CO2 units send once a day."
@@ -28,6 +28,10 @@ extension SettingsCatalogue {
         .init(
             "deploy_durations_tiered_tsv", .text, "", group: "Field nodes: CO2 units",
             "Which unit stood where and when, for plots; empty for <data_dir>/manual/deploy_durations_tiered.tsv."),
+        .init(
+            "co2_groups", .map, "", group: "Field nodes: CO2 units",
+            "Units that get updates together, by the group's name: ids with spaces between them. `@name` stands for them, `@all` for all that are admitted."
+        ),
         .init(
             "co2_max_push_bytes", .int(4096...16_777_216), "262144", unit: "B", group: "Field nodes: CO2 units",
             "The largest piece of a file that a unit may push at once; units push 4096."),

@@ -58,4 +58,11 @@ import Testing
         #expect(UploadName(filename: "sound.wav").startNanoseconds == nil)
         #expect(UploadName(filename: "a_20251121T012744.wav").startNanoseconds == nil)
     }
+
+    @Test func knowsWhoIsOnTheBoxItself() {
+        for address in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
+            #expect(NearbyGuard.isLoopback(address))
+        }
+        for address in ["10.0.0.1", "128.0.0.1", "::2", "fe80::1", nil] { #expect(!NearbyGuard.isLoopback(address)) }
+    }
 }

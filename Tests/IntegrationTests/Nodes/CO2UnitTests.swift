@@ -176,7 +176,7 @@ struct CO2UnitTests {
     }
 
     @Test func handsOutUpdatesThatTheOperatorPublishes() throws {
-        let (daemon, unit) = try daemon()
+        let (daemon, unit) = try daemon(["CO2_GROUPS": "tundra=\(Self.id) co2unit-000000000002"])
         let update = "\(daemon.folder)/update-2026-11-21"
         for (path, text) in [
             ("conf-patch/ou-id.json", "{\"site_code\": \"new\"}"), ("flash/lib/fileutil.mpy", "M\u{5}\u{0}x"),
@@ -207,6 +207,14 @@ struct CO2UnitTests {
         }
         #expect(try daemon.command("nodes", "withdraw", "update-2026-11-21", unit.id).status == 0)
         #expect(try unit.ask("GET", "updates?recursive=False").body == "[]\n")
+        // A group sees it together.
+        let grouped = try daemon.command("nodes", "publish", update, "@tundra")
+        #expect(grouped.status == 0, "\(grouped.output)")
+        for id in [unit.id, "co2unit-000000000002"] {
+            let names = try daemon.json("/api/v1/nodes/co2/\(id)/updates")["updates"] as? [String]
+            #expect(names == ["update-2026-11-21"])
+        }
+        #expect(try daemon.command("nodes", "publish", update, "@nobody").status == 1)
         // Units cannot write there.
         for path in ["updates/update-9/flash/main.py", "data/../updates/x/y", "var/x/y"] {
             #expect(try unit.push(path, offset: 0, [65]).status == 404)

@@ -17,13 +17,16 @@ final class CO2Pages: Sendable {
     private let store: Store
     private let time: any TimeSource
     private let tiersFile: String
+    private let executor: IngestExecutor
     private let made = Mutex<[String: Made]>([:])
 
     private static let day: Int64 = 86_400
     /// What is older is on no picture.
     private static let longestDays: Int64 = 3 * 366
 
-    init(store: Store, time: any TimeSource, tiersFile: String) {
+    /// - Parameter executor: for reading the tiers' file.
+    init(store: Store, time: any TimeSource, tiersFile: String, executor: IngestExecutor) {
+        self.executor = executor
         self.store = store
         self.time = time
         self.tiersFile = tiersFile
@@ -120,8 +123,10 @@ final class CO2Pages: Sendable {
         try await store.nodes(kind: NodeKind.co2.rawValue).filter { $0.admission == .admitted }
     }
 
-    private var tiers: [DeployTier] {
-        DeployTier.all((try? String(contentsOfFile: tiersFile, encoding: .utf8)) ?? "")
+    private func tiers() async -> [DeployTier] {
+        await withTaskExecutorPreference(executor) {
+            DeployTier.all((try? String(contentsOfFile: tiersFile, encoding: .utf8)) ?? "")
+        }
     }
 
     private struct Series: Sendable {
@@ -146,7 +151,7 @@ final class CO2Pages: Sendable {
         binSeconds: Int64
     ) async throws -> String {
         let now = nowSeconds
-        let tiers = tiers.filter { $0.status == "deployed" }
+        let tiers = await tiers().filter { $0.status == "deployed" }
         var strips: [TierPlot.Strip] = []
         for unit in try await units().prefix(TierPlot.mostStrips) {
             let points = try await series(unit, layout, quantity, from: now - days * Self.day)

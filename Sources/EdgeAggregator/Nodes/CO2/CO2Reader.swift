@@ -42,9 +42,11 @@ final class CO2Reader: Service, Sendable {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
-            await lookForUnread()
-            for await _ in bell {
-                while !Task.isCancelled, await readSome() {}
+            await withTaskExecutorPreference(house.executor) {
+                await lookForUnread()
+                for await _ in bell {
+                    while !Task.isCancelled, await readSome() {}
+                }
             }
         }
     }
@@ -52,10 +54,10 @@ final class CO2Reader: Service, Sendable {
     /// What was pushed and not read before the last end.
     private func lookForUnread() async {
         let parsed = (try? await house.store.parsedFiles(kind: NodeKind.co2.rawValue)) ?? [:]
-        let unread = await withTaskExecutorPreference(house.executor) {
-            Self.files(in: depot.folder).filter { parsed["\($0.unit.text)/\($0.path)", default: 0] != $0.bytes }
+        for file in Self.files(in: depot.folder)
+        where parsed["\(file.unit.text)/\(file.path)", default: 0] != file.bytes {
+            note(file.unit, file.path)
         }
-        for file in unread { note(file.unit, file.path) }
     }
 
     /// Every file that a unit may have pushed.
@@ -101,10 +103,9 @@ final class CO2Reader: Service, Sendable {
         guard let parsed = try? await house.store.parsedBytes(key, path: place.path.text) else {
             return ([], true)
         }
-        let found = await withTaskExecutorPreference(house.executor) {
-            depot.read(place.unit, place.path, from: parsed, most: Self.stretchBytes)
-        }
-        guard let (bytes, size) = found, !bytes.isEmpty else { return nil }
+        guard let (bytes, size) = depot.read(place.unit, place.path, from: parsed, most: Self.stretchBytes),
+            !bytes.isEmpty
+        else { return nil }
         let isEnd = parsed + Int64(bytes.count) == size && isFollowed(place)
         let parser = CO2FileParser(unit: place.unit, path: place.path, nowNanoseconds: house.time.now().utcNanoseconds)
         let result = parser.parse(bytes, at: parsed, isEnd: isEnd)

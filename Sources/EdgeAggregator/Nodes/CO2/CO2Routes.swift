@@ -75,7 +75,9 @@ struct CO2Routes: Sendable {
         }
         house.metrics.co2.readings.add(1)
         do {
-            try await pings.append(ping.line(nanoseconds: now.utcNanoseconds))
+            try await withTaskExecutorPreference(house.executor) {
+                try await pings.append(ping.line(nanoseconds: now.utcNanoseconds))
+            }
         } catch {
             house.logger.warning("The ping's line could not be written to var/pings", metadata: ["error": "\(error)"])
         }

@@ -3,7 +3,7 @@ import Foundation
 
 /// The units' signs of life in the files of the former server, for scripts that read them: `var/pings/pings-0000.tsv`.
 ///
-/// A copy: the store is what counts, so these are not synced.
+/// A copy: the store is what counts, so these are not synced. It waits for the disk: call it on an executor that may.
 actor PingLog {
     private let folder: String
     private let sequence = FileSequence(prefix: "pings-", suffix: ".tsv")

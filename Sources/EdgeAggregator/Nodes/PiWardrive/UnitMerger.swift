@@ -52,7 +52,7 @@ final class UnitMerger: Service, Sendable {
     }
 
     private func mergeAll() async {
-        let items = spool.items
+        let items = await withTaskExecutorPreference(executor) { spool.items }
         house.metrics.uploadsWaiting.set(Double(items.count))
         for (done, item) in items.enumerated() where !Task.isCancelled {
             let isMerged = await withTaskExecutorPreference(executor) { merge(item) }
