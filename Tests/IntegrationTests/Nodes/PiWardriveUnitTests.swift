@@ -189,14 +189,22 @@ struct PiWardriveUnitTests {
     }
 
     @Test func keepsUploadsOnlyWhereItIsSaid() throws {
-        let daemon = try daemon(["PIWARDRIVE_KEEP_UPLOADS": "true", "PIWARDRIVE_MAX_UPLOAD_BYTES": "50000"])
+        // In the former service's own words.
+        let folder = try TestFolders.temporary("edge-agg")
+        defer { TestFolders.remove(folder) }
+        let port = try TestFolders.freePort()
+        let daemon = try daemon([
+            "PIWARDRIVE_KEEP_UPLOADS": "true", "PIWARDRIVE_MAX_UPLOAD_BYTES": "50000", "PW_AGG_DIR": folder,
+            "PW_AGG_PORT": "\(port)", "PW_AGG_POOL_SIZE": "5",
+        ])
         let good = try database(health: [("2025-07-01T12:00:00", 40, 10, 50, 20)])
         #expect(try upload(daemon, good, path: "/upload?unit=v").status == 200)
         try waitForMerges(daemon, 1)
         // `v` is 76 in hexadecimal.
-        let kept = try Data(contentsOf: URL(fileURLWithPath: "\(daemon.folder)/piwardrive/uploads/76/app.db"))
+        let kept = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/uploads/76/app.db"))
         #expect(Array(kept) == good)
         #expect(try upload(daemon, [UInt8](repeating: 1, count: 60_000)).status == 413)
+        #expect(try DaemonProcess.request("GET", "/stats", port: port).body.contains("\"temp_avg\":40.0"))
     }
 
     @Test func mergesAfterAKillWhatWasAcknowledged() throws {
