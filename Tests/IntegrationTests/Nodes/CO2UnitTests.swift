@@ -41,6 +41,12 @@ struct CO2UnitTests {
             try unit.ask("GET", "alive").body
                 == "{\"message\": \"The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.\"}\n"
         )
+        // Others that speak HTTP/1.0 wait for the end too.
+        for path in ["/stats", "/measurements/latest", "/status/alive/recent", "/nothing", "/api/v1/status"] {
+            let connection = try RawConnection(port: daemon.port)
+            try connection.send("GET \(path) HTTP/1.0\r\nHost: x\r\n\r\n")
+            #expect(try connection.readToEnd().hasPrefix("HTTP/1.1 "))
+        }
         // curl's usual form type is no reason to see an empty body.
         let connection = try RawConnection(port: daemon.port)
         try connection.send(

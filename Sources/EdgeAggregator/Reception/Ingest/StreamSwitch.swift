@@ -42,11 +42,26 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
 
     private func passOn(_ context: ChannelHandlerContext) {
         isOver = true
-        let bytes = seen
+        let bytes = Self.closing(seen)
         seen = ByteBuffer()
         context.fireChannelRead(wrapInboundOut(bytes))
         context.fireChannelReadComplete()
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
+    }
+
+    /// A client of HTTP/1.0 reads until the connection ends (RFC 1945 §7.2.2), which the server behind does only for those
+    /// that ask for it: so it is asked for in the client's name.
+    static func closing(_ bytes: ByteBuffer) -> ByteBuffer {
+        let view = bytes.readableBytesView
+        let version = Array(" HTTP/1.0\r\n".utf8)
+        guard let end = view.firstIndex(of: UInt8(ascii: "\n")), end - view.startIndex >= version.count,
+            view[...end].suffix(version.count).elementsEqual(version)
+        else { return bytes }
+        var changed = ByteBuffer()
+        changed.writeBytes(view[...end])
+        changed.writeString("Connection: close\r\n")
+        changed.writeBytes(view[(end + 1)...])
+        return changed
     }
 
     /// False when the stream is not admitted, or its socket cannot be had.
