@@ -23,11 +23,11 @@ public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         }
         // Where a file is cut must not change its lines.
         var whole: [Substring] = []
-        _ = CO2Lines.split(bytes[...], isEnd: true) { line, _ in whole.append(line) }
+        _ = CO2Lines.split(bytes[...], isEnd: true) { line, _, _ in whole.append(line) }
         let cut = Int(start[0]) % (bytes.count + 1)
         var pieces: [Substring] = []
-        let taken = CO2Lines.split(bytes[..<cut], isEnd: false) { line, _ in pieces.append(line) }
-        _ = CO2Lines.split(bytes[taken...], isEnd: true) { line, _ in pieces.append(line) }
+        let taken = CO2Lines.split(bytes[..<cut], isEnd: false) { line, _, _ in pieces.append(line) }
+        _ = CO2Lines.split(bytes[taken...], isEnd: true) { line, _, _ in pieces.append(line) }
         precondition(whole == pieces)
     case 4:
         if let reading = try? ISEMSReading(json: bytes, nodeID: "n", arrivalSeconds: 1_795_224_926) {

@@ -213,7 +213,7 @@ struct CO2Importer {
 
     func run(_ progress: (Double) -> Void) async throws -> Report {
         var report = Report()
-        let depot = CO2Depot(folder: settings.dataFolder, mostUnitBytes: .max, willReplace: { _, _ in })
+        let depot = CO2Depot(folder: settings.dataFolder, mostUnitBytes: .max, begunAnew: { _, _ in })
         let files = CO2Reader.files(in: folder)
         let isOwn = (folder as NSString).standardizingPath == (settings.dataFolder as NSString).standardizingPath
         for (done, file) in files.enumerated() {
@@ -227,7 +227,11 @@ struct CO2Importer {
                 unit: file.unit, path: file.path, nowNanoseconds: house.time.now().utcNanoseconds)
             let result = parser.parse(bytes, at: 0, isEnd: true)
             var changes = result.changes
-            changes.append(.nodeFile(file.unit.key, path: file.path.text, parsedBytes: Int64(result.taken)))
+            let parsed = try await house.store.parsedBytes(file.unit.key, path: file.path.text)
+            if parsed < Int64(result.taken) {
+                changes.append(
+                    .nodeFileRead(file.unit.key, path: file.path.text, from: parsed, to: Int64(result.taken)))
+            }
             if report.units.insert(file.unit.text).inserted || result.nickname != nil {
                 changes.append(
                     .node(

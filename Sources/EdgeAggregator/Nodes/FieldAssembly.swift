@@ -24,8 +24,8 @@ struct FieldAssembly: Sendable {
             executor: IngestExecutor(threads: 2, name: "nodes"), logger: logger)
         let depot = CO2Depot(
             folder: settings.co2.dataFolder, mostUnitBytes: settings.co2.mostUnitBytes,
-            willReplace: { [store] unit, path in
-                try store.commitBlocking([.nodeFile(unit.key, path: path.text, parsedBytes: 0)])
+            begunAnew: { [store] unit, path in
+                try store.commitBlocking([.nodeFileAnew(unit.key, path: path.text)])
             })
         let reader = CO2Reader(house: house, depot: depot)
         let shelf = UpdateShelf(dataFolder: settings.co2.dataFolder)

@@ -2,18 +2,25 @@
 public enum CO2Lines {
     /// Cuts a stretch of a file into its whole lines.
     ///
-    /// - Parameter isEnd: whether nothing follows: a last line without its line feed is handed out too, as cut.
+    /// - Parameters:
+    ///   - isEnd: whether nothing follows: a last line without its line feed is handed out too, as cut.
+    ///   - body: is told a line that is not empty, and how many bytes are before it.
     /// - Returns: how many bytes were taken.
     public static func split(
-        _ bytes: ArraySlice<UInt8>, isEnd: Bool, _ body: (_ line: Substring, _ isCut: Bool) throws -> Void
+        _ bytes: ArraySlice<UInt8>, isEnd: Bool,
+        _ body: (_ line: Substring, _ offset: Int, _ isCut: Bool) throws -> Void
     ) rethrows -> Int {
         var start = bytes.startIndex
         while let end = bytes[start...].firstIndex(of: 0x0A) {
-            if end > start { try body(Substring(String(decoding: bytes[start..<end], as: UTF8.self)), false) }
+            if end > start {
+                let line = Substring(String(decoding: bytes[start..<end], as: UTF8.self))
+                try body(line, start - bytes.startIndex, false)
+            }
             start = end + 1
         }
         if isEnd, start < bytes.endIndex {
-            try body(Substring(String(decoding: bytes[start...], as: UTF8.self)), true)
+            let line = Substring(String(decoding: bytes[start...], as: UTF8.self))
+            try body(line, start - bytes.startIndex, true)
             start = bytes.endIndex
         }
         return start - bytes.startIndex

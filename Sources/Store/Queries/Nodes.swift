@@ -164,7 +164,7 @@ extension Store {
         }
     }
 
-    /// How far a node's file has been read.
+    /// How far a node's file has been read; below zero for a file that was begun anew.
     public func parsedBytes(_ key: NodeKey, path: String) async throws(StoreError) -> Int64 {
         try await read { database in
             try Int64.fetchOne(

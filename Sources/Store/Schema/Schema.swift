@@ -344,7 +344,7 @@ enum Schema {
         CREATE UNIQUE INDEX readings_identity ON readings (node_id, layout_id, time_ns);
         CREATE INDEX readings_unset ON readings (boot) WHERE time_quality = 'unsynchronised';
 
-        -- How far a file that a node sends has been read.
+        -- How far a file that a node sends has been read; below zero when it was begun anew and not read since.
         CREATE TABLE node_files (
             node_id INTEGER NOT NULL REFERENCES nodes (id),
             path TEXT NOT NULL,

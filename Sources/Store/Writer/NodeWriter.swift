@@ -51,13 +51,23 @@ struct NodeWriter {
         ).execute(arguments: [key.kind, key.name, admission.rawValue, now])
     }
 
-    func noteFile(_ key: NodeKey, path: String, parsedBytes: Int64) throws {
+    func noteFile(_ key: NodeKey, path: String, from: Int64, to: Int64) throws {
         try database.cachedStatement(
             sql: """
                 INSERT INTO node_files (node_id, path, parsed_bytes) VALUES (?1, ?2, ?3)
-                ON CONFLICT (node_id, path) DO UPDATE SET parsed_bytes = ?3
+                ON CONFLICT (node_id, path) DO UPDATE SET parsed_bytes = ?3 WHERE parsed_bytes = ?4
                 """
-        ).execute(arguments: [try id(key), path, parsedBytes])
+        ).execute(arguments: [try id(key), path, to, from])
+    }
+
+    /// Each time to another number below zero, so that whoever has begun to read before finds it changed.
+    func beginAnew(_ key: NodeKey, path: String) throws {
+        try database.cachedStatement(
+            sql: """
+                INSERT INTO node_files (node_id, path, parsed_bytes) VALUES (?1, ?2, -1)
+                ON CONFLICT (node_id, path) DO UPDATE SET parsed_bytes = min(parsed_bytes, 0) - 1
+                """
+        ).execute(arguments: [try id(key), path])
     }
 
     func add(_ errors: [NodeErrorRecord], of key: NodeKey, path: String) throws {

@@ -106,8 +106,9 @@ extension StoreChange {
         case .admitNode(let key, let admission, let atNanoseconds):
             try NodeWriter(database: database).admit(key, admission, atNanoseconds)
         case .readings(let batch): try ReadingWriter(database: database, outbox: outbox).add(batch)
-        case .nodeFile(let key, let path, let parsedBytes):
-            try NodeWriter(database: database).noteFile(key, path: path, parsedBytes: parsedBytes)
+        case .nodeFileRead(let key, let path, let from, let to):
+            try NodeWriter(database: database).noteFile(key, path: path, from: from, to: to)
+        case .nodeFileAnew(let key, let path): try NodeWriter(database: database).beginAnew(key, path: path)
         case .nodeErrors(let key, let path, let errors):
             try NodeWriter(database: database).add(errors, of: key, path: path)
         case .rejectedLines(let lines): try NodeWriter(database: database).add(lines)

@@ -40,8 +40,10 @@ public enum StoreChange: Sendable {
     case admitNode(NodeKey, NodeRecord.Admission, atNanoseconds: Int64)
     /// Readings of a node. Of one that is there already nothing changes.
     case readings(ReadingBatch)
-    /// How far a node's file has been read.
-    case nodeFile(NodeKey, path: String, parsedBytes: Int64)
+    /// A node's file was read on; nothing changes when it was begun anew meanwhile, so that it stands elsewhere than `from`.
+    case nodeFileRead(NodeKey, path: String, from: Int64, to: Int64)
+    /// A node has begun a file anew: it is read from its beginning.
+    case nodeFileAnew(NodeKey, path: String)
     case nodeErrors(NodeKey, path: String, [NodeErrorRecord])
     case rejectedLines([RejectedLineRecord])
     /// Replaces what is known of them.
@@ -56,7 +58,8 @@ extension StoreChange {
             .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
-            .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFile, .nodeErrors, .rejectedLines,
+            .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
+            .rejectedLines,
             .accessPoints:
             false
         }

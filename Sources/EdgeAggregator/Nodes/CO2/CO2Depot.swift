@@ -19,8 +19,11 @@ final class CO2Depot: Sendable {
     /// Pushes to a unit's folder go one after the other.
     private let locks: [Lock]
     private let sizes = Mutex<[NodeID: Int64]>([:])
-    /// Is told, before a file is cut, that it must be read again from its beginning.
-    private let willReplace: @Sendable (NodeID, PushPath) throws -> Void
+    /// The file of each unit whose folders are known to be synced.
+    private let synced = Mutex<[NodeID: PushPath]>([:])
+    /// Is told that a file must be read again from its beginning: before it is cut, so that a crash leaves no doubt, and after
+    /// it was written, for who has read it in between.
+    private let begunAnew: @Sendable (NodeID, PushPath) throws -> Void
 
     private final class Lock: Sendable {
         let mutex = Mutex(())
@@ -30,11 +33,11 @@ final class CO2Depot: Sendable {
     static let mostReplaced = 8
 
     init(
-        folder: String, mostUnitBytes: Int64, willReplace: @escaping @Sendable (NodeID, PushPath) throws -> Void
+        folder: String, mostUnitBytes: Int64, begunAnew: @escaping @Sendable (NodeID, PushPath) throws -> Void
     ) {
         self.folder = folder
         self.mostUnitBytes = mostUnitBytes
-        self.willReplace = willReplace
+        self.begunAnew = begunAnew
         locks = (0..<64).map { _ in Lock() }
     }
 
@@ -44,24 +47,30 @@ final class CO2Depot: Sendable {
         let verdict: PushVerdict
         /// Whether the file has more bytes, or others, than before.
         let hasChanged: Bool
-        let isNew: Bool
     }
 
     /// Takes bytes that a unit pushed at an offset; they are synced when this returns.
     func push(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
         try locks[abs(unit.hashValue % locks.count)].mutex.withLock { _ in
-            try take(unit, path, offset: offset, body: body)
+            do {
+                let outcome = try take(unit, path, offset: offset, body: body)
+                if case .replaces = outcome.verdict { forgetSize(unit) }
+                return outcome
+            } catch {
+                forgetSize(unit)
+                throw error
+            }
         }
     }
+
+    /// What was put aside, cut or not written after all is counted in the folder, when it is needed next.
+    private func forgetSize(_ unit: NodeID) { sizes.withLock { $0[unit] = nil } }
 
     private func take(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
         let name = self.path(unit, path)
         var descriptor = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
-        let isNew = descriptor < 0 && errno == ENOENT
-        if isNew {
-            guard offset == 0 else {
-                return Outcome(verdict: .gap(storedBytes: 0), hasChanged: false, isNew: false)
-            }
+        if descriptor < 0, errno == ENOENT {
+            guard offset == 0 else { return Outcome(verdict: .gap(storedBytes: 0), hasChanged: false) }
             try makeFolders(unit, path)
             descriptor = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
@@ -86,15 +95,20 @@ final class CO2Depot: Sendable {
         case .replaces(let keep, _):
             try reserve(unit, Int64(body.count) + stored)
             try putAside(descriptor, name, bytes: stored)
-            try willReplace(unit, path)
+            try begunAnew(unit, path)
             guard ftruncate(descriptor, off_t(keep)) == 0 else { throw Self.failure("\(name) cannot be cut") }
             try write(body[...], descriptor, name, at: keep)
+            try begunAnew(unit, path)
             hasChanged = true
         }
         // Also where nothing was written: what is there may be from before a crash, and on no disk yet.
         guard fsync(descriptor) == 0 else { throw Self.failure("\(name) cannot be synced") }
-        if isNew { try syncFolders(unit, path) }
-        return Outcome(verdict: verdict, hasChanged: hasChanged, isNew: isNew)
+        // The file may have been made by a push that failed, or before a crash.
+        if synced.withLock({ $0[unit] }) != path {
+            try syncFolders(unit, path)
+            synced.withLock { $0[unit] = path }
+        }
+        return Outcome(verdict: verdict, hasChanged: hasChanged)
     }
 
     private static func failure(_ text: String) -> Failure {

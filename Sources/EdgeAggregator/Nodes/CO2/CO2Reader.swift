@@ -103,12 +103,13 @@ final class CO2Reader: Service, Sendable {
         guard let parsed = try? await house.store.parsedBytes(key, path: place.path.text) else {
             return ([], true)
         }
-        guard let (bytes, size) = depot.read(place.unit, place.path, from: parsed, most: Self.stretchBytes),
+        let start = max(0, parsed)
+        guard let (bytes, size) = depot.read(place.unit, place.path, from: start, most: Self.stretchBytes),
             !bytes.isEmpty
         else { return nil }
-        let isEnd = parsed + Int64(bytes.count) == size && isFollowed(place)
+        let isEnd = start + Int64(bytes.count) == size && isFollowed(place)
         let parser = CO2FileParser(unit: place.unit, path: place.path, nowNanoseconds: house.time.now().utcNanoseconds)
-        let result = parser.parse(bytes, at: parsed, isEnd: isEnd)
+        let result = parser.parse(bytes, at: start, isEnd: isEnd)
         let metrics = house.metrics.co2
         metrics.readings.add(Int64(result.readings))
         metrics.rejected.add(Int64(result.rejected))
@@ -116,10 +117,10 @@ final class CO2Reader: Service, Sendable {
         // A line that is longer than a stretch is none.
         if taken == 0, bytes.count == Self.stretchBytes { taken = bytes.count }
         if taken == 0 { return nil }
-        if parsed == 0 { notePrevious(place) }
-        let end = parsed + Int64(taken)
+        if start == 0 { notePrevious(place) }
+        let end = start + Int64(taken)
         return (
-            result.changes + [.nodeFile(key, path: place.path.text, parsedBytes: end)], end < size && taken > 0
+            result.changes + [.nodeFileRead(key, path: place.path.text, from: parsed, to: end)], end < size
         )
     }
 
@@ -157,8 +158,6 @@ struct CO2FileParser {
         var taken = 0
         var readings = 0
         var rejected = 0
-        /// Lines of a clock that was not set.
-        var withoutClock = 0
         var nickname: String?
     }
 
@@ -182,7 +181,7 @@ struct CO2FileParser {
                 RejectedLineRecord(
                     key: unit.key, line: line.line, reason: line.reason, lastNanoseconds: nowNanoseconds))
         }
-        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, isCut in
+        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, _, isCut in
             do {
                 let reading = try CO2Reading(line: line, isCut: isCut)
                 guard reading.unitID == unit.text else {
@@ -193,7 +192,6 @@ struct CO2FileParser {
             } catch let line as RejectedLine {
                 reject(line)
             } catch {
-                result.withoutClock += 1
                 reject(RejectedLine(line, "the unit's clock was not set"))
             }
         }
@@ -206,10 +204,8 @@ struct CO2FileParser {
     private func errors(_ bytes: [UInt8], at offset: Int64, isEnd: Bool) -> Result {
         var result = Result()
         var lines: [(line: Substring, position: Int64)] = []
-        var position = offset
-        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, _ in
-            lines.append((line, position))
-            position += Int64(line.utf8.count) + 1
+        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, before, _ in
+            lines.append((line, offset + Int64(before)))
         }
         let records = lines.indices.compactMap { place -> NodeErrorRecord? in
             guard CO2ErrorEntry.begins(lines[place].line) else { return nil }

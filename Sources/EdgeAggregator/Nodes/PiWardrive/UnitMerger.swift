@@ -56,14 +56,15 @@ final class UnitMerger: Service, Sendable {
         house.metrics.uploadsWaiting.set(Double(items.count))
         for (done, item) in items.enumerated() where !Task.isCancelled {
             let isMerged = await withTaskExecutorPreference(executor) { merge(item) }
-            // The store is full or stuck: what waits is tried again later.
+            // The store takes nothing: what waits is tried again later.
             guard isMerged else { return }
             house.metrics.uploadsWaiting.set(Double(items.count - done - 1))
             await overlay.mend()
         }
     }
 
-    /// False when it is to be tried again.
+    /// False when the store takes nothing. A file that it does not take for another reason is left to be tried again, and holds
+    /// up no other unit's.
     private func merge(_ item: UploadSpool.Item) -> Bool {
         do {
             let report = try item.form == .database ? mergeDatabase(item) : mergeRecords(item)
@@ -89,7 +90,8 @@ final class UnitMerger: Service, Sendable {
             house.logger.error(
                 "A unit's upload could not be merged; it is tried again",
                 metadata: ["unit": "\(item.unit.text)", "file": "\(item.path)", "error": "\(error)"])
-            return false
+            guard let code = (error as? StoreError)?.code else { return true }
+            return ![.diskFull, .overloaded, .closed].contains(code)
         }
     }
 
