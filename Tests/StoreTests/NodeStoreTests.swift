@@ -133,4 +133,25 @@ struct NodeStoreTests {
             #expect(lines.first?.lastNanoseconds == 9)
         }
     }
+
+    @Test func aFileBegunAnewWhileItIsReadIsReadAgain() async throws {
+        try await withStore { store in
+            func parsed() async throws -> Int64 { try await store.parsedBytes(Self.key, path: "f") }
+            func read(_ from: Int64, _ to: Int64) async throws {
+                try await store.commit([.nodeFileRead(Self.key, path: "f", from: from, to: to)])
+            }
+            try await read(0, 400)
+            try await read(400, 900)
+            #expect(try await parsed() == 900)
+            try await store.commit([.nodeFileAnew(Self.key, path: "f")])
+            // Who began to read before says how far the old file was read: that counts no more.
+            try await read(900, 1200)
+            #expect(try await parsed() == -1)
+            try await store.commit([.nodeFileAnew(Self.key, path: "f")])
+            try await read(-1, 300)
+            #expect(try await parsed() == -2)
+            try await read(-2, 300)
+            #expect(try await parsed() == 300)
+        }
+    }
 }

@@ -1,10 +1,6 @@
-import CSQLite
 import GRDB
 
 /// Writes readings of nodes and their deliveries.
-///
-/// Tens of thousands a second may come when a fleet comes back or an old database is imported, so the row itself is bound by
-/// SQLite's own functions: boxing each number would cost more than SQLite does.
 struct ReadingWriter {
     let database: Database
     let outbox: OutboxWriter
@@ -49,75 +45,42 @@ struct ReadingWriter {
     private func insert(
         _ batch: ReadingBatch, node: Int64, layout: Int64, boot: Int64?, first: Int64, _ sums: inout Sums
     ) throws -> Int? {
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT OR IGNORE INTO readings (id, node_id, layout_id, time_ns, numbers, text, time_quality, boot,
-                    monotonic_ns)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """)
-        let handle = statement.sqliteStatement
+        let sql = """
+            INSERT OR IGNORE INTO readings (id, node_id, layout_id, time_ns, numbers, text, time_quality, boot,
+                monotonic_ns)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """
         let columns = batch.layout.names.count
         var newest: Int?
-        defer {
-            sqlite3_reset(handle)
-            sqlite3_clear_bindings(handle)
-        }
-        let quality = Array(batch.timeQuality.utf8)
-        try batch.numbers.withUnsafeBytes { numbers in
-            for place in batch.times.indices {
-                sqlite3_reset(handle)
-                sqlite3_bind_int64(handle, 1, first + Int64(sums.rows))
-                sqlite3_bind_int64(handle, 2, node)
-                sqlite3_bind_int64(handle, 3, layout)
-                sqlite3_bind_int64(handle, 4, batch.times[place])
-                // Both live until the step is done. The machines that this runs on have the lowest byte first.
+        try FastRows.use(sql, database) { rows in
+            rows.bind(2, node)
+            rows.bind(3, layout)
+            rows.bind(7, batch.timeQuality)
+            rows.bind(8, boot)
+            rows.bind(9, batch.monotonicNanoseconds)
+            // The machines that this runs on have the lowest byte first.
+            try batch.numbers.withUnsafeBytes { numbers in
                 let bytes = columns * MemoryLayout<Double>.size
-                sqlite3_bind_blob(handle, 5, numbers.baseAddress.map { $0 + place * bytes }, Int32(bytes), nil)
-                bind(batch.texts[place], 6, handle)
-                quality.withUnsafeBytes { text in
-                    _ = sqlite3_bind_text(
-                        handle, 7, text.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(text.count),
-                        Self.transient)
-                }
-                bind(boot, 8, handle)
-                bind(batch.monotonicNanoseconds, 9, handle)
-                let result = sqlite3_step(handle)
-                guard result == SQLITE_DONE else {
-                    throw DatabaseError(
-                        resultCode: ResultCode(rawValue: result),
-                        message: sqlite3_errmsg(sqlite3_db_handle(handle)).map { String(cString: $0) })
-                }
-                guard sqlite3_changes(sqlite3_db_handle(handle)) > 0 else { continue }
-                sums.rows += 1
-                if newest.map({ batch.times[$0] < batch.times[place] }) ?? true { newest = place }
-                guard batch.keepsSums else { continue }
-                for column in 0..<columns {
-                    let value = batch.numbers[place * columns + column]
-                    guard value.isFinite else { continue }
-                    sums.counts[column] += 1
-                    sums.sums[column] += value
+                for place in batch.times.indices {
+                    rows.bind(1, first + Int64(sums.rows))
+                    rows.bind(4, batch.times[place])
+                    rows.bind(
+                        5, bytes: UnsafeRawBufferPointer(rebasing: numbers[(place * bytes)..<((place + 1) * bytes)]))
+                    rows.bind(6, batch.texts[place])
+                    guard try rows.write() else { continue }
+                    sums.rows += 1
+                    if newest.map({ batch.times[$0] < batch.times[place] }) ?? true { newest = place }
+                    guard batch.keepsSums else { continue }
+                    for column in 0..<columns {
+                        let value = batch.numbers[place * columns + column]
+                        guard value.isFinite else { continue }
+                        sums.counts[column] += 1
+                        sums.sums[column] += value
+                    }
                 }
             }
         }
         return newest
-    }
-
-    private static var transient: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
-
-    private func bind(_ value: Int64?, _ place: Int32, _ handle: OpaquePointer) {
-        if let value { sqlite3_bind_int64(handle, place, value) } else { sqlite3_bind_null(handle, place) }
-    }
-
-    private func bind(_ text: String?, _ place: Int32, _ handle: OpaquePointer) {
-        guard var text else {
-            sqlite3_bind_null(handle, place)
-            return
-        }
-        text.withUTF8 { utf8 in
-            _ = utf8.withMemoryRebound(to: CChar.self) {
-                sqlite3_bind_text(handle, place, $0.baseAddress, Int32($0.count), Self.transient)
-            }
-        }
     }
 
     private func layoutID(_ layout: ReadingLayout) throws -> Int64 {

@@ -121,13 +121,21 @@ struct CO2UnitTests {
         let csv = try daemon.get("/api/v1/observations?source=co2/\(Self.id)&quantity=co2&format=csv").body
         // The head, and what is left of the cut line has a mean as well.
         #expect(csv.split(separator: "\r\n").count == 63)
-        // A log of errors as well.
-        try unit.push(
-            "errors/errors-0000.txt", offset: 0, Array("----- 2019-09-16 10:55:57 EXC   Uncaught x\nTraceback\n".utf8))
-        try waitFor("the error") {
+        // A log of errors as well, with empty lines and bytes that are no text; read in pieces or at once, it is the same.
+        let log = Array(
+            "----- 2019-09-16 10:55:57 EXC   Uncaught x\n\nTraceback \u{FF}\n\n----- 2019-09-16 10:56:00 WARN  y\n".utf8
+        )
+        .filter { $0 != 0xC3 }
+        func errors() throws -> [String] {
             let errors = try daemon.json("/api/v1/nodes/co2/\(Self.id)/errors")["errors"] as? [[String: Any]]
-            return errors?.first?["message"] as? String == "Uncaught x"
+            return errors?.compactMap { $0["message"] as? String } ?? []
         }
+        try unit.push("errors/errors-0000.txt", offset: 0, Array(log[..<60]))
+        try waitFor("the first error") { try errors() == ["Uncaught x"] }
+        try unit.push("errors/errors-0000.txt", offset: 60, Array(log[60...]))
+        try waitFor("both errors") { try errors() == ["y", "Uncaught x"] }
+        #expect(try daemon.command("import", "co2", "\(daemon.folder)/remote_data").status == 0)
+        #expect(try errors() == ["y", "Uncaught x"])
     }
 
     @Test func keepsPingsInTheStoreAndInTheFormerFiles() throws {
