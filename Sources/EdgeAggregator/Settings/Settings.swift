@@ -16,6 +16,7 @@ struct Settings: Sendable {
     let outputs: [OutputSettings]
     let soundCards: [SoundCardSettings]
     let nodes: NodeSettings
+    let forecasts: ForecastSettings
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
@@ -39,6 +40,7 @@ struct Settings: Sendable {
         soundCards = SoundCardSettings.all(&reader)
         sensors = SensorSettings.all(&reader, outputs: outputs)
         nodes = NodeSettings(&reader, box: box, spoolFolder: recordings.spoolFolder)
+        forecasts = ForecastSettings(&reader, box: box, recordings: recordings)
         guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
     }
 }

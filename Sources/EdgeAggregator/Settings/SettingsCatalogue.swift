@@ -1,7 +1,8 @@
 /// Every setting there is.
 enum SettingsCatalogue {
     static let all: [SettingDescription] =
-        box + sensors + reception + nodes + recordings + analysis + deliveries + legacy + nodesLegacy
+        box + sensors + reception + nodes + forecasts + recordings + analysis + deliveries + legacy + nodesLegacy
+        + forecastsLegacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 

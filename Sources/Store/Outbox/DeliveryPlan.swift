@@ -11,14 +11,20 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
     case upload
     /// The box's metrics of one moment.
     case metrics
+    /// A change of the catalogue of forecast fields.
+    case catalogue
+    /// A forecast field's file.
+    case field
+    /// That a forecast field's file is to go there too.
+    case fieldRemoval
     /// A recording's file.
     case recording
 
     /// Whether facts that follow each other share a row of the outbox.
     var isSpan: Bool {
         switch self {
-        case .detections, .coverage, .observations: true
-        case .analysis, .upload, .metrics, .recording: false
+        case .detections, .coverage, .observations, .catalogue: true
+        case .analysis, .upload, .metrics, .field, .fieldRemoval, .recording: false
         }
     }
 
@@ -31,6 +37,7 @@ public enum DeliveryKind: String, Sendable, CaseIterable, Codable {
         case .analysis: 3
         case .upload: 4
         case .metrics: 5
+        case .catalogue, .field, .fieldRemoval: 5
         case .recording: 6
         }
     }

@@ -170,12 +170,17 @@ struct OutboxWriter {
             case .done:
                 counts[key, default: Count()].done += facts
                 try remove(row, through: through)
-                try forgetMetrics(row)
-                if row.kind == .recording { try noteUpload(row, atNanoseconds) }
+                try forgetPassing(row, through: through)
+                switch row.kind {
+                case .recording: try noteUpload(row, atNanoseconds)
+                case .field: try CatalogueWriter(self).sent(number: row.firstID, atNanoseconds)
+                case .fieldRemoval: try CatalogueWriter(self).remove(number: row.firstID, atNanoseconds)
+                default: break
+                }
             case .void(let reason):
                 counts[key, default: Count()].shed += facts
                 try remove(row, through: through)
-                try forgetMetrics(row)
+                try forgetPassing(row, through: through)
                 try note(row, through: through, shedFor: reason, atNanoseconds)
             case .failed(let reason, let next):
                 try database.cachedStatement(
@@ -254,8 +259,12 @@ struct OutboxWriter {
             atNanoseconds: atNanoseconds)
     }
 
-    /// Metrics are kept for their delivery alone.
-    private func forgetMetrics(_ row: DeliveryRecord) throws {
+    /// Metrics and changes of the catalogue are kept for their delivery alone.
+    private func forgetPassing(_ row: DeliveryRecord, through: Int64) throws {
+        if row.kind == .catalogue {
+            try database.cachedStatement(sql: "DELETE FROM catalogue_changes WHERE number BETWEEN ? AND ?")
+                .execute(arguments: [row.firstID, through])
+        }
         guard row.kind == .metrics else { return }
         try database.cachedStatement(
             sql: """

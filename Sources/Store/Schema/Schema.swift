@@ -22,6 +22,9 @@ enum Schema {
         migrator.registerMigration("6 nodes") { database in
             try database.execute(sql: version6)
         }
+        migrator.registerMigration("7 forecasts") { database in
+            try database.execute(sql: version7)
+        }
         return migrator
     }
 
@@ -394,6 +397,66 @@ enum Schema {
             count INTEGER NOT NULL,
             sum REAL NOT NULL,
             PRIMARY KEY (node_id, layout_id, place)
+        ) WITHOUT ROWID;
+        """
+
+    /// The names and columns of the catalogue are those that readers of the former system know. Times are RFC 3339, so that
+    /// they read and sort as they are.
+    private static let version7 = """
+        CREATE TABLE aggregator_datasets (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            data_type TEXT NOT NULL,
+            source TEXT NOT NULL,
+            forecast_date TEXT NOT NULL,
+            -- The hour at which the forecast begins.
+            forecast_cycle INTEGER NOT NULL,
+            valid_time_start TEXT NOT NULL,
+            valid_time_end TEXT NOT NULL,
+            -- Below the folder of the fields.
+            file_path TEXT NOT NULL,
+            file_size_bytes INTEGER NOT NULL,
+            is_forecast INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            last_accessed_at TEXT,
+            -- partial: its run is not whole yet; ready; expired: its file goes, then the row.
+            state TEXT NOT NULL
+        );
+        CREATE INDEX datasets_by_time ON aggregator_datasets
+            (data_type, state, valid_time_start, forecast_date, forecast_cycle);
+        CREATE INDEX datasets_by_run ON aggregator_datasets (data_type, forecast_date, forecast_cycle);
+        CREATE INDEX datasets_unfinished ON aggregator_datasets (state) WHERE state <> 'ready';
+
+        CREATE TABLE aggregator_collection_status (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            collection_id TEXT NOT NULL UNIQUE,
+            data_type TEXT NOT NULL,
+            -- running, completed, failed
+            status TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            completed_at TEXT,
+            records_collected INTEGER NOT NULL DEFAULT 0,
+            error_message TEXT
+        );
+        CREATE INDEX collections_by_type ON aggregator_collection_status (data_type, status);
+
+        -- What of the catalogue is to be told to a far end; each change has a number of its own, kept until it is told.
+        CREATE TABLE catalogue_changes (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            dataset_id TEXT,
+            collection_id TEXT
+        );
+
+        -- Bytes fetched, by the day in UTC.
+        CREATE TABLE forecast_traffic (
+            day TEXT PRIMARY KEY NOT NULL,
+            bytes INTEGER NOT NULL
+        ) WITHOUT ROWID;
+
+        -- Which of its times a scheduled job has last been run for; seconds since 1970.
+        CREATE TABLE scheduled_jobs (
+            name TEXT PRIMARY KEY NOT NULL,
+            last_due_s INTEGER NOT NULL
         ) WITHOUT ROWID;
         """
 }

@@ -113,6 +113,18 @@ extension StoreChange {
             try NodeWriter(database: database).add(errors, of: key, path: path)
         case .rejectedLines(let lines): try NodeWriter(database: database).add(lines)
         case .accessPoints(let key, let points): try AccessPointWriter(database: database).put(points, of: key)
+        case .dataset(let dataset): try CatalogueWriter(outbox).add(dataset)
+        case .runIsWhole(let kind, let runSeconds, let atNanoseconds):
+            try CatalogueWriter(outbox).show(kind: kind, runSeconds: runSeconds, atNanoseconds: atNanoseconds)
+        case .datasetsExpire(let ids): try CatalogueWriter(outbox).expire(ids)
+        case .datasetsAreGone(let ids, let atNanoseconds):
+            try CatalogueWriter(outbox).gone(ids, atNanoseconds: atNanoseconds)
+        case .datasetsRead(let ids, let atSeconds): try CatalogueWriter(outbox).read(ids, atSeconds: atSeconds)
+        case .collection(let collection): try CatalogueWriter(outbox).put(collection)
+        case .forgetCollections(let beforeSeconds):
+            try CatalogueWriter(outbox).forgetCollections(beforeSeconds: beforeSeconds)
+        case .forecastTraffic(let day, let bytes): try CatalogueWriter(outbox).count(day: day, bytes: bytes)
+        case .jobWasRun(let name, let dueSeconds): try CatalogueWriter(outbox).ran(name, dueSeconds: dueSeconds)
         }
     }
 

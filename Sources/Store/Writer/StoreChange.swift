@@ -48,6 +48,20 @@ public enum StoreChange: Sendable {
     case rejectedLines([RejectedLineRecord])
     /// Replaces what is known of them.
     case accessPoints(NodeKey, [AccessPointRecord])
+    /// A forecast field is on the disk. Of one that is there already nothing changes.
+    case dataset(DatasetRecord)
+    /// All fields of a run are there: they are shown, sent and told of from now on.
+    case runIsWhole(kind: String, runSeconds: Int64, atNanoseconds: Int64)
+    /// These fields are shown no more; their files may go.
+    case datasetsExpire(ids: [String])
+    /// The files of expired fields are gone from the disk. Their rows go when the files at the far end are gone too.
+    case datasetsAreGone(ids: [String], atNanoseconds: Int64)
+    case datasetsRead(ids: [String], atSeconds: Int64)
+    case collection(CollectionRecord)
+    /// Forgets what was collected before; the last of each kind stay.
+    case forgetCollections(beforeSeconds: Int64)
+    case forecastTraffic(day: String, bytes: Int64)
+    case jobWasRun(name: String, dueSeconds: Int64)
 }
 
 extension StoreChange {
@@ -55,12 +69,13 @@ extension StoreChange {
     var mayMakeDeliveries: Bool {
         switch self {
         case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .readings, .ledger,
-            .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed:
+            .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole, .datasetsAreGone,
+            .collection:
             true
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
             .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
-            .rejectedLines,
-            .accessPoints:
+            .rejectedLines, .accessPoints, .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic,
+            .jobWasRun:
             false
         }
     }

@@ -187,7 +187,7 @@ public struct InfluxSink: Sink {
             batch.add(Origin(delivery.id, delivery.firstID...delivery.lastID)) {
                 points.upload(recording, remote: remote?(recording) ?? "", to: &$0)
             }
-        case .analysis, .recording, .metrics:
+        case .analysis, .recording, .metrics, .catalogue, .field, .fieldRemoval:
             return
         }
     }

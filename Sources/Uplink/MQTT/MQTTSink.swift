@@ -140,7 +140,7 @@ public struct MQTTSink: Sink, Service {
                     topic: "\(boxTopic)/observations", payload: MQTTMessages.observations(together),
                     lastID: together.last?.id ?? 0)
             }
-        case .coverage, .analysis, .upload, .metrics, .recording: []
+        case .coverage, .analysis, .upload, .metrics, .catalogue, .field, .fieldRemoval, .recording: []
         }
     }
 

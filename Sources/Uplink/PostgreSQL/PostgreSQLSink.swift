@@ -1,26 +1,34 @@
 public import Store
 import Synchronization
 
-/// A PostgreSQL database: detections, observations, recordings, and gaps and losses, as rows.
+/// A PostgreSQL database: detections, observations, recordings, and gaps and losses, as rows; and the catalogue of forecast
+/// fields as it is.
 ///
 /// Rows go by COPY. When some are there already, which a repeat makes, they go once more one by one with
 /// `ON CONFLICT DO NOTHING`, and so does a batch with a row that the server will not take, to find out which.
 public struct PostgreSQLSink: Sink {
     public let name = "postgres"
     public let limits = SinkLimits(
-        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .observations, .analysis])
+        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .observations, .analysis, .catalogue])
 
     private let aggregator: String
     private let store: Store
     private let connection: PostgreSQLConnection
     private let isMigrated = Once()
+    private let place: @Sendable (DatasetRecord) -> String
 
     private final class Once: Sendable {
         let value = Atomic<Bool>(false)
     }
 
-    /// - Parameter url: `postgresql://user:password@host:5432/database`.
-    public init(url: String, aggregator: String, store: Store) {
+    /// - Parameters:
+    ///   - url: `postgresql://user:password@host:5432/database`.
+    ///   - place: where a forecast field's file is, for whoever reads of it at the far end.
+    public init(
+        url: String, aggregator: String, place: @escaping @Sendable (DatasetRecord) -> String = { $0.path },
+        store: Store
+    ) {
+        self.place = place
         self.aggregator = aggregator
         self.store = store
         connection = PostgreSQLConnection(url: url)
@@ -35,8 +43,13 @@ public struct PostgreSQLSink: Sink {
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         var report = SinkReport()
         let rows: [(table: PostgreSQLTables.Table, rows: [Row])]
+        var catalogue: [CatalogueFact] = []
         do {
             rows = try await self.rows(deliveries, &report)
+            for delivery in deliveries where delivery.kind == .catalogue {
+                let facts = try await store.catalogueFacts(delivery.firstID, through: delivery.lastID)
+                catalogue += facts.map(\.1)
+            }
         } catch {
             return SinkReport(
                 farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
@@ -50,6 +63,7 @@ public struct PostgreSQLSink: Sink {
                 }
                 report.bytes += rows.reduce(0) { $0 + Int64($1.values.reduce(0) { $0 + ($1?.utf8.count ?? 0) }) }
             }
+            try await sendCatalogue(catalogue)
         } catch {
             // Tables are written one after the other; what is there already is not seen when it comes again.
             let farEnd: SinkReport.FarEnd =
@@ -96,13 +110,44 @@ public struct PostgreSQLSink: Sink {
                     let values = PostgreSQLTables.row(entry, aggregator: aggregator)
                     coverage.append(Row(delivery: delivery.id, fact: entry.id ?? fact, values: values))
                 }
-            case .detections, .observations, .upload, .recording, .metrics: continue
+            case .detections, .observations, .upload, .recording, .metrics, .catalogue, .field, .fieldRemoval: continue
             }
         }
         return [
             (PostgreSQLTables.detections, detections), (PostgreSQLTables.recordings, recordings),
             (PostgreSQLTables.coverage, coverage), (PostgreSQLTables.observations, observations),
         ]
+    }
+
+    /// Rows are written as they are now, so that one that comes again changes nothing.
+    private func sendCatalogue(_ facts: [CatalogueFact]) async throws(PostgreSQLConnection.Failure) {
+        guard !facts.isEmpty else { return }
+        let (datasets, collections) = (PostgreSQLTables.datasets, PostgreSQLTables.collections)
+        try await connection.use { connection throws(PostgreSQLConnection.Failure) in
+            try connection.run("BEGIN")
+            do throws(PostgreSQLConnection.Failure) {
+                for fact in facts {
+                    switch fact {
+                    case .dataset(let dataset):
+                        try connection.run(
+                            PostgreSQLTables.upsert(datasets, keys: 2),
+                            PostgreSQLTables.row(dataset, place: place(dataset), aggregator: aggregator))
+                    case .datasetGone(let id):
+                        try connection.run(PostgreSQLTables.remove(datasets), [aggregator, id])
+                    case .collection(let collection):
+                        try connection.run(
+                            PostgreSQLTables.upsert(collections, keys: 2),
+                            PostgreSQLTables.row(collection, aggregator: aggregator).map(Self.withoutZero))
+                    case .collectionGone(let id):
+                        try connection.run(PostgreSQLTables.remove(collections), [aggregator, id])
+                    }
+                }
+                try connection.run("COMMIT")
+            } catch {
+                try? connection.run("ROLLBACK")
+                throw error
+            }
+        }
     }
 
     /// Returns the rows that the server will not take, and why.

@@ -4,14 +4,16 @@ public import Sensors
 public import Store
 import Synchronization
 
-/// An S3 bucket: recordings' files, each under a key made from the box, the listener and the file's name.
+/// An S3 bucket: recordings' files, each under a key made from the box, the listener and the file's name; and the files of
+/// forecast fields.
 public struct S3Sink: Sink {
     public let name = "s3"
-    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: [.recording])
+    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: [.recording, .field, .fieldRemoval])
 
     private let configuration: S3Configuration
     private let aggregator: String
     private let recordingsFolder: String
+    private let fieldsFolder: String
     private let window: UploadWindow?
     private let store: Store
     private let time: any TimeSource
@@ -25,8 +27,8 @@ public struct S3Sink: Sink {
     }
 
     public init(
-        configuration: S3Configuration, aggregator: String, recordingsFolder: String, window: UploadWindow?,
-        store: Store, time: any TimeSource, transport: CurlTransport
+        configuration: S3Configuration, aggregator: String, recordingsFolder: String, fieldsFolder: String,
+        window: UploadWindow?, store: Store, time: any TimeSource, transport: CurlTransport
     ) {
         var configuration = configuration
         // The limit is for the sink, not for each of its connections.
@@ -35,6 +37,7 @@ public struct S3Sink: Sink {
         self.configuration = configuration
         self.aggregator = aggregator
         self.recordingsFolder = recordingsFolder
+        self.fieldsFolder = fieldsFolder
         self.window = window
         self.store = store
         self.time = time
@@ -44,6 +47,11 @@ public struct S3Sink: Sink {
     /// `<prefix>/<aggregator>/<listener>/<file>`
     public static func key(_ recording: RecordingRecord, prefix: String, aggregator: String) -> String {
         [prefix, aggregator, recording.listenerID, recording.name].filter { !$0.isEmpty }.joined(separator: "/")
+    }
+
+    /// `<prefix>/<aggregator>/forecasts/<path>`
+    public static func key(_ dataset: DatasetRecord, prefix: String, aggregator: String) -> String {
+        [prefix, aggregator, "forecasts", dataset.path].filter { !$0.isEmpty }.joined(separator: "/")
     }
 
     public func pauseReason() -> String? {
@@ -73,39 +81,86 @@ public struct S3Sink: Sink {
 
     private struct Object {
         let delivery: DeliveryRecord
-        let recording: RecordingRecord
         let key: String
         let path: String
         let seal: FileSeal
+        /// What is told of the file, in ASCII.
+        var metadata: [(name: String, value: String)]
 
         var bytes: Int64 { seal.bytes }
         var sha256Hex: String { seal.whole.sha256Hex }
+    }
 
-        /// What is told of the sound, in ASCII.
-        func metadata() -> [(name: String, value: String)] {
-            [
-                (
-                    "Content-Type",
-                    path.hasSuffix(".flac") ? "audio/flac" : path.hasSuffix(".mp3") ? "audio/mpeg" : "audio/wav"
-                ),
-                ("x-amz-meta-duration", PythonText.number(Double(recording.durationNanoseconds / 1_000_000) / 1e3)),
-                ("x-amz-meta-listener", recording.listenerID), ("x-amz-meta-sha256", sha256Hex),
-                ("x-amz-meta-start", UTCText.microseconds(recording.startNanoseconds)),
-                ("x-amz-meta-time-quality", recording.timeQuality),
-            ]
-        }
+    private static func metadata(_ recording: RecordingRecord, path: String) -> [(name: String, value: String)] {
+        [
+            (
+                "Content-Type",
+                path.hasSuffix(".flac") ? "audio/flac" : path.hasSuffix(".mp3") ? "audio/mpeg" : "audio/wav"
+            ),
+            ("x-amz-meta-duration", PythonText.number(Double(recording.durationNanoseconds / 1_000_000) / 1e3)),
+            ("x-amz-meta-listener", recording.listenerID),
+            ("x-amz-meta-start", UTCText.microseconds(recording.startNanoseconds)),
+            ("x-amz-meta-time-quality", recording.timeQuality),
+        ]
     }
 
     private func deliver(_ delivery: DeliveryRecord, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome {
-        let recording: RecordingRecord?
-        do {
-            recording = try await store.recording(id: delivery.firstID)
+        switch delivery.kind {
+        case .field: try await deliverField(delivery, &sent)
+        case .fieldRemoval: try await removeField(delivery)
+        default: try await deliverRecording(delivery, &sent)
+        }
+    }
+
+    private func read<Value>(_ body: () async throws(StoreError) -> Value) async throws(Interruption) -> Value {
+        do throws(StoreError) {
+            return try await body()
         } catch {
             throw Interruption(
                 farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
-        guard let recording, recording.state == "closed" else { return .void(reason: "the recording is gone") }
+    }
+
+    private func deliverRecording(
+        _ delivery: DeliveryRecord, _ sent: inout Int64
+    ) async throws(Interruption) -> SinkOutcome {
+        let found = try await read { () async throws(StoreError) in try await store.recording(id: delivery.firstID) }
+        guard let recording = found, recording.state == "closed" else { return .void(reason: "the recording is gone") }
         let path = "\(recordingsFolder)/\(recording.relativePath)"
+        return try await send(
+            delivery, key: Self.key(recording, prefix: configuration.prefix, aggregator: aggregator), path: path,
+            metadata: Self.metadata(recording, path: path), sealFor: recording, &sent)
+    }
+
+    private func deliverField(_ delivery: DeliveryRecord, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome
+    {
+        let found = try await read { () async throws(StoreError) in try await store.dataset(number: delivery.firstID) }
+        guard let dataset = found, dataset.state == .ready else { return .void(reason: "the field is gone") }
+        return try await send(
+            delivery, key: Self.key(dataset, prefix: configuration.prefix, aggregator: aggregator),
+            path: "\(fieldsFolder)/\(dataset.path)", metadata: [("Content-Type", "application/netcdf")], sealFor: nil,
+            &sent)
+    }
+
+    /// What is not there any more is as good as removed.
+    private func removeField(_ delivery: DeliveryRecord) async throws(Interruption) -> SinkOutcome {
+        let found = try await read { () async throws(StoreError) in try await store.dataset(number: delivery.firstID) }
+        guard let dataset = found else { return .done }
+        let answer = try await send(
+            "DELETE", Self.key(dataset, prefix: configuration.prefix, aggregator: aggregator))
+        if (200..<300).contains(answer.status) || answer.status == 404 { return .done }
+        switch S3Answer(answer) {
+        case .unauthorised(let reason): throw Interruption(farEnd: .unauthorised(reason: reason))
+        case .unavailable(let reason, let retryAfter):
+            throw Interruption(farEnd: .unavailable(reason: reason, retryAfterSeconds: retryAfter))
+        default: return .failed(reason: "DELETE: \(answer.status) \(answer.text)")
+        }
+    }
+
+    private func send(
+        _ delivery: DeliveryRecord, key: String, path: String, metadata: [(name: String, value: String)],
+        sealFor recording: RecordingRecord?, _ sent: inout Int64
+    ) async throws(Interruption) -> SinkOutcome {
         let seal: FileSeal
         do throws(FileSeal.Failure) {
             seal = try await self.seal(of: recording, path: path)
@@ -116,21 +171,22 @@ public struct S3Sink: Sink {
             case .changed: return .failed(reason: "\(path) was changed while it was read")
             }
         }
-        let object = Object(
-            delivery: delivery, recording: recording,
-            key: Self.key(recording, prefix: configuration.prefix, aggregator: aggregator), path: path, seal: seal)
+        var object = Object(delivery: delivery, key: key, path: path, seal: seal, metadata: metadata)
+        object.metadata.append(("x-amz-meta-sha256", object.sha256Hex))
         if !isConditional, try await isThere(object) == true { return .done }
         return seal.partBytes == 0 ? try await put(object, &sent) : try await putInParts(object, &sent)
     }
 
     /// What was found out of the file before, or is found out now.
-    private func seal(of recording: RecordingRecord, path: String) async throws(FileSeal.Failure) -> FileSeal {
+    private func seal(of recording: RecordingRecord?, path: String) async throws(FileSeal.Failure) -> FileSeal {
         var status = EdgeFileStatus()
         guard edge_stat(path, &status) == 0 else {
             throw errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
         }
         let partBytes = configuration.partBytes(of: status.size_bytes)
-        let id = recording.id ?? 0
+        guard let id = recording?.id else {
+            return try await FileSeal.make(path: path, kind: configuration.checksum, partBytes: partBytes)
+        }
         if let known = FileSeal(text: (try? await store.sealText(recordingID: id)) ?? nil),
             known.isOf(path: path, kind: configuration.checksum, partBytes: partBytes)
         {
@@ -149,7 +205,7 @@ public struct S3Sink: Sink {
     // MARK: - Whole
 
     private func put(_ object: Object, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome {
-        var headers = object.metadata()
+        var headers = object.metadata
         if let header = object.seal.whole.header(configuration.checksum) { headers.append(header) }
         if isConditional { headers.append(("If-None-Match", "*")) }
         let answer = try await send(
@@ -267,7 +323,7 @@ public struct S3Sink: Sink {
     }
 
     private func begin(_ object: Object, location: String) async throws(Interruption) -> Begun {
-        var headers = object.metadata()
+        var headers = object.metadata
         switch configuration.checksum {
         case .sha256: headers.append(("x-amz-checksum-algorithm", "SHA256"))
         case .crc32c: headers.append(("x-amz-checksum-algorithm", "CRC32C"))

@@ -12,7 +12,6 @@ final class CurlTransfer: @unchecked Sendable {
     private var list: UnsafeMutablePointer<curl_slist>?
     private var answer: [UInt8] = []
     private var headers: [String: String] = [:]
-    private var isOverlong = false
     private var sent: Int64 = 0
     private var descriptor: Int32 = -1
     private var readError: Int32 = 0
@@ -122,11 +121,10 @@ final class CurlTransfer: @unchecked Sendable {
     // MARK: - While it goes on
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let room = CurlTransport.mostAnswerBytes - answer.count
-        if bytes.count > room { isOverlong = true }
+        let room = request.options.mostAnswerBytes - answer.count
         answer.append(contentsOf: bytes.prefix(max(0, room)))
-        // The rest is read and dropped, so that the connection can be used again.
-        return bytes.count
+        // Less than came ends the transfer.
+        return bytes.count > room && request.options.takesParts ? 0 : bytes.count
     }
 
     private func receiveHeader(_ bytes: UnsafeRawBufferPointer) {
@@ -167,12 +165,18 @@ final class CurlTransfer: @unchecked Sendable {
     // MARK: - The end
 
     func finish(_ code: CURLcode) {
+        let status = edge_curl_response_code(handle)
         guard code == CURLE_OK else {
-            completion(.failure(error(code)))
+            let error = error(code)
+            if request.options.takesParts, status > 0, !answer.isEmpty {
+                completion(
+                    .success(OutgoingAnswer(status: status, headers: headers, body: answer, cut: error.reason)))
+            } else {
+                completion(.failure(error))
+            }
             return
         }
-        completion(
-            .success(OutgoingAnswer(status: edge_curl_response_code(handle), headers: headers, body: answer)))
+        completion(.success(OutgoingAnswer(status: status, headers: headers, body: answer)))
     }
 
     func fail(_ error: TransportError) {

@@ -6,9 +6,6 @@ import Synchronization
 ///
 /// Connections are kept and shared. TLS is always verified. Cancelling the task ends its transfer.
 public final class CurlTransport: Sendable {
-    /// Of an answer's body; the rest is read and dropped.
-    public static let mostAnswerBytes = 1 << 20
-
     private enum Command: Sendable {
         case add(CurlTransfer)
         case cancel(UInt64)

@@ -59,6 +59,10 @@ public struct TransportOptions: Sendable, Hashable {
     public var proxy = ""
     /// Bytes a second sent at most; 0 for no limit.
     public var mostBytesPerSecond: Int64 = 0
+    /// Of an answer's body; the rest is read and dropped, so that the connection can be used again.
+    public var mostAnswerBytes = 1 << 20
+    /// Whether an answer that is cut is handed over as far as it came, and one that is too long ended there.
+    public var takesParts = false
 
     public init() {}
 }
@@ -68,13 +72,16 @@ public struct OutgoingAnswer: Sendable {
     public let status: Int
     /// Names in lower case.
     public let headers: [String: String]
-    /// At most ``CurlTransport/mostAnswerBytes``.
+    /// At most ``TransportOptions/mostAnswerBytes``.
     public let body: [UInt8]
+    /// Why the body is not whole; nil when it is. See ``TransportOptions/takesParts``.
+    public let cut: String?
 
-    public init(status: Int, headers: [String: String], body: [UInt8]) {
+    public init(status: Int, headers: [String: String], body: [UInt8], cut: String? = nil) {
         self.status = status
         self.headers = headers
         self.body = body
+        self.cut = cut
     }
 
     /// The body as text on one line, for messages.

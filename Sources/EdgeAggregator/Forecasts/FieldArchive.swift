@@ -1,0 +1,110 @@
+import Forecasts
+import Foundation
+
+/// The files of forecast fields, one for each time of each run, below one folder.
+///
+/// Everything here runs on one thread of its own, since libnetcdf is not made for several. A file gets its name when it is
+/// whole and synced; what lies there under another name, or is unknown to the catalogue, was left by a power cut.
+final class FieldArchive: Sendable {
+    let folder: String
+    let executor: IngestExecutor
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+        var isDiskFull = false
+    }
+
+    private static let temporarySuffix = ".part"
+
+    init(folder: String) {
+        self.folder = folder
+        executor = IngestExecutor(threads: 1, name: "fields")
+    }
+
+    func stop() { executor.stop() }
+
+    func path(_ relative: String) -> String { "\(folder)/\(relative)" }
+
+    /// `wind/20260829/00/wind-2026082900-f003.nc`
+    static func path(kind: ForecastKind, runSeconds: Int64, id: String) -> String {
+        let hour = CalendarTime.parts(runSeconds).hour
+        return "\(kind.rawValue)/\(CalendarTime.dayText(runSeconds))/\(hour < 10 ? "0" : "")\(hour)/\(id).nc"
+    }
+
+    /// Writes a file, so that it is on the disk with its name when this returns.
+    ///
+    /// - Parameter body: hands over the values.
+    /// - Returns: its size in bytes.
+    func write(
+        _ relative: String, _ description: FieldWriter.Description, _ body: (FieldWriter) throws -> Void
+    ) throws -> Int64 {
+        let final = path(relative)
+        let temporary = final + Self.temporarySuffix
+        let parent = (final as NSString).deletingLastPathComponent
+        do {
+            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+            let writer = try FieldWriter(description, path: temporary)
+            try body(writer)
+            try writer.finish()
+            let file = open(temporary, O_RDWR | O_CLOEXEC)
+            guard file >= 0 else { throw Self.failure(temporary) }
+            defer { close(file) }
+            guard fsync(file) == 0 else { throw Self.failure(temporary) }
+            let size = lseek(file, 0, SEEK_END)
+            guard rename(temporary, final) == 0 else { throw Self.failure(final) }
+            try Self.sync(foldersOf: relative, in: folder)
+            return Int64(size)
+        } catch {
+            unlink(temporary)
+            if let full = Self.asFull(error) { throw full }
+            throw error
+        }
+    }
+
+    private static func failure(_ path: String) -> Failure {
+        let code = errno
+        return Failure(description: "\(path): \(String(cString: strerror(code)))", isDiskFull: code == ENOSPC)
+    }
+
+    /// libnetcdf hands on the system's words.
+    private static func asFull(_ error: any Error) -> Failure? {
+        guard let error = error as? NetCDFError, error.reason == String(cString: strerror(ENOSPC)) else { return nil }
+        return Failure(description: error.description, isDiskFull: true)
+    }
+
+    /// Each folder on the way, since each may be new.
+    private static func sync(foldersOf relative: String, in root: String) throws {
+        var path = (relative as NSString).deletingLastPathComponent
+        while true {
+            let full = path.isEmpty ? root : "\(root)/\(path)"
+            let folder = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard folder >= 0 else { throw failure(full) }
+            defer { close(folder) }
+            guard fsync(folder) == 0 else { throw failure(full) }
+            if path.isEmpty { return }
+            path = (path as NSString).deletingLastPathComponent
+        }
+    }
+
+    /// What is not there is as good as removed.
+    func remove(_ relative: String) throws {
+        guard unlink(path(relative)) == 0 || errno == ENOENT else { throw Self.failure(path(relative)) }
+        // Folders that are empty now go too; others stay.
+        var parent = (relative as NSString).deletingLastPathComponent
+        while !parent.isEmpty, rmdir(path(parent)) == 0 { parent = (parent as NSString).deletingLastPathComponent }
+    }
+
+    /// Every file that is there, below the folder, with its size.
+    func files() -> [String: Int64] {
+        var files: [String: Int64] = [:]
+        let root = URL(fileURLWithPath: folder, isDirectory: true)
+        let walk = FileManager.default.enumerator(atPath: root.path)
+        while let relative = walk?.nextObject() as? String {
+            guard let attributes = walk?.fileAttributes, attributes[.type] as? FileAttributeType == .typeRegular else {
+                continue
+            }
+            files[relative] = (attributes[.size] as? NSNumber)?.int64Value ?? 0
+        }
+        return files
+    }
+}

@@ -1,0 +1,69 @@
+import CNetCDF
+
+/// Reads a file of one time that ``FieldWriter`` has written.
+public final class FieldReader {
+    private let path: String
+    private var file: Int32 = -1
+    public let grid: RegularGrid
+
+    /// - Throws: also for a file that is something else.
+    public init(path: String) throws(NetCDFError) {
+        self.path = path
+        var number: Int32 = -1
+        try NetCDFError.check(nc_open(path, NC_NOWRITE, &number), path)
+        do throws(NetCDFError) {
+            grid = RegularGrid(
+                latitude: try Self.axis("latitude", number, path), longitude: try Self.axis("longitude", number, path))
+        } catch {
+            nc_close(number)
+            throw error
+        }
+        file = number
+    }
+
+    deinit {
+        if file >= 0 { nc_close(file) }
+    }
+
+    private static func axis(_ name: String, _ file: Int32, _ path: String) throws(NetCDFError) -> RegularAxis {
+        var (dimension, variable): (Int32, Int32) = (0, 0)
+        var count = 0
+        try NetCDFError.check(nc_inq_dimid(file, name, &dimension), path)
+        try NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
+        try NetCDFError.check(nc_inq_varid(file, name, &variable), path)
+        guard (1...1_000_000).contains(count) else {
+            throw NetCDFError(path: path, reason: "\(count) values of \(name)")
+        }
+        var (first, last) = (0.0, 0.0)
+        try NetCDFError.check(nc_get_var1_double(file, variable, [0], &first), path)
+        try NetCDFError.check(nc_get_var1_double(file, variable, [count - 1], &last), path)
+        let step = count > 1 ? (last - first) / Double(count - 1) : 1
+        guard step > 0 else { throw NetCDFError(path: path, reason: "\(name) does not ascend") }
+        return RegularAxis(first: first, step: step, count: count)
+    }
+
+    /// The part of a variable that a window of ``grid`` shows, row by row, NaN where there is no value.
+    public func values(_ variable: ForecastKind.Variable, in window: GridWindow) throws(NetCDFError) -> [Float] {
+        var number: Int32 = 0
+        try NetCDFError.check(nc_inq_varid(file, variable.name, &number), path)
+        let (rows, width) = (window.rows.count, window.grid.longitude.count)
+        var result = [Float](repeating: .nan, count: rows * width)
+        var column = 0
+        for columns in window.columns {
+            var part = [Float](repeating: 0, count: rows * columns.count)
+            try NetCDFError.check(
+                nc_get_vara_float(
+                    file, number, [0, window.rows.lowerBound, columns.lowerBound], [1, rows, columns.count], &part),
+                path)
+            for row in 0..<rows {
+                for place in 0..<columns.count {
+                    let value = part[row * columns.count + place]
+                    // Anything near the fill value, as the netCDF users' guide has it.
+                    if value < 9.9e36 { result[row * width + column + place] = value }
+                }
+            }
+            column += columns.count
+        }
+        return result
+    }
+}
