@@ -23,7 +23,8 @@ extension ReceptionHouse.Configuration {
 extension Routes {
     init(
         settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
-        outputs: OutputService, cards: [SoundCardService], field: FieldAssembly, storage: StorageMetrics,
+        outputs: OutputService, cards: [SoundCardService], field: FieldAssembly, forecasts: ForecastAssembly,
+        storage: StorageMetrics,
         analysis: AnalysisMetrics,
         started: TimeStamp
     ) {
@@ -47,11 +48,13 @@ extension Routes {
             outputs: OutputResources(service: outputs),
             cards: SoundCardResources(cards: cards),
             field: field,
+            forecasts: forecasts,
             deliveries: DeliveryResources(store: house.store, statuses: deliveries.statuses, time: house.time),
             events: EventResource(events: house.events),
             dashboard: Dashboard(snapshot: snapshot),
             metrics: MetricsCollector(
-                snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards, field: field),
+                snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards, field: field,
+                forecasts: forecasts),
             snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
             apiToken: settings.box.apiToken)

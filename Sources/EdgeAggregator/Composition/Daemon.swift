@@ -25,6 +25,7 @@ struct Daemon {
     private let outputs: OutputService
     private let cards: [SoundCardService]
     private let field: FieldAssembly
+    private let forecasts: ForecastAssembly
     private let runs: RunCounts
     private let retention: RetentionService
     private let season: SeasonService?
@@ -97,9 +98,10 @@ struct Daemon {
         sensors = try SensorService(settings.sensors, outputs: outputs, store: store, time: time, logger: logger)
         cards = settings.soundCards.map { [house] in SoundCardService($0, house: house) }
         field = try FieldAssembly(settings.nodes, store: store, time: time, events: events, logger: logger)
+        forecasts = try ForecastAssembly(settings, store: store, time: time, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
-            outputs: outputs, cards: cards, field: field, storage: storageMetrics,
+            outputs: outputs, cards: cards, field: field, forecasts: forecasts, storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now())
     }
@@ -123,6 +125,7 @@ struct Daemon {
         }
         services += cards
         services += field.services
+        services.append(forecasts.service)
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(
@@ -160,6 +163,7 @@ struct Daemon {
         analysis?.stop()
         deliveries.stop()
         field.stop()
+        forecasts.house.stop()
         if case .success = outcome { house.store.endRunBlocking() }
         house.store.close()
         try outcome.get()

@@ -24,7 +24,7 @@ struct DeliveryHouse: Sendable {
         }
         if settings.deliveries.prometheus != nil { sinks[.metrics] = ["prometheus"] }
         if settings.deliveries.postgreSQL != nil {
-            for kind in [DeliveryKind.detections, .coverage, .observations, .analysis] {
+            for kind in [DeliveryKind.detections, .coverage, .observations, .analysis, .catalogue] {
                 sinks[kind, default: []].append("postgres")
             }
         }
@@ -32,7 +32,7 @@ struct DeliveryHouse: Sendable {
             for kind in [DeliveryKind.detections, .observations] { sinks[kind, default: []].append("mqtt") }
         }
         if settings.deliveries.s3 != nil {
-            sinks[.recording, default: []].append("s3")
+            for kind in [DeliveryKind.recording, .field, .fieldRemoval] { sinks[kind] = ["s3"] }
             if settings.deliveries.influx != nil, !settings.deliveries.influxTables.uploads.isEmpty {
                 sinks[.upload, default: []].append("influx")
             }
@@ -71,7 +71,7 @@ struct DeliveryHouse: Sendable {
             sinks.append(
                 S3Sink(
                     configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
-                    window: deliveries.uploadWindow, store: store, time: time, transport: fileTransport))
+                    fieldsFolder: settings.forecasts.folder, window: deliveries.uploadWindow, store: store, time: time, transport: fileTransport))
         }
         if let prometheus = deliveries.prometheus, let transport {
             sinks.append(
@@ -84,10 +84,20 @@ struct DeliveryHouse: Sendable {
         }
         if let mqtt { sinks.append(mqtt) }
         if let url = deliveries.postgreSQL {
-            sinks.append(PostgreSQLSink(url: url, aggregator: uuid, store: store))
+            sinks.append(PostgreSQLSink(url: url, aggregator: uuid, place: Self.place(settings), store: store))
         }
         workers = sinks.map {
             SinkWorker(sink: $0, store: store, time: time, policy: deliveries.retry, logger: logger)
+        }
+    }
+
+    /// Where a forecast field's file is: in the bucket where files are sent there, else on the box.
+    private static func place(_ settings: Settings) -> @Sendable (DatasetRecord) -> String {
+        guard let s3 = settings.deliveries.s3 else {
+            return { [folder = settings.forecasts.folder] in "\(folder)/\($0.path)" }
+        }
+        return { [bucket = s3.bucket, prefix = s3.prefix, uuid = settings.box.uuid] in
+            "s3://\(bucket)/\(S3Sink.key($0, prefix: prefix, aggregator: uuid))"
         }
     }
 

@@ -72,7 +72,7 @@ struct OutboxCaps: Service {
     private func makeRoom(_ now: TimeStamp) async throws(StoreError) {
         let free = storage.space.freeBytes
         var kinds: [DeliveryKind] = []
-        if free < reserveBytes / 2 { kinds.append(.metrics) }
+        if free < reserveBytes / 2 { kinds += [.field, .metrics] }
         if free < reserveBytes / 4 { kinds += [.upload, .analysis, .observations] }
         for kind in kinds {
             let ids = try await store.oldestDeliveries(kind: kind, before: .max, limit: Self.batch)

@@ -38,26 +38,60 @@ final class FieldArchive: Sendable {
     func write(
         _ relative: String, _ description: FieldWriter.Description, _ body: (FieldWriter) throws -> Void
     ) throws -> Int64 {
-        let final = path(relative)
-        let temporary = final + Self.temporarySuffix
-        let parent = (final as NSString).deletingLastPathComponent
+        let file = try begin(relative, description)
         do {
-            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-            let writer = try FieldWriter(description, path: temporary)
-            try body(writer)
-            try writer.finish()
-            let file = open(temporary, O_RDWR | O_CLOEXEC)
-            guard file >= 0 else { throw Self.failure(temporary) }
-            defer { close(file) }
-            guard fsync(file) == 0 else { throw Self.failure(temporary) }
-            let size = lseek(file, 0, SEEK_END)
-            guard rename(temporary, final) == 0 else { throw Self.failure(final) }
-            try Self.sync(foldersOf: relative, in: folder)
-            return Int64(size)
+            try file.put(body)
+            return try file.finish()
         } catch {
-            unlink(temporary)
-            if let full = Self.asFull(error) { throw full }
+            file.discard()
             throw error
+        }
+    }
+
+    /// Begins a file whose values come bit by bit.
+    func begin(_ relative: String, _ description: FieldWriter.Description) throws -> OpenField {
+        let final = path(relative)
+        try FileManager.default.createDirectory(
+            atPath: (final as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+        return try OpenField(root: folder, relative: relative, description)
+    }
+
+    /// A file that is being written. Used on the archive's thread alone.
+    final class OpenField: @unchecked Sendable {
+        private let root: String
+        private let relative: String
+        private let temporary: String
+        private var writer: FieldWriter?
+
+        init(root: String, relative: String, _ description: FieldWriter.Description) throws {
+            self.root = root
+            self.relative = relative
+            temporary = "\(root)/\(relative)\(FieldArchive.temporarySuffix)"
+            do { writer = try FieldWriter(description, path: temporary) } catch { throw FieldArchive.asFull(error) }
+        }
+
+        func put(_ body: (FieldWriter) throws -> Void) throws {
+            guard let writer else { throw Failure(description: "\(temporary) is not open any more") }
+            do { try body(writer) } catch { throw FieldArchive.asFull(error) }
+        }
+
+        /// Syncs it and gives it its name; its size in bytes.
+        func finish() throws -> Int64 {
+            try put { _ = try $0.finish() }
+            writer = nil
+            let file = open(temporary, O_RDWR | O_CLOEXEC)
+            guard file >= 0 else { throw FieldArchive.failure(temporary) }
+            defer { close(file) }
+            guard fsync(file) == 0 else { throw FieldArchive.failure(temporary) }
+            let size = lseek(file, 0, SEEK_END)
+            guard rename(temporary, "\(root)/\(relative)") == 0 else { throw FieldArchive.failure(temporary) }
+            try FieldArchive.sync(foldersOf: relative, in: root)
+            return Int64(size)
+        }
+
+        func discard() {
+            writer = nil
+            unlink(temporary)
         }
     }
 
@@ -67,8 +101,8 @@ final class FieldArchive: Sendable {
     }
 
     /// libnetcdf hands on the system's words.
-    private static func asFull(_ error: any Error) -> Failure? {
-        guard let error = error as? NetCDFError, error.reason == String(cString: strerror(ENOSPC)) else { return nil }
+    private static func asFull(_ error: any Error) -> any Error {
+        guard let error = error as? NetCDFError, error.reason == String(cString: strerror(ENOSPC)) else { return error }
         return Failure(description: error.description, isDiskFull: true)
     }
 

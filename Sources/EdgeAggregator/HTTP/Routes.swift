@@ -15,6 +15,7 @@ struct Routes: Sendable {
     let outputs: OutputResources
     let cards: SoundCardResources
     let field: FieldAssembly
+    let forecasts: ForecastAssembly
     let deliveries: DeliveryResources
     let events: EventResource
     let dashboard: Dashboard
@@ -50,6 +51,7 @@ struct Routes: Sendable {
         api.get("/deliveries", use: deliveries.list)
         api.post("/deliveries/requeue", use: deliveries.requeue)
         addNodeResources(api)
+        addForecasts(guarded, api)
         api.get("/recordings", use: recordings.list)
         api.get("/recordings/:name", use: recordings.show)
         api.get("/recordings/:name/audio", use: recordings.download)
@@ -114,6 +116,18 @@ struct Routes: Sendable {
         for path in ["/stats", "/overlay"] {
             router.post(RouterPath(path), use: PiWardriveRoutes.methodNotAllowed("GET"))
         }
+    }
+
+    /// The paths of data as the clients of the former aggregator know them, and the catalogue.
+    private func addForecasts(_ guarded: RouterGroup<EdgeContext>, _ api: RouterGroup<EdgeContext>) {
+        for group in [guarded.group("/v1"), api] {
+            group.get("/data/:type", use: forecasts.fields.box)
+            group.get("/data/:type/point", use: forecasts.fields.place)
+        }
+        api.get("/forecasts", use: forecasts.datasets.status)
+        api.get("/datasets", use: forecasts.datasets.list)
+        api.get("/datasets/:id", use: forecasts.datasets.show)
+        api.get("/datasets/:id/download", use: forecasts.datasets.download)
     }
 
     private func addNodeResources(_ api: RouterGroup<EdgeContext>) {

@@ -13,6 +13,7 @@ struct MetricsCollector: Sendable {
     let sensors: SensorService
     let cards: [SoundCardService]
     let field: FieldAssembly
+    let forecasts: ForecastAssembly
 
     /// At most so many listeners have metrics of their own.
     static let mostListeners = 1000
@@ -34,6 +35,7 @@ struct MetricsCollector: Sendable {
         addSensors(&page)
         addSoundCards(&page)
         addNodes(&page)
+        try await addForecasts(&page)
         addProcess(&page)
         NodeFigures.add(to: &page)
         return page.text

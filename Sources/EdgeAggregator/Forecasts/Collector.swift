@@ -1,0 +1,152 @@
+import Forecasts
+import Foundation
+import Logging
+import Sensors
+import Store
+
+/// Collects the fields of one kind, and writes down how it went.
+struct Collector: Sendable {
+    let house: ForecastHouse
+    /// Hears of each field: how many are done, and of how many.
+    var progress: @Sendable (_ kind: ForecastKind, _ done: Int, _ of: Int) -> Void = { _, _, _ in }
+
+    /// Never throws: what went wrong is in the record.
+    func collect(_ kind: ForecastKind) async -> CollectionRecord {
+        let started = house.now()
+        var record = CollectionRecord(
+            id: "\(kind.rawValue)-\(CalendarTime.text(started))", kind: kind.rawValue, status: .running,
+            startedSeconds: started)
+        do {
+            if let shortage = house.shortage() { throw CollectionFailure.failed(shortage) }
+            try await house.store.commit([.collection(record)])
+            let outcome = try await kind == .currents ? collectCurrents() : collectGFS(kind)
+            record.collected = outcome.collected
+            record.error = outcome.problem
+            record.status = outcome.isWhole ? .completed : .failed
+        } catch {
+            record.status = .failed
+            record.error = "\(error)"
+        }
+        record.completedSeconds = max(started, house.now())
+        do { try await house.store.commit([.collection(record)]) } catch {
+            house.logger.error("How a collection ended could not be written down", metadata: ["error": "\(error)"])
+        }
+        tell(record)
+        return record
+    }
+
+    private func tell(_ record: CollectionRecord) {
+        let metadata: Logger.Metadata = [
+            "type": "\(record.kind)", "collected": "\(record.collected)",
+            "seconds": "\((record.completedSeconds ?? record.startedSeconds) - record.startedSeconds)",
+        ]
+        if record.status == .completed {
+            house.logger.notice("Forecast fields are collected", metadata: metadata)
+        } else {
+            house.logger.warning(
+                "Forecast fields could not be collected; what was there stays",
+                metadata: metadata.merging(["reason": "\(record.error ?? "")"]) { $1 })
+        }
+    }
+
+    struct Outcome: Sendable {
+        var collected = 0
+        /// What is told, also where all went well.
+        var problem: String?
+        var isWhole = true
+    }
+
+    private func collectGFS(_ kind: ForecastKind) async throws -> Outcome {
+        let collection = GFSCollection(house, kind)
+        let plan = try await collection.plan()
+        let total = plan.forecast.count + plan.history.count
+        var outcome = try await each(plan.forecast, kind, from: 0, of: total, mayMiss: false) { step in
+            try await collection.collect(step, isHistory: false)
+        }
+        guard outcome.isWhole else { return outcome }
+        // Shown together, so that nobody sees half a forecast.
+        try await house.store.commit([
+            .runIsWhole(
+                kind: kind.rawValue, runSeconds: plan.runSeconds, atNanoseconds: house.time.now().utcNanoseconds)
+        ])
+        let past = try await each(plan.history, kind, from: outcome.collected, of: total, mayMiss: true) { step in
+            try await collection.collect(step, isHistory: true)
+        }
+        outcome.collected += past.collected
+        outcome.problem = past.problem
+        outcome.isWhole = past.isWhole
+        return outcome
+    }
+
+    private func collectCurrents() async throws -> Outcome {
+        let collection = CurrentsCollection(house)
+        let plan = try await collection.plan()
+        let total = plan.forecast.count + plan.history.count
+        // One field at a time, and of it several chunks: a global one has forty megabytes on the way.
+        var outcome = try await each(plan.forecast, .currents, from: 0, of: total, mayMiss: false, parallel: 1) { step in
+            try await collection.collect(step, plan, isHistory: false)
+        }
+        guard outcome.isWhole else { return outcome }
+        try await house.store.commit([
+            .runIsWhole(
+                kind: ForecastKind.currents.rawValue, runSeconds: plan.runSeconds,
+                atNanoseconds: house.time.now().utcNanoseconds)
+        ])
+        let past = try await each(
+            plan.history, .currents, from: outcome.collected, of: total, mayMiss: false, parallel: 1
+        ) { step in
+            try await collection.collect(step, plan, isHistory: true)
+        }
+        outcome.collected += past.collected
+        outcome.problem = past.problem
+        outcome.isWhole = past.isWhole
+        return outcome
+    }
+
+    /// Collects several at a time. After the first that fails no more are begun; what has been collected stays, and is not
+    /// fetched again the next time.
+    ///
+    /// - Parameter mayMiss: whether one that does not exist (any more) is passed over.
+    func each<Step: Sendable>(
+        _ steps: [Step], _ kind: ForecastKind, from done: Int, of total: Int, mayMiss: Bool,
+        parallel: Int? = nil,
+        _ body: @escaping @Sendable (Step) async throws -> DatasetRecord
+    ) async throws -> Outcome {
+        var outcome = Outcome()
+        var missing = 0
+        var rest = steps[...]
+        progress(kind, done, total)
+        await withTaskGroup(of: Result<Void, any Error>.self) { group in
+            func begin() {
+                guard outcome.isWhole, let step = rest.popFirst() else { return }
+                group.addTask {
+                    do {
+                        if let shortage = house.shortage() { throw CollectionFailure.failed(shortage) }
+                        let dataset = try await body(step)
+                        try await house.store.commit([.dataset(dataset)])
+                        return .success(())
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            for _ in 0..<(parallel ?? house.settings.parallelRequests) { begin() }
+            for await result in group {
+                switch result {
+                case .success:
+                    outcome.collected += 1
+                    progress(kind, done + outcome.collected, total)
+                case .failure(CollectionFailure.missing(let reason)) where mayMiss:
+                    missing += 1
+                    outcome.problem = outcome.problem ?? "\(reason)"
+                case .failure(let error):
+                    if outcome.isWhole { outcome.problem = "\(error)" }
+                    outcome.isWhole = false
+                }
+                begin()
+            }
+        }
+        if missing > 0, outcome.isWhole { outcome.problem = "\(missing) fields are not there: \(outcome.problem ?? "")" }
+        return outcome
+    }
+}

@@ -1,0 +1,97 @@
+import Forecasts
+import Foundation
+import Logging
+import Sensors
+import Store
+import Synchronization
+
+/// What all parts of the forecasts share.
+struct ForecastHouse: Sendable {
+    let settings: ForecastSettings
+    let archive: FieldArchive
+    let fetcher: ForecastFetcher
+    let store: Store
+    let time: any TimeSource
+    let metrics: ForecastMetrics
+    let logger: Logger
+
+    init(_ settings: ForecastSettings, store: Store, time: any TimeSource, logger: Logger) throws {
+        self.settings = settings
+        self.store = store
+        self.time = time
+        self.logger = logger
+        metrics = ForecastMetrics()
+        archive = FieldArchive(folder: settings.folder)
+        fetcher = try ForecastFetcher(
+            ForecastFetcher.Limits(
+                requestsPerMinute: settings.requestsPerMinute, parallel: settings.parallelRequests,
+                stallTimeoutSeconds: settings.stallTimeoutSeconds, dailyBytes: settings.mostDailyBytes,
+                certificateFile: settings.certificateFile, proxy: settings.proxy), store: store, time: time)
+    }
+
+    func stop() {
+        fetcher.stop()
+        archive.stop()
+    }
+
+    /// Seconds since 1970.
+    func now() -> Int64 { time.now().utcNanoseconds / 1_000_000_000 }
+
+    /// Kinds that can be collected.
+    var kinds: [ForecastKind] {
+        settings.kinds.filter { $0 != .currents || settings.copernicus.isSet }
+    }
+
+    /// Nil when there is room for fields.
+    func shortage() -> String? {
+        var status = statvfs()
+        guard statvfs(settings.folder, &status) == 0 else {
+            return "\(settings.folder) cannot be looked at: \(String(cString: strerror(errno)))"
+        }
+        let free = Int64(status.f_bavail) * Int64(status.f_frsize)
+        guard free < settings.leastFreeBytes else { return nil }
+        return
+            "\(free) bytes are free on the disk, and forecasts leave \(settings.leastFreeBytes) (forecasts_min_free_bytes)"
+    }
+}
+
+/// What is counted, and how the scheduled jobs are.
+final class ForecastMetrics: Sendable {
+    enum Job: String, CaseIterable, Sendable {
+        case collection, cleanup
+    }
+
+    enum JobState: String, CaseIterable, Sendable {
+        case waiting, running
+        /// The clock is not set.
+        case held
+        case off
+    }
+
+    struct Jobs: Sendable {
+        var states: [Job: JobState] = [:]
+        /// Seconds since 1970.
+        var next: [Job: Int64] = [:]
+        var failures: [Job: String] = [:]
+    }
+
+    /// Files that the catalogue did not know, and rows whose file was gone, at starts.
+    let orphans = Counter()
+    let removed = Counter()
+    let removedBytes = Counter()
+    private let jobs = Mutex(Jobs())
+
+    var snapshot: Jobs { jobs.withLock(\.self) }
+
+    func note(_ job: Job, _ state: JobState, next: Int64? = nil) {
+        jobs.withLock { jobs in
+            jobs.states[job] = state
+            if let next { jobs.next[job] = next }
+        }
+    }
+
+    /// Nil when the last run went well.
+    func note(_ job: Job, failure: String?) {
+        jobs.withLock { $0.failures[job] = failure }
+    }
+}

@@ -1,0 +1,104 @@
+import Forecasts
+import Foundation
+import Store
+
+/// What of GFS is wanted and not there: the fields of the newest run, and those of the past.
+struct GFSCollection: Sendable {
+    /// A field to be fetched.
+    struct Step: Sendable, Hashable {
+        let runSeconds: Int64
+        let hour: Int
+        var validSeconds: Int64 { runSeconds + Int64(hour) * 3600 }
+    }
+
+    let house: ForecastHouse
+    let source: GFSSource
+
+    init(_ house: ForecastHouse, _ kind: ForecastKind) {
+        self.house = house
+        source = GFSSource(
+            product: kind == .waves ? .waves : .wind, bases: house.settings.gfsBases,
+            filterBase: house.settings.gfsFilterBase, box: house.settings.region)
+    }
+
+    private var kind: ForecastKind { source.product.kind }
+
+    /// `wind-2026082900-f003`
+    static func id(_ kind: ForecastKind, _ step: Step) -> String {
+        let hour = CalendarTime.parts(step.runSeconds).hour
+        let padded = String(repeating: "0", count: max(0, 3 - "\(step.hour)".count)) + "\(step.hour)"
+        return "\(kind.rawValue)-\(CalendarTime.dayText(step.runSeconds))\(hour < 10 ? "0" : "")\(hour)-f\(padded)"
+    }
+
+    struct Plan: Sendable {
+        let runSeconds: Int64
+        /// Of the newest run, then of the past, the newest first.
+        let forecast: [Step]
+        let history: [Step]
+    }
+
+    func plan() async throws -> Plan {
+        let now = house.now()
+        guard let last = house.settings.hours.last else { return Plan(runSeconds: now, forecast: [], history: []) }
+        let run = try await source.newestRun(notAfter: now, lastHour: last, fetcher: house.fetcher)
+        let begin = now - Int64(house.settings.historyDays) * CalendarTime.daySeconds
+        let kept = Set(try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: begin).map(\.id))
+        let forecast = house.settings.hours.map { Step(runSeconds: run, hour: $0) }
+        let interval = Int64(house.settings.intervalHours) * 3600
+        var history: [Step] = []
+        var time = (run - 1) / interval * interval
+        while time >= begin {
+            // The run that a past time is nearest to the beginning of.
+            let nearest = time / GFSSource.cycleSeconds * GFSSource.cycleSeconds
+            history.append(Step(runSeconds: nearest, hour: Int((time - nearest) / 3600)))
+            time -= interval
+        }
+        func isMissing(_ step: Step) -> Bool { !kept.contains(Self.id(kind, step)) }
+        return Plan(
+            runSeconds: run, forecast: forecast.filter(isMissing), history: history.filter(isMissing))
+    }
+
+    /// Fetches a field, checks it, cuts the region out and writes it; its row, which is not in the catalogue yet.
+    func collect(_ step: Step, isHistory: Bool) async throws -> DatasetRecord {
+        let fields = try await source.fields(runSeconds: step.runSeconds, hour: step.hour, fetcher: house.fetcher)
+        let id = Self.id(kind, step)
+        let path = FieldArchive.path(kind: kind, runSeconds: step.runSeconds, id: id)
+        let bytes = try await withTaskExecutorPreference(house.archive.executor) {
+            try write(fields, to: path, step)
+        }
+        return DatasetRecord(
+            id: id, kind: kind.rawValue, source: kind.source, runSeconds: step.runSeconds,
+            validFromSeconds: step.validSeconds, validToSeconds: step.validSeconds, path: path, bytes: bytes,
+            isForecast: !isHistory && step.hour > 0, createdSeconds: house.now(),
+            state: isHistory ? .ready : .partial)
+    }
+
+    /// One variable at a time, so that no more than that is in memory.
+    private func write(_ fields: [GRIBField], to path: String, _ step: Step) throws -> Int64 {
+        guard let first = fields.first else { throw CollectionFailure.failed("there are no fields") }
+        let grid = try first.grid().regular
+        guard let window = GridWindow(grid, in: house.settings.region) else {
+            throw CollectionFailure.failed("no point of the field is in forecast_region")
+        }
+        let description = FieldWriter.Description(
+            kind: kind, grid: window.grid, times: [step.validSeconds], runSeconds: step.runSeconds)
+        return try house.archive.write(path, description) { writer in
+            for (place, field) in fields.enumerated() {
+                let whole = try field.field()
+                guard whole.grid == grid else { throw CollectionFailure.failed("the fields are on different grids") }
+                let part = whole.cut(window)
+                try writer.put(
+                    variable: place, time: 0, rows: part.grid.latitude.count, columns: part.grid.longitude.count,
+                    values: part.values)
+            }
+        }
+    }
+
+    /// Bytes that the plan will fetch, as the indexes tell them; one index is asked for each step.
+    func bytes(of step: Step) async throws -> Int64? {
+        guard let base = source.bases.first else { return nil }
+        return try await source.step(
+            base: base, runSeconds: step.runSeconds, hour: step.hour, fetcher: house.fetcher
+        ).bytes
+    }
+}
