@@ -86,6 +86,7 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
     rm -rf "$scratch"
 }
 
+programs netcdf-bin usr/bin/ncdump
 programs influxdb usr/bin/influxd
 programs prometheus usr/bin/prometheus usr/bin/promtool
 libraries mosquitto libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1

@@ -11,6 +11,7 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
             SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self, PollCommand.self,
+            ForecastsCommand.self,
             SettingsCommand.self, DoctorCommand.self,
         ])
 }

@@ -50,30 +50,3 @@ struct PollCommand: AsyncParsableCommand {
         }
     }
 }
-
-/// The box's database for a command that writes to it; the daemon may have it open too.
-enum OpenStore {
-    static func use(_ settings: Settings, _ body: (NodeHouse) async throws -> Void) async throws {
-        let path = "\(settings.box.baseFolder)/edge.db"
-        let store: Store
-        do {
-            try FileManager.default.createDirectory(
-                atPath: settings.box.baseFolder, withIntermediateDirectories: true)
-            var options = Store.Options()
-            options.deliveries = DeliveryHouse.plan(settings, isClockHeld: false)
-            store = try Store(path: path, options: options)
-        } catch {
-            printError("\(path): \(error)")
-            throw ExitCodes.inputOutput
-        }
-        defer { store.close() }
-        let executor = IngestExecutor(threads: 1, name: "files")
-        defer { executor.stop() }
-        try await body(
-            NodeHouse(
-                store: store, time: TimeService(),
-                registry: try NodeRegistry(settings.nodes.admission, most: settings.nodes.most, store: store),
-                metrics: NodeMetrics(), events: EventHub(), executor: executor,
-                logger: Logger(label: "edge-aggregator")))
-    }
-}

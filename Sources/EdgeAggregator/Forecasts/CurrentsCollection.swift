@@ -33,7 +33,8 @@ struct CurrentsCollection: Sendable {
     func plan() async throws -> Plan {
         let now = house.now()
         let dataset = try await source.open(now: now, fetcher: house.fetcher)
-        guard let window = GridWindow(dataset.grid, in: house.settings.region) else {
+        let step = max(dataset.grid.latitude.step, dataset.grid.longitude.step)
+        guard let window = GridWindow(dataset.grid, in: house.settings.region.grown(step)) else {
             throw CollectionFailure.failed("no point of the currents is in forecast_region")
         }
         let updating = dataset.updatingSeconds ?? now / CalendarTime.daySeconds * CalendarTime.daySeconds

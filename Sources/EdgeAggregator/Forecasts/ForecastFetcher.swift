@@ -13,6 +13,7 @@ final class ForecastFetcher: Fetcher {
         var stallTimeoutSeconds: Int
         /// 0 for no limit.
         var dailyBytes: Int64
+        var firstPauseSeconds: Double
         var certificateFile = ""
         var proxy = ""
     }
@@ -36,6 +37,8 @@ final class ForecastFetcher: Fetcher {
     }
 
     func stop() { transport.stop() }
+
+    var firstPauseSeconds: Double { limits.firstPauseSeconds }
 
     private func day() -> String {
         String(CalendarTime.text(time.now().utcNanoseconds / 1_000_000_000).prefix(10))

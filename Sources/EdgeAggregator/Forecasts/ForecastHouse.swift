@@ -26,6 +26,7 @@ struct ForecastHouse: Sendable {
             ForecastFetcher.Limits(
                 requestsPerMinute: settings.requestsPerMinute, parallel: settings.parallelRequests,
                 stallTimeoutSeconds: settings.stallTimeoutSeconds, dailyBytes: settings.mostDailyBytes,
+                firstPauseSeconds: settings.retryFirstSeconds,
                 certificateFile: settings.certificateFile, proxy: settings.proxy), store: store, time: time)
     }
 

@@ -42,7 +42,8 @@ struct GFSCollection: Sendable {
         guard let last = house.settings.hours.last else { return Plan(runSeconds: now, forecast: [], history: []) }
         let run = try await source.newestRun(notAfter: now, lastHour: last, fetcher: house.fetcher)
         let begin = now - Int64(house.settings.historyDays) * CalendarTime.daySeconds
-        let kept = Set(try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: begin).map(\.id))
+        let kept = Set(
+            try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: min(begin, run)).map(\.id))
         let forecast = house.settings.hours.map { Step(runSeconds: run, hour: $0) }
         let interval = Int64(house.settings.intervalHours) * 3600
         var history: [Step] = []
@@ -77,7 +78,9 @@ struct GFSCollection: Sendable {
     private func write(_ fields: [GRIBField], to path: String, _ step: Step) throws -> Int64 {
         guard let first = fields.first else { throw CollectionFailure.failed("there are no fields") }
         let grid = try first.grid().regular
-        guard let window = GridWindow(grid, in: house.settings.region) else {
+        // A point more on each side, so that there are values between points up to the region's edge.
+        let region = house.settings.region.grown(max(grid.latitude.step, grid.longitude.step))
+        guard let window = GridWindow(grid, in: region) else {
             throw CollectionFailure.failed("no point of the field is in forecast_region")
         }
         let description = FieldWriter.Description(

@@ -20,6 +20,7 @@ struct ForecastSettings: Sendable {
     let parallelRequests: Int
     let requestsPerMinute: Int
     let stallTimeoutSeconds: Int
+    let retryFirstSeconds: Double
     let mostQueryValues: Int
     let gfsBases: [String]
     let gfsFilterBase: String
@@ -83,6 +84,7 @@ struct ForecastSettings: Sendable {
         parallelRequests = reader.int("forecast_parallel_requests")
         requestsPerMinute = reader.int("forecast_requests_per_minute")
         stallTimeoutSeconds = reader.int("forecast_stall_timeout_sec")
+        retryFirstSeconds = reader.number("forecast_retry_first_sec")
         mostQueryValues = reader.int("forecast_max_query_values")
         func address(_ text: String, _ name: String, _ reader: inout SettingsReader) -> String {
             if !text.isEmpty { DeliverySettings.checkURL(text, name, &reader) }

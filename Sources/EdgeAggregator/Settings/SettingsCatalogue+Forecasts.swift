@@ -49,6 +49,9 @@ extension SettingsCatalogue {
             "forecast_stall_timeout_sec", .int(1...3600), "60", unit: "s", group: "Forecasts",
             "A transfer that moves less than a byte a second for so long is cut, and goes on from there."),
         .init(
+            "forecast_retry_first_sec", .number(0.01...600), "2", unit: "s", group: "Forecasts",
+            "The pause after a request that failed; each that follows is twice as long, up to five attempts."),
+        .init(
             "forecast_max_query_values", .int(1000...100_000_000), "4000000", group: "Forecasts",
             "Values in one answer of /v1/data; each has 4 bytes."),
         .init(

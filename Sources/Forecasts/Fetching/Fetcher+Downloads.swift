@@ -1,7 +1,7 @@
 extension Fetcher {
     /// A stretch of a file, with as many requests as it takes.
     func download(_ url: String, _ range: ByteRange, mostBytes: Int) async throws(CollectionFailure) -> [UInt8] {
-        var download = RangeDownload(range, mostBytes: mostBytes)
+        var download = RangeDownload(range, mostBytes: mostBytes, firstPauseSeconds: firstPauseSeconds)
         while true {
             let verdict: RangeDownload.Verdict
             do throws(FetchFailure) {
@@ -41,8 +41,10 @@ extension Fetcher {
                 guard attempts < RangeDownload.mostAttempts else {
                     throw .failed("\(reason), \(attempts) times (\(request.url))")
                 }
-                let pause = min(RangeDownload.mostPauseSeconds, max(0.5, seconds ?? Double(1 << attempts)))
-                do throws(FetchFailure) { try await self.pause(seconds: pause) } catch { throw CollectionFailure(error) }
+                let pause = seconds ?? firstPauseSeconds * Double(1 << (attempts - 1))
+                do throws(FetchFailure) {
+                    try await self.pause(seconds: min(RangeDownload.mostPauseSeconds, max(0, pause)))
+                } catch { throw CollectionFailure(error) }
             }
         }
     }

@@ -1,6 +1,8 @@
 /// What the collectors need of the network. One request, one answer; whoever implements it keeps the pace and the budget.
 public protocol Fetcher: Sendable {
     func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchAnswer
+    /// The pause before something is asked for the second time; each that follows is twice as long.
+    var firstPauseSeconds: Double { get }
     /// Waits before something is asked again.
     func pause(seconds: Double) async throws(FetchFailure)
 }

@@ -12,6 +12,7 @@ struct RangeDownload {
     /// Nil for up to the end of the file.
     private let end: Int64?
     private let mostBytes: Int
+    private let firstPauseSeconds: Double
     private(set) var bytes: [UInt8] = []
     private var tag: String?
     private var attempts = 0
@@ -20,7 +21,8 @@ struct RangeDownload {
     /// What is waited at most because a server says so.
     static let mostPauseSeconds = 300.0
 
-    init(_ range: ByteRange, mostBytes: Int) {
+    init(_ range: ByteRange, mostBytes: Int, firstPauseSeconds: Double = 2) {
+        self.firstPauseSeconds = firstPauseSeconds
         first = range.first
         end = range.end
         self.mostBytes = mostBytes
@@ -55,8 +57,8 @@ struct RangeDownload {
 
     private func again(_ reason: String, _ seconds: Double? = nil) -> Verdict {
         guard attempts < Self.mostAttempts else { return .failed("\(reason), \(attempts) times") }
-        let pause = seconds ?? Double(1 << attempts)
-        return .again(reason: reason, afterSeconds: min(Self.mostPauseSeconds, max(0.5, pause)))
+        let pause = seconds ?? firstPauseSeconds * Double(1 << (attempts - 1))
+        return .again(reason: reason, afterSeconds: min(Self.mostPauseSeconds, max(0, pause)))
     }
 
     private mutating func takePart(_ answer: FetchAnswer) -> Verdict {

@@ -1,10 +1,12 @@
 import CNetCDF
 
-/// Reads a file of one time that ``FieldWriter`` has written.
+/// Reads a file that ``FieldWriter`` has written.
 public final class FieldReader {
     private let path: String
     private var file: Int32 = -1
     public let grid: RegularGrid
+    /// Seconds since 1970.
+    public let times: [Int64]
 
     /// - Throws: also for a file that is something else.
     public init(path: String) throws(NetCDFError) {
@@ -14,6 +16,7 @@ public final class FieldReader {
         do throws(NetCDFError) {
             grid = RegularGrid(
                 latitude: try Self.axis("latitude", number, path), longitude: try Self.axis("longitude", number, path))
+            times = try Self.times(number, path)
         } catch {
             nc_close(number)
             throw error
@@ -42,8 +45,32 @@ public final class FieldReader {
         return RegularAxis(first: first, step: step, count: count)
     }
 
+    private static func times(_ file: Int32, _ path: String) throws(NetCDFError) -> [Int64] {
+        var (dimension, variable): (Int32, Int32) = (0, 0)
+        var count = 0
+        try NetCDFError.check(nc_inq_dimid(file, "time", &dimension), path)
+        try NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
+        try NetCDFError.check(nc_inq_varid(file, "time", &variable), path)
+        guard (1...100_000).contains(count) else { throw NetCDFError(path: path, reason: "\(count) times") }
+        var values = [Double](repeating: 0, count: count)
+        try NetCDFError.check(nc_get_vara_double(file, variable, [0], [count], &values), path)
+        return values.map { Int64(exactly: $0.rounded()) ?? 0 }
+    }
+
+    /// What the file is of; nil when it has none of the variables.
+    public var kind: ForecastKind? {
+        ForecastKind.allCases.first { kind in
+            kind.variables.allSatisfy { variable in
+                var number: Int32 = 0
+                return nc_inq_varid(file, variable.name, &number) == NC_NOERR
+            }
+        }
+    }
+
     /// The part of a variable that a window of ``grid`` shows, row by row, NaN where there is no value.
-    public func values(_ variable: ForecastKind.Variable, in window: GridWindow) throws(NetCDFError) -> [Float] {
+    public func values(
+        _ variable: ForecastKind.Variable, in window: GridWindow, time: Int = 0
+    ) throws(NetCDFError) -> [Float] {
         var number: Int32 = 0
         try NetCDFError.check(nc_inq_varid(file, variable.name, &number), path)
         let (rows, width) = (window.rows.count, window.grid.longitude.count)
@@ -53,7 +80,7 @@ public final class FieldReader {
             var part = [Float](repeating: 0, count: rows * columns.count)
             try NetCDFError.check(
                 nc_get_vara_float(
-                    file, number, [0, window.rows.lowerBound, columns.lowerBound], [1, rows, columns.count], &part),
+                    file, number, [time, window.rows.lowerBound, columns.lowerBound], [1, rows, columns.count], &part),
                 path)
             for row in 0..<rows {
                 for place in 0..<columns.count {

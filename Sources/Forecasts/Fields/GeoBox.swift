@@ -38,7 +38,7 @@ public struct GeoBox: Sendable, Equatable {
     public var isGlobe: Bool { south <= -90 && north >= 90 && east - west >= 360 }
 
     /// Wider by so many degrees on each side, as far as the globe goes.
-    func grown(_ degrees: Double) -> GeoBox {
+    public func grown(_ degrees: Double) -> GeoBox {
         guard east - west + 2 * degrees < 360 else {
             return GeoBox(
                 south: max(-90, south - degrees), north: min(90, north + degrees), west: west, east: west + 360)

@@ -1,18 +1,18 @@
-import EdgeTesting
-import Foundation
+public import Foundation
 
 /// ECMWF's tools: another decoder, and a maker of messages.
-struct ECCodes {
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+public struct ECCodes {
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
     }
 
-    static var samples: String { "\(TestProgram.tools)/grib" }
+    public static var samples: String { "\(TestProgram.tools)/grib" }
 
     private static var root: String { "\(TestProgram.tools)/eccodes/usr" }
 
     /// Runs a tool in a folder; what it printed.
-    static func run(_ tool: String, _ arguments: [String], in folder: String) throws -> Data {
+    @discardableResult
+    public static func run(_ tool: String, _ arguments: [String], in folder: String) throws -> Data {
         let path = "\(root)/bin/\(tool)"
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw Failure(description: "\(path) is missing: run `make setup-tests`")
@@ -44,7 +44,7 @@ struct ECCodes {
     }
 
     /// All values of all messages, in the order of the messages; nil where there is none.
-    static func values(of file: String, in folder: String) throws -> [Double?] {
+    public static func values(of file: String, in folder: String) throws -> [Double?] {
         let filter = "\(folder)/values.filter"
         try "set missingValue=-77777;\nprint \"[values%.9g!1]\";\n".write(
             toFile: filter, atomically: true, encoding: .utf8)
@@ -65,7 +65,7 @@ struct ECCodes {
     }
 
     /// Latitude, longitude and value of each point, nil for none.
-    static func points(of file: String, in folder: String) throws -> [(Double, Double, Double?)] {
+    public static func points(of file: String, in folder: String) throws -> [(Double, Double, Double?)] {
         let text = try run("grib_get_data", ["-L", "%.6f %.6f ", "-F", "%.9g", file], in: folder)
         return String(decoding: text, as: UTF8.self).split(separator: "\n").compactMap { line in
             let parts = line.split { $0 == " " || $0 == "," }
