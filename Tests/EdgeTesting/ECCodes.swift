@@ -69,7 +69,9 @@ public struct ECCodes {
         let text = try run("grib_get_data", ["-L", "%.6f %.6f ", "-F", "%.9g", file], in: folder)
         return String(decoding: text, as: UTF8.self).split(separator: "\n").compactMap { line in
             let parts = line.split { $0 == " " || $0 == "," }
-            guard parts.count >= 3, let latitude = Double(parts[0]), let longitude = Double(parts[1]) else { return nil }
+            guard parts.count >= 3, let latitude = Double(parts[0]), let longitude = Double(parts[1]) else {
+                return nil
+            }
             return (latitude, longitude, Double(parts[2]))
         }
     }

@@ -53,7 +53,9 @@ struct GRIBDecodingTests {
     }
 
     /// Other grids than 3.0 have their values too: simple (5.0), complex with missing values (5.2, 5.3), images (5.40).
-    @Test(arguments: ["eta.grb", "ds.maxt.bin", "ds.waveh.bin", "safrica.grib2", "ngm.grb", "reduced_latlon_surface.grib2"])
+    @Test(arguments: [
+        "eta.grb", "ds.maxt.bin", "ds.waveh.bin", "safrica.grib2", "ngm.grb", "reduced_latlon_surface.grib2",
+    ])
     func otherFields(_ name: String) throws {
         try inFolder { folder in
             try ECCodes.run(

@@ -166,7 +166,8 @@ struct DatasetResources: Sendable {
 
     private static func collection(_ record: CollectionRecord) -> Status.Collection {
         Status.Collection(
-            collectionId: record.id, status: record.status.rawValue, startedAt: CalendarTime.text(record.startedSeconds),
+            collectionId: record.id, status: record.status.rawValue,
+            startedAt: CalendarTime.text(record.startedSeconds),
             completedAt: record.completedSeconds.map(CalendarTime.text), recordsCollected: record.collected,
             errorMessage: record.error)
     }

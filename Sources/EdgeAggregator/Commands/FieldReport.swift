@@ -68,7 +68,8 @@ enum FieldReport {
         let shown = isVector ? zip(all[0], all[1]).map { ($0 * $0 + $1 * $1).squareRoot() } : all[0]
         return
             (lines
-            + map(GridField(grid: window.grid, values: shown), title: isVector ? "speed, m s-1" : kind.variables[0].name))
+            + map(
+                GridField(grid: window.grid, values: shown), title: isVector ? "speed, m s-1" : kind.variables[0].name))
             .joined(separator: "\n")
     }
 

@@ -71,7 +71,8 @@ struct DeliveryHouse: Sendable {
             sinks.append(
                 S3Sink(
                     configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
-                    fieldsFolder: settings.forecasts.folder, window: deliveries.uploadWindow, store: store, time: time, transport: fileTransport))
+                    fieldsFolder: settings.forecasts.folder, window: deliveries.uploadWindow, store: store, time: time,
+                    transport: fileTransport))
         }
         if let prometheus = deliveries.prometheus, let transport {
             sinks.append(

@@ -13,8 +13,11 @@ struct Collector: Sendable {
     /// Never throws: what went wrong is in the record.
     func collect(_ kind: ForecastKind) async -> CollectionRecord {
         let started = house.now()
+        let milliseconds = house.time.now().utcNanoseconds / 1_000_000 % 1000
+        // To the millisecond: one by hand may begin in the same second as the daemon's.
+        let moment = "\(CalendarTime.text(started).dropLast()).\(String("\(1000 + milliseconds)".dropFirst()))Z"
         var record = CollectionRecord(
-            id: "\(kind.rawValue)-\(CalendarTime.text(started))", kind: kind.rawValue, status: .running,
+            id: "\(kind.rawValue)-\(moment)", kind: kind.rawValue, status: .running,
             startedSeconds: started)
         do {
             if let shortage = house.shortage() { throw CollectionFailure.failed(shortage) }
@@ -83,7 +86,8 @@ struct Collector: Sendable {
         let plan = try await collection.plan()
         let total = plan.forecast.count + plan.history.count
         // One field at a time, and of it several chunks: a global one has forty megabytes on the way.
-        var outcome = try await each(plan.forecast, .currents, from: 0, of: total, mayMiss: false, parallel: 1) { step in
+        var outcome = try await each(plan.forecast, .currents, from: 0, of: total, mayMiss: false, parallel: 1) {
+            step in
             try await collection.collect(step, plan, isHistory: false)
         }
         guard outcome.isWhole else { return outcome }
@@ -146,7 +150,9 @@ struct Collector: Sendable {
                 begin()
             }
         }
-        if missing > 0, outcome.isWhole { outcome.problem = "\(missing) fields are not there: \(outcome.problem ?? "")" }
+        if missing > 0, outcome.isWhole {
+            outcome.problem = "\(missing) fields are not there: \(outcome.problem ?? "")"
+        }
         return outcome
     }
 }

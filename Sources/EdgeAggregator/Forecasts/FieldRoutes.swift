@@ -26,7 +26,8 @@ struct FieldRoutes: Sendable {
 
     private func nothing(_ kind: ForecastKind) throws -> Response {
         try Answer.problem(
-            .notFound, "No data", detail: "No field of \(kind.rawValue) is kept for that place and time; see /api/v1/datasets")
+            .notFound, "No data",
+            detail: "No field of \(kind.rawValue) is kept for that place and time; see /api/v1/datasets")
     }
 
     /// `?min_lat&max_lat&min_lon&max_lon&start_time&end_time`, `format=netcdf` or `json`

@@ -17,7 +17,9 @@ struct ForecastPlan: Sendable {
             "\(kind.rawValue): \(kind.source), run of \(CalendarTime.text(plan.runSeconds))",
             "  \(plan.forecast.count) fields of the forecast, \(plan.history.count) of the past are missing",
         ]
-        guard let first = steps.first, let last = plan.history.last ?? plan.forecast.last else { return lines[0] + ": all is there" }
+        guard let first = steps.first, let last = plan.history.last ?? plan.forecast.last else {
+            return lines[0] + ": all is there"
+        }
         // Messages of one kind are about as long as each other: three indexes tell enough.
         var sizes: [Int64] = []
         for step in Set([first, steps[steps.count / 2], last]) {

@@ -36,7 +36,8 @@ struct ForecastService: Service {
         do { try await FieldCleanup(house: house).reconcile() } catch {
             house.logger.error("Forecast fields could not be looked through", metadata: ["error": "\(error)"])
         }
-        guard house.settings.isOn, let collection = house.settings.collection, let cleanup = house.settings.cleanup else {
+        guard house.settings.isOn, let collection = house.settings.collection, let cleanup = house.settings.cleanup
+        else {
             for job in ForecastMetrics.Job.allCases { house.metrics.note(job, .off) }
             return
         }

@@ -11,7 +11,10 @@ extension MetricsCollector {
             ("datasets", "Rows of the catalogue.", { Double($0.rows) }),
             ("bytes", "Files of forecast fields.", { Double($0.bytes) }),
             ("newest_run_timestamp_seconds", "When the newest whole run begins.", { Double($0.newestRunSeconds ?? 0) }),
-            ("last_valid_timestamp_seconds", "The last time for which there is a field.", { Double($0.toSeconds ?? 0) }),
+            (
+                "last_valid_timestamp_seconds", "The last time for which there is a field.",
+                { Double($0.toSeconds ?? 0) }
+            ),
         ] as [(String, String, (DatasetCount) -> Double)] {
             page.family("\(prefix)_\(name)", "gauge", help)
             for count in counts { page.sample("\(prefix)_\(name)", [("type", count.kind)], value(count)) }
@@ -45,10 +48,16 @@ extension MetricsCollector {
         for (name, help, counter) in [
             ("fetched_bytes_total", "Bytes fetched.", house.fetcher.bytes),
             ("requests_total", "Requests to the servers of forecasts.", house.fetcher.requests),
-            ("request_failures_total", "Requests that failed, were cut, or were answered with no success.", house.fetcher.failures),
+            (
+                "request_failures_total", "Requests that failed, were cut, or were answered with no success.",
+                house.fetcher.failures
+            ),
             ("removed_total", "Fields that were removed because they were old or too much.", house.metrics.removed),
             ("removed_bytes_total", "Their bytes.", house.metrics.removedBytes),
-            ("orphans_total", "Files without a row, and rows without a file, that were cleared up at starts.", house.metrics.orphans),
+            (
+                "orphans_total", "Files without a row, and rows without a file, that were cleared up at starts.",
+                house.metrics.orphans
+            ),
         ] {
             page.single("\(prefix)_\(name)", "counter", help, Double(counter.total))
         }

@@ -77,7 +77,9 @@ public struct CopernicusSource: Sendable {
             // Heights, below zero, or depths: the surface is nearest to zero.
             let depths = try await axis(components[0].dimensions[1])
             level = depths.indices.min { abs(depths[$0]) < abs(depths[$1]) }
-            guard depths.count == shape[1], level != nil else { throw ZarrError("the levels are not those of the arrays") }
+            guard depths.count == shape[1], level != nil else {
+                throw ZarrError("the levels are not those of the arrays")
+            }
         }
         return Dataset(
             store: item.store, user: user, grid: grid, times: times, updatingSeconds: item.updatingSeconds,
@@ -100,7 +102,9 @@ public struct CopernicusSource: Sendable {
     private func values(
         _ array: ZarrArray, _ store: String, user: String, _ fetcher: some Fetcher
     ) async throws(ZarrError) -> [Double] {
-        guard array.shape.count == 1, array.shape[0] <= 1_000_000 else { throw ZarrError("\(array.name) is not an axis") }
+        guard array.shape.count == 1, array.shape[0] <= 1_000_000 else {
+            throw ZarrError("\(array.name) is not an axis")
+        }
         var values: [Double] = []
         while values.count < array.shape[0] {
             let url = url(store, array.key([values.count / array.chunks[0]]), user: user)
@@ -162,7 +166,7 @@ public struct CopernicusSource: Sendable {
             account.authURL, method: "POST", headers: ["Content-Type": "application/x-www-form-urlencoded"],
             body: Array(body.utf8), mostBytes: 1 << 20)
         let place = account.authURL.hasSuffix("/token") ? String(account.authURL.dropLast(6)) : account.authURL
-        for attempt in 0..<2 {
+        for _ in 0..<2 {
             let token: String
             do throws(CollectionFailure) {
                 token = try CopernicusCatalogue.token(try await fetcher.document(ask).body)
@@ -173,10 +177,11 @@ public struct CopernicusSource: Sendable {
             }
             do throws(CollectionFailure) {
                 let answer = try await fetcher.document(
-                    FetchRequest("\(place)/userinfo", headers: ["Authorization": "Bearer \(token)"], mostBytes: 1 << 20))
+                    FetchRequest("\(place)/userinfo", headers: ["Authorization": "Bearer \(token)"], mostBytes: 1 << 20)
+                )
                 return try CopernicusCatalogue.userName(answer.body)
             } catch {
-                guard case .unauthorised = error, attempt == 0 else { throw error }
+                guard case .unauthorised = error else { throw error }
             }
         }
         throw .unauthorised("Copernicus Marine takes none of the tokens that it gives")
@@ -189,7 +194,8 @@ public struct CopernicusSource: Sendable {
         let roots = try CopernicusCatalogue.roots(try await get(account.configURL))
         let product = try CopernicusCatalogue.product(of: account.dataset, try await get(roots.idMapping))
         let folder = "\(roots.stac)/\(product)"
-        let versions = try CopernicusCatalogue.versions(of: account.dataset, try await get("\(folder)/product.stac.json"))
+        let versions = try CopernicusCatalogue.versions(
+            of: account.dataset, try await get("\(folder)/product.stac.json"))
         for path in versions {
             let item = try CopernicusCatalogue.item(try await get("\(folder)/\(path)"))
             if (item.releasedSeconds ?? 0) <= now { return item }

@@ -6,7 +6,8 @@ public struct TimeUnits: Sendable, Equatable {
     public init(_ text: String) throws(ZarrError) {
         let parts = text.split(separator: " ", maxSplits: 2)
         let units = [
-            "milliseconds": 0.001, "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "second": 1, "hour": 3600,
+            "milliseconds": 0.001, "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "second": 1,
+            "hour": 3600,
             "day": 86_400, "minute": 60,
         ]
         guard parts.count == 3, parts[1] == "since", let unit = units[parts[0].lowercased()],

@@ -16,7 +16,8 @@ extension GridField {
         var cosine = 0.0
         var weights = 0.0
         for (y, x, weight) in [
-            (0, 0, (1 - down) * (1 - right)), (0, 1, (1 - down) * right), (1, 0, down * (1 - right)), (1, 1, down * right),
+            (0, 0, (1 - down) * (1 - right)), (0, 1, (1 - down) * right), (1, 0, down * (1 - right)),
+            (1, 1, down * right),
         ] where weight > 0 {
             let value = Double(values[min(row + y, grid.latitude.count - 1) * width + (column + x) % width])
             guard !value.isNaN else { continue }
@@ -42,7 +43,8 @@ extension GridField {
             // Longitudes have several names.
             let turn = 360 / axis.step
             let slack = 1e-6
-            for shift in [0, turn, -turn] where (steps + shift) >= -slack && (steps + shift) <= Double(axis.count - 1) + slack {
+            for shift in [0, turn, -turn]
+            where (steps + shift) >= -slack && (steps + shift) <= Double(axis.count - 1) + slack {
                 steps = min(max(0, steps + shift), Double(axis.count - 1))
                 let low = min(Int(steps), axis.count - 1)
                 return (low, steps - Double(low))

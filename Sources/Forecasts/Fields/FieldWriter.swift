@@ -60,27 +60,38 @@ public final class FieldWriter {
         try check(nc_def_dim(file, "time", description.times.count, &dimensions[0]))
         try check(nc_def_dim(file, "latitude", grid.latitude.count, &dimensions[1]))
         try check(nc_def_dim(file, "longitude", grid.longitude.count, &dimensions[2]))
-        let time = try define("time", [dimensions[0]], [
-            ("standard_name", "time"), ("units", "seconds since 1970-01-01 00:00:00"), ("calendar", "standard"),
-            ("axis", "T"),
-        ], type: NC_DOUBLE)
-        let latitude = try define("latitude", [dimensions[1]], [
-            ("standard_name", "latitude"), ("units", "degrees_north"), ("axis", "Y"),
-        ], type: NC_DOUBLE)
-        let longitude = try define("longitude", [dimensions[2]], [
-            ("standard_name", "longitude"), ("units", "degrees_east"), ("axis", "X"),
-        ], type: NC_DOUBLE)
+        let time = try define(
+            "time", [dimensions[0]],
+            [
+                ("standard_name", "time"), ("units", "seconds since 1970-01-01 00:00:00"), ("calendar", "standard"),
+                ("axis", "T"),
+            ], type: NC_DOUBLE)
+        let latitude = try define(
+            "latitude", [dimensions[1]],
+            [
+                ("standard_name", "latitude"), ("units", "degrees_north"), ("axis", "Y"),
+            ], type: NC_DOUBLE)
+        let longitude = try define(
+            "longitude", [dimensions[2]],
+            [
+                ("standard_name", "longitude"), ("units", "degrees_east"), ("axis", "X"),
+            ], type: NC_DOUBLE)
         var run: Int32?
         if description.runSeconds != nil {
-            run = try define("forecast_reference_time", [], [
-                ("standard_name", "forecast_reference_time"), ("units", "seconds since 1970-01-01 00:00:00"),
-                ("calendar", "standard"),
-            ], type: NC_DOUBLE)
+            run = try define(
+                "forecast_reference_time", [],
+                [
+                    ("standard_name", "forecast_reference_time"), ("units", "seconds since 1970-01-01 00:00:00"),
+                    ("calendar", "standard"),
+                ], type: NC_DOUBLE)
         }
         for variable in description.kind.variables {
-            let number = try define(variable.name, dimensions, [
-                ("standard_name", variable.standardName), ("long_name", variable.longName), ("units", variable.unit),
-            ], type: NC_FLOAT)
+            let number = try define(
+                variable.name, dimensions,
+                [
+                    ("standard_name", variable.standardName), ("long_name", variable.longName),
+                    ("units", variable.unit),
+                ], type: NC_FLOAT)
             var fill = Self.fill
             try check(nc_put_att_float(file, number, "_FillValue", NC_FLOAT, 1, &fill))
             variables.append(number)

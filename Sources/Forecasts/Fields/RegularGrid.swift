@@ -48,7 +48,9 @@ public struct GridField: Sendable, Equatable {
         part.reserveCapacity(window.grid.points)
         for row in window.rows {
             let start = row * grid.longitude.count
-            for columns in window.columns { part += values[(start + columns.lowerBound)..<(start + columns.upperBound)] }
+            for columns in window.columns {
+                part += values[(start + columns.lowerBound)..<(start + columns.upperBound)]
+            }
         }
         return GridField(grid: window.grid, values: part)
     }

@@ -75,7 +75,8 @@ public struct GFSProduct: Sendable {
                 "bottomlat=\(box.south)",
             ]
         }
-        query.append("dir=%2Fgfs.\(CalendarTime.dayText(runSeconds))%2F\(cycle)%2F\(folder.replacing("/", with: "%2F"))")
+        query.append(
+            "dir=%2Fgfs.\(CalendarTime.dayText(runSeconds))%2F\(cycle)%2F\(folder.replacing("/", with: "%2F"))")
         var seen: Set<String> = []
         return "\(base)/\(filterScript)?" + query.filter { seen.insert($0).inserted }.joined(separator: "&")
     }

@@ -24,7 +24,9 @@ struct GRIBBitmap: Sendable {
             }
             return values
         }
-        guard bits.count * 8 >= points else { throw .truncated("a bitmap of \(bits.count) octets for \(points) points") }
+        guard bits.count * 8 >= points else {
+            throw .truncated("a bitmap of \(bits.count) octets for \(points) points")
+        }
         var result = [Float](repeating: .nan, count: points)
         var next = 0
         for point in 0..<points where bits[bits.startIndex + point >> 3] & (0x80 >> UInt8(point & 7)) != 0 {

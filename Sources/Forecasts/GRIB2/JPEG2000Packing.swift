@@ -75,7 +75,8 @@ struct JPEG2000Packing {
             width.multipliedReportingOverflow(by: height).partialValue == count
         else {
             throw .malformed(
-                "its image has \(width) × \(height) samples in \(found.pointee.numcomps) components, for \(count) values")
+                "its image has \(width) × \(height) samples in \(found.pointee.numcomps) components, for \(count) values"
+            )
         }
         guard opj_decode(codec, stream, found) == 1, let component = found.pointee.comps,
             Int(component.pointee.w) * Int(component.pointee.h) == count, let data = component.pointee.data

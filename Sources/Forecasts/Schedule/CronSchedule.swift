@@ -24,7 +24,8 @@ public struct CronSchedule: Sendable, Equatable, CustomStringConvertible {
     public init(_ text: String) throws(Malformed) {
         let fields = text.split { $0 == " " || $0 == "\t" }.map { $0.lowercased() }
         guard fields.count == 5 else {
-            throw Malformed(description: "`\(text)` has \(fields.count) fields; minute hour day month weekday are needed")
+            throw Malformed(
+                description: "`\(text)` has \(fields.count) fields; minute hour day month weekday are needed")
         }
         func field(_ place: Int, _ range: ClosedRange<Int>, _ names: [String] = [], _ base: Int = 0) throws(Malformed)
             -> Set<Int>

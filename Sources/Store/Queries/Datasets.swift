@@ -239,7 +239,8 @@ extension Store {
     }
 
     /// What deliveries of the catalogue are about, by the change's number.
-    public func catalogueFacts(_ first: Int64, through last: Int64) async throws(StoreError) -> [(Int64, CatalogueFact)] {
+    public func catalogueFacts(_ first: Int64, through last: Int64) async throws(StoreError) -> [(Int64, CatalogueFact)]
+    {
         try await read { database in
             let changes = try Row.fetchAll(
                 database.cachedStatement(

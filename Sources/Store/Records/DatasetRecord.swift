@@ -72,7 +72,7 @@ public struct CollectionRecord: Sendable, Hashable {
         case running, completed, failed
     }
 
-    /// `wind-20261121T060000Z`
+    /// `wind-2026-11-21T06:00:00.012Z`
     public var id: String
     public var kind: String
     public var status: Status

@@ -9,7 +9,8 @@ import Synchronization
 public struct PostgreSQLSink: Sink {
     public let name = "postgres"
     public let limits = SinkLimits(
-        deliveries: 5000, facts: 5000, concurrency: 1, kinds: [.detections, .coverage, .observations, .analysis, .catalogue])
+        deliveries: 5000, facts: 5000, concurrency: 1,
+        kinds: [.detections, .coverage, .observations, .analysis, .catalogue])
 
     private let aggregator: String
     private let store: Store

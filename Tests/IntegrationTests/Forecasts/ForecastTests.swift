@@ -67,7 +67,9 @@ struct ForecastTests {
             "/v1/data/wind/point?lat=56&lon=-4&time=\(Upstream.text(upstream.run + 4 * Upstream.hour))")
         let point = try #require((place["values"] as? [[String: Any]])?.first)
         var expected = 4.0
-        for (latitude, longitude, weight) in [(55, -5, 0.6 * 0.6), (55, -2.5, 0.6 * 0.4), (57.5, -5, 0.4 * 0.6), (57.5, -2.5, 0.4 * 0.4)] {
+        for (latitude, longitude, weight) in [
+            (55, -5, 0.6 * 0.6), (55, -2.5, 0.6 * 0.4), (57.5, -5, 0.4 * 0.6), (57.5, -2.5, 0.4 * 0.4),
+        ] {
             expected += weight * (u(Double(latitude), longitude) ?? .nan)
         }
         #expect(abs((point["x_wind"] as? Double ?? .nan) - expected) < 0.01)
@@ -88,7 +90,8 @@ struct ForecastTests {
         let file = "\(daemon.folder)/answer.nc"
         try Data(answer[head.upperBound...]).write(to: URL(fileURLWithPath: file))
         let output = "\(daemon.folder)/answer.cdl"
-        let dump = try TestProgram("/bin/sh", ["-c", "'\(TestProgram.tools)/bin/ncdump' -p 9,17 '\(file)' > '\(output)'"])
+        let dump = try TestProgram(
+            "/bin/sh", ["-c", "'\(TestProgram.tools)/bin/ncdump' -p 9,17 '\(file)' > '\(output)'"])
         #expect(dump.wait() == 0)
         let text = try String(contentsOfFile: output, encoding: .utf8)
         #expect(text.contains("longitude = 5 ;") && text.contains("time = 2 ;"))
@@ -96,7 +99,8 @@ struct ForecastTests {
         #expect(text.contains(":Conventions = \"CF-1.8\" ;"))
         #expect(text.contains("x_wind:standard_name = \"x_wind\" ;") && text.contains("y_wind:units = \"m s-1\" ;"))
         let u = try real(upstream, "10u")
-        let values = try #require(text.firstMatch(of: /x_wind =\n([^;]+);/)).1.split { " ,\n".contains($0) }.compactMap { Double($0) }
+        let values = try #require(text.firstMatch(of: /x_wind =\n([^;]+);/)).1.split { " ,\n".contains($0) }.compactMap
+        { Double($0) }
         try #require(values.count == 30)
         for (place, longitude) in [175.0, 177.5, 180, -177.5, -175].enumerated() {
             let expected = try #require(u(55, longitude))
@@ -172,7 +176,8 @@ struct ForecastTests {
         let last = try daemon.collected(["waves"])
         #expect(last["waves"]?["status"] as? String == "completed", "\(last)")
         let height = try real(upstream, "HTSGW")
-        let answer = try daemon.json("/v1/data/waves?" + query(0, 0, upstream.run + 10_800, upstream.run + 10_800, "json"))
+        let answer = try daemon.json(
+            "/v1/data/waves?" + query(0, 0, upstream.run + 10_800, upstream.run + 10_800, "json"))
         let value = (answer["sea_surface_wave_significant_height"] as? [[[Double]]])?[0][0][0]
         #expect(abs((value ?? .nan) - (try #require(height(55, 0))) - 3) < 0.02)
         #expect(daemon.stop() == 0)

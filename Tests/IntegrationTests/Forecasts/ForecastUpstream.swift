@@ -27,7 +27,8 @@ final class ForecastUpstream {
                 try ECCodes.run(
                     "grib_set", ["-S", "-w", "shortName=10u", "-s", "offsetValuesBy=\(offset)", real, "offset.grib2"],
                     in: folder)
-                try ECCodes.run("grib_set", ["-r", "-s", "packingType=grid_jpeg", "offset.grib2", "image.grib2"], in: folder)
+                try ECCodes.run(
+                    "grib_set", ["-r", "-s", "packingType=grid_jpeg", "offset.grib2", "image.grib2"], in: folder)
                 let keys =
                     "discipline=10,parameterCategory=0,parameterNumber=\(parameter),typeOfFirstFixedSurface=1,"
                     + "scaleFactorOfFirstFixedSurface=missing,scaledValueOfFirstFixedSurface=missing"
@@ -42,7 +43,8 @@ final class ForecastUpstream {
         times = (-40..<30).map { begin + 6 * $0 }
         updating = now / 86_400 * 86_400 - 86_400
         server = try FarEnd("forecast_upstream.py", files, folder: folder)
-        let runs = Dictionary(uniqueKeysWithValues: (0..<40).map { (Self.stamp(beginRun - Int64($0) * 6 * Self.hour), 120) })
+        let runs = Dictionary(
+            uniqueKeysWithValues: (0..<40).map { (Self.stamp(beginRun - Int64($0) * 6 * Self.hour), 120) })
         try set(["runs": runs, "times": times, "updating": Self.text(updating)])
     }
 
@@ -80,6 +82,12 @@ final class ForecastUpstream {
             "FORECAST_REQUESTS_PER_MINUTE": "1000", "FORECAST_RETRY_FIRST_SEC": "0.01",
             "FORECAST_STALL_TIMEOUT_SEC": "2", "LOG_LEVEL": "critical",
         ].merging(more) { $1 }
+    }
+
+    /// Looks again and again, for half a minute at most; what is wrong then is for the test to find.
+    static func wait(_ isDone: () throws -> Bool) rethrows {
+        let end = Date().addingTimeInterval(30)
+        while try !isDone(), Date() < end { usleep(100_000) }
     }
 
     // MARK: - Times, by the C library

@@ -1,0 +1,59 @@
+import Testing
+
+@testable import Forecasts
+
+/// What an answer to a question for a part of a file means (RFC 9110 §14 and §15.3.7).
+struct RangeDownloadTests {
+    private func part(_ first: Int, _ body: [UInt8], total: Int = 1000, cut: String? = nil, tag: String = "a")
+        -> FetchAnswer
+    {
+        FetchAnswer(
+            status: 206,
+            headers: ["content-range": "bytes \(first)-\(first + max(1, body.count) - 1)/\(total)", "etag": tag],
+            body: body,
+            cut: cut)
+    }
+
+    @Test func goesOnWhereItWasCut() {
+        var download = RangeDownload(ByteRange(first: 100, end: 106), mostBytes: 1000)
+        #expect(download.headers == ["Range": "bytes=100-105"])
+        guard case .again = download.take(part(100, [1, 2], cut: "cut")) else { return #expect(Bool(false)) }
+        #expect(download.headers == ["Range": "bytes=102-105"])
+        // Another part than was asked for is not taken.
+        guard case .again = download.take(part(100, [9, 9, 9, 9])) else { return #expect(Bool(false)) }
+        #expect(download.take(part(102, [3, 4, 5, 6])) == .done)
+        #expect(download.bytes == [1, 2, 3, 4, 5, 6])
+    }
+
+    @Test func aFileThatWasReplacedBeginsAnew() {
+        var download = RangeDownload(ByteRange(first: 0, end: 4), mostBytes: 1000)
+        _ = download.take(part(0, [1, 2], cut: "cut", tag: "old"))
+        guard case .again = download.take(part(2, [3, 4], tag: "new")) else { return #expect(Bool(false)) }
+        #expect(download.bytes.isEmpty && download.headers == ["Range": "bytes=0-3"])
+        #expect(download.take(part(0, [5, 6, 7, 8], tag: "new")) == .done)
+    }
+
+    @Test func theEndOfTheFile() {
+        var download = RangeDownload(ByteRange(first: 998, end: nil), mostBytes: 1000)
+        #expect(download.headers == ["Range": "bytes=998-"])
+        #expect(download.take(part(998, [1, 2])) == .done)
+    }
+
+    @Test func whatServersAnswerInstead() {
+        var whole = RangeDownload(ByteRange(first: 1, end: 3), mostBytes: 1000)
+        #expect(whole.take(FetchAnswer(status: 200, body: [7, 8, 9, 10])) == .done)
+        #expect(whole.bytes == [8, 9])
+        var far = RangeDownload(ByteRange(first: 100_000, end: 100_010), mostBytes: 1000)
+        guard case .failed = far.take(FetchAnswer(status: 200, body: [UInt8](repeating: 0, count: 11), cut: "too long"))
+        else {
+            return #expect(Bool(false))
+        }
+        var missing = RangeDownload(ByteRange(first: 1, end: 3), mostBytes: 1000)
+        guard case .missing = missing.take(FetchAnswer(status: 403)) else { return #expect(Bool(false)) }
+        var busy = RangeDownload(ByteRange(first: 1, end: 3), mostBytes: 1000)
+        let verdict = busy.take(FetchAnswer(status: 429, headers: ["retry-after": "7"]))
+        #expect(verdict == .again(reason: "the server answers 429", afterSeconds: 7))
+        for _ in 0..<3 { _ = busy.take(FetchAnswer(status: 200)) }
+        guard case .failed = busy.take(FetchAnswer(status: 200)) else { return #expect(Bool(false)) }
+    }
+}
