@@ -101,6 +101,7 @@ let package = Package(
         .executableTarget(
             name: "birdnet-reference", path: "Tests/Reference",
             linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux])), .linkedLibrary("m")]),
+        .executableTarget(name: "field-bench", dependencies: ["Forecasts"], path: "Benchmarks/FieldBench"),
         .executableTarget(name: "store-bench", dependencies: ["Store"], path: "Benchmarks/StoreBench"),
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),

@@ -10,6 +10,10 @@ out=.build-fuzz
 sound=(Sources/AudioDSP/Frames/*.swift Sources/AudioDSP/Formats/*.swift Sources/AudioDSP/Sessions/*.swift
     Sources/EdgeAggregator/Reception/Ingest/{ChunkedBody,StreamHead}.swift)
 nodes=(Sources/FieldNodes/*/*.swift Sources/EdgeAggregator/HTTP/MultipartParser.swift -I Sources/System/CSQLite)
+fields=(Sources/Forecasts/*/*.swift -I Sources/System/CBlosc -I Sources/System/CNetCDF -I Sources/System/COpenJPEG)
+# pkg-config's words are several.
+# shellcheck disable=SC2206
+fields+=($(pkg-config --cflags libopenjp2 | sed 's/-I/-Xcc -I/g') $(pkg-config --libs blosc netcdf libopenjp2))
 mkdir -p "$out"
 echo "fuzz: seed $seed"
 
@@ -29,12 +33,22 @@ db.executemany("INSERT INTO ap_cache VALUES (?, 's', 'WPA2', 69.5, 30.1, 1750000
 db.commit()
 EOF
 # The decoders are small, the session and files are slow: of a thousand inputs so many for each.
-for part in "FrameDecoder 300" "WAVHeader 300" "StreamWire 178" "ListenerSession 200" "NodeLines 20" "UnitDatabase 2"; do
+for part in "FrameDecoder 300" "WAVHeader 300" "StreamWire 178" "ListenerSession 200" "NodeLines 20" "UnitDatabase 2" \
+    "GRIB 100" "INDEX 100" "ZARR 100" "BLOSC 100"; do
     read -r name share <<<"$part"
     sources=("${sound[@]}")
-    case "$name" in NodeLines | UnitDatabase) sources=("${nodes[@]}") ;; esac
-    swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address -module-name "$name" \
-        -o "$out/$name" "${sources[@]}" "Tests/Fuzz/${name}Fuzz.swift" 2>&1 | { grep -v 'Cannot export local symbol' || true; }
+    entry="${name}Fuzz"
+    case "$name" in
+        NodeLines | UnitDatabase) sources=("${nodes[@]}") ;;
+        GRIB | INDEX | ZARR | BLOSC)
+            sources=("${fields[@]}")
+            entry=ForecastFuzz
+            export FUZZ_PART=$name ;;
+    esac
+    # The four kinds of forecasts are one program.
+    case "$name" in INDEX | ZARR | BLOSC) ln -f "$out/GRIB" "$out/$name" ;; *) swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address -module-name "$name" \
+        -o "$out/$name" "${sources[@]}" "Tests/Fuzz/$entry.swift" 2>&1 | { grep -v 'Cannot export local symbol' || true; } ;;
+    esac
     corpus="$out/corpus-$name"
     mkdir -p "$corpus"
     # A beginning: headers and frames as they should be.
@@ -42,6 +56,10 @@ for part in "FrameDecoder 300" "WAVHeader 300" "StreamWire 178" "ListenerSession
     printf 'POST /s?listener_id=a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n' >"$corpus/head"
     printf '5;x=y\r\nhello\r\n0\r\nA: b\r\n\r\n' >"$corpus/chunks"
     printf '\x3f\x00\x00\x00\x04\x00\x00abcd\x01\x00\x00\x04\x00\x00efgh' >"$corpus/frames"
+    case "$name" in GRIB | INDEX | ZARR | BLOSC)
+        rm -f "$corpus"/*
+        python3 Tests/Fuzz/forecast_seeds.py "$name" "$corpus" ;;
+    esac
     if [ "$name" = NodeLines ]; then
         rm -f "$corpus"/*
         line='n;1;1530364575;ATmega8_A_1;711;0;18.614;18.614;14.073;100;100;28;11.67;14.086;7;20;52.507309;13.458635;300'

@@ -36,6 +36,18 @@ enum OpenAPI {
         operation(
             "/api/v1/nodes/{kind}/{id}/updates/{name}/publish", "Show an update to a CO2 unit, all of it at once", [],
             path: "kind", "id", "name", method: "post"),
+        operation("/api/v1/forecasts", "Forecast fields: what there is, how collections ended, the next ones", []),
+        operation(
+            "/api/v1/datasets", "The catalogue of forecast fields",
+            ["type", "start_time", "end_time", "run", "newest", "limit"]),
+        operation("/api/v1/datasets/{id}", "One field of the catalogue", [], path: "id"),
+        operation("/api/v1/datasets/{id}/download", "Its file (NetCDF); ranges are answered", [], path: "id"),
+        operation(
+            "/v1/data/{type}", "Values for a box and a time, as NetCDF or (format=json) JSON",
+            ["min_lat", "max_lat", "min_lon", "max_lon", "start_time", "end_time", "format"], path: "type"),
+        operation(
+            "/v1/data/{type}/point", "Values at a place, between the points and times around it",
+            ["lat", "lon", "time", "start_time", "end_time"], path: "type"),
         operation("/api/v1/sound_cards", "Sound cards that listen: how each is, and how loud", []),
         operation("/api/v1/outputs", "Lines that the box sets", []),
         operation(

@@ -113,6 +113,7 @@ struct ForecastsCommand: AsyncParsableCommand {
             }
             let kinds = wanted.map { [$0] } ?? settings.forecasts.kinds
             try await ForecastsCommand.open(settings) { house in
+                if !isDryRun { try await FieldCleanup(house: house).adoptRegion() }
                 var isFailed = false
                 for kind in kinds {
                     if kind == .currents, !settings.forecasts.copernicus.isSet {

@@ -84,6 +84,28 @@ struct FieldCleanup: Sendable {
         ])
     }
 
+    /// Fields of another region are of no use when the region is changed: they go, and are collected anew.
+    func adoptRegion() async throws {
+        let region = house.settings.region
+        let text = "\(region.south),\(region.north),\(region.west),\(region.east)\n"
+        let path = "\(house.settings.folder)/region.txt"
+        let before = try? String(contentsOfFile: path, encoding: .utf8)
+        guard before != text else { return }
+        if let before {
+            house.logger.notice(
+                "The region of forecasts was changed: fields are collected anew",
+                metadata: ["before": "\(before.dropLast())", "now": "\(text.dropLast())"])
+            var report = Report()
+            while true {
+                let some = try await house.store.datasetsOfAnyState(limit: Self.batch)
+                if some.isEmpty { break }
+                try await remove(some, &report)
+            }
+        }
+        // Written last, so that a cut before it begins again.
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    }
+
     /// At a start, before anything is collected.
     func reconcile() async throws {
         for var collection in try await house.store.unfinishedCollections() {

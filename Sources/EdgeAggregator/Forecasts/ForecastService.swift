@@ -46,6 +46,7 @@ struct ForecastService: Service {
                 "No currents are collected: set COPERNICUS_USERNAME and COPERNICUS_PASSWORD, or take ocean-currents out of forecast_data_types"
             )
         }
+        try await FieldCleanup(house: house).adoptRegion()
         try await waitForClock()
         var (nextCollection, failures) = (house.now(), Int64(0))
         var nextCleanup = try await firstCleanup(cleanup)

@@ -9,8 +9,8 @@ public struct GRIBField: Sendable {
     private let bitmap: GRIBBitmap
     private let data: ArraySlice<UInt8>
 
-    /// Points of a field; a global grid of a twelfth of a degree has 9.3 million.
-    public static let mostPoints = 16_777_216
+    /// Points of a field; a global grid of a quarter of a degree has a million. A message of a few octets may claim any number.
+    public static let mostPoints = 4_194_304
 
     init(
         discipline: Int, referenceSeconds: Int64, grid: GRIBOctets, product: GRIBOctets, representation: GRIBOctets,

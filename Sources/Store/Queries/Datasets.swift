@@ -151,6 +151,16 @@ extension Store {
         }
     }
 
+    /// Whether they are shown or not; not those that go already.
+    public func datasetsOfAnyState(limit: Int) async throws(StoreError) -> [DatasetRecord] {
+        try await read { database in
+            try DatasetRecord.fetchAll(
+                database,
+                sql: "SELECT \(DatasetRecord.columns) FROM aggregator_datasets WHERE state <> 'expired' LIMIT ?",
+                arguments: [limit])
+        }
+    }
+
     public func expiredDatasets() async throws(StoreError) -> [DatasetRecord] {
         try await read { database in
             try DatasetRecord.fetchAll(

@@ -251,4 +251,21 @@ struct ForecastTests {
         #expect(try daemon.datasets("&newest=true&start_time=\(at)&end_time=\(at)").count == 1)
         #expect(daemon.stop() == 0)
     }
+
+    @Test func anotherRegionIsCollectedAnew() throws {
+        let upstream = try Upstream()
+        let daemon = try DaemonProcess(settings: upstream.settings())
+        #expect(try daemon.command("forecasts", "collect").output.contains("completed, 5 fields"))
+        let south = try DaemonProcess(
+            folder: daemon.folder, settings: upstream.settings(["FORECAST_REGION": "-40,-20,170,-170"]))
+        #expect(try south.command("forecasts", "collect").output.contains("completed, 5 fields"))
+        try south.start()
+        #expect(try south.datasets().count == 5 && south.fieldFiles().count == 5)
+        let at = Upstream.text(upstream.run + 3 * Upstream.hour)
+        let place = try south.json("/v1/data/wind/point?lat=-30&lon=-180&time=\(at)")
+        let value = (place["values"] as? [[String: Any]])?.first?["x_wind"] as? Double
+        let expected = try #require(try real(upstream, "10u")(-30, 180))
+        #expect(abs((value ?? .nan) - expected - 3) < 0.006)
+        #expect(south.stop() == 0)
+    }
 }
