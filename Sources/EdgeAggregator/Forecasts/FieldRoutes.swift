@@ -56,7 +56,11 @@ struct FieldRoutes: Sendable {
             return try Answer.problem(.contentTooLarge, "Too much at once", detail: refused.description)
         }
         guard let series else { return try nothing(kind) }
-        if format == "json" { return Answer.text(series.json(), type: "application/json") }
+        if format == "json" {
+            return Response(
+                status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+                body: ResponseBody(byteBuffer: ByteBuffer(bytes: series.json())))
+        }
         let bytes = try await withTaskExecutorPreference(house.archive.executor) { try series.netCDF() }
         return Response(
             status: .ok,

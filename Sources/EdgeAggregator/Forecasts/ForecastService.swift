@@ -29,6 +29,8 @@ struct ForecastService: Service {
                     metadata: ["error": "\(error)"])
             }
         }
+        // A service that ends takes the daemon with it.
+        if !Task.isShuttingDownGracefully { try? await gracefulShutdown() }
     }
 
     private func work() async throws {

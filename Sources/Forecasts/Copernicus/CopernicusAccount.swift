@@ -18,3 +18,9 @@ public struct CopernicusAccount: Sendable {
 
     public var isSet: Bool { !user.isEmpty && !password.isEmpty }
 }
+
+/// Without the password, wherever it is printed.
+extension CopernicusAccount: CustomStringConvertible, CustomDebugStringConvertible {
+    public var description: String { user.isEmpty ? "no account" : "the account of \(user)" }
+    public var debugDescription: String { description }
+}

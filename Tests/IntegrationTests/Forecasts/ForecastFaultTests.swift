@@ -149,6 +149,17 @@ struct ForecastFaultTests {
         #expect(done.output.contains("completed, 0 fields"))
     }
 
+    /// A folder that cannot be made stops the forecasts, and nothing else.
+    @Test func aFolderThatCannotBeMadeStopsForecastsOnly() throws {
+        let upstream = try Upstream()
+        let daemon = try DaemonProcess(settings: upstream.settings(["FORECASTS_DIR": "/proc/none/forecasts"]))
+        try daemon.start()
+        usleep(500_000)
+        #expect(try daemon.get("/healthz").status == 200)
+        #expect(try daemon.get("/api/v1/forecasts").body.contains("/proc/none/forecasts"))
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func theDaysBudgetIsKept() throws {
         let upstream = try Upstream()
         // 41 fields of 28 kB are more than a megabyte.
