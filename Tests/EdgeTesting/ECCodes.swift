@@ -29,7 +29,7 @@ public struct ECCodes {
         ]
         // A file, since a pipe would have to be emptied meanwhile.
         let output = "\(folder)/\(UUID().uuidString).out"
-        FileManager.default.createFile(atPath: output, contents: nil)
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
         defer { try? FileManager.default.removeItem(atPath: output) }
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
         process.standardOutput = handle
