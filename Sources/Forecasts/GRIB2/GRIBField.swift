@@ -10,7 +10,7 @@ public struct GRIBField: Sendable {
     private let data: ArraySlice<UInt8>
 
     /// Points of a field; a global grid of a quarter of a degree has a million. A message of a few octets may claim any number.
-    public static let mostPoints = 4_194_304
+    public static let mostPoints = 8_388_608
 
     init(
         discipline: Int, referenceSeconds: Int64, grid: GRIBOctets, product: GRIBOctets, representation: GRIBOctets,
