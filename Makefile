@@ -60,7 +60,7 @@ test-embedded: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Embedded/run.sh
 
-test-threads: setup
+test-threads: setup-tests
 	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" \
 		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests|CO2UnitTests|PiWardriveUnitTests|ForecastTests'
 

@@ -56,4 +56,20 @@ struct RangeDownloadTests {
         for _ in 0..<3 { _ = busy.take(FetchAnswer(status: 200)) }
         guard case .failed = busy.take(FetchAnswer(status: 200)) else { return #expect(Bool(false)) }
     }
+
+    /// Twenty cuts, each after a part of some size, end in the whole; twenty after next to nothing do not.
+    @Test func aThinLinkGetsThereToo() {
+        func outcome(partBytes: Int) -> RangeDownload.Verdict {
+            var download = RangeDownload(ByteRange(first: 0, end: Int64(20 * partBytes)), mostBytes: 1 << 20)
+            var verdict = RangeDownload.Verdict.done
+            for _ in 0..<20 {
+                let body = [UInt8](repeating: 1, count: partBytes)
+                verdict = download.take(part(download.bytes.count, body, total: 20 * partBytes, cut: "cut"))
+                if case .failed = verdict { break }
+            }
+            return verdict
+        }
+        #expect(outcome(partBytes: 20_000) == .done)
+        guard case .failed = outcome(partBytes: 100) else { return #expect(Bool(false)) }
+    }
 }

@@ -53,6 +53,38 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
+    /// Forecasts leave more room than sound does: as a disk fills they stop, with what they have, and sound is kept on.
+    @Test func forecastsStopBeforeSoundDoes() throws {
+        let folder = try TestFolders.temporary("edge-small-disk")
+        defer { TestFolders.remove(folder) }
+        try run("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
+        defer { try? run("umount", ["-l", folder]) }
+        let upstream = try ForecastUpstream()
+        // The globe in steps of 2.5 degrees: 41 files of 85 kB.
+        let daemon = try DaemonProcess(
+            folder: folder,
+            settings: upstream.settings([
+                "MIN_FREE_DISK_BYTES": "4000000", "FORECASTS_MIN_FREE_BYTES": "20000000", "FORECAST_REGION": "",
+                "FORECAST_HOURS": "120", "MIN_RECORDING_DURATION_SEC": "0",
+            ]))
+        try Data(count: 2_000_000).write(to: URL(fileURLWithPath: "\(folder)/ballast"))
+        try daemon.start()
+        let last = try daemon.collected(["wind"])
+        let told = last["wind"]?["error_message"] as? String
+        #expect(told?.contains("forecasts_min_free_bytes") == true, "\(told ?? "nothing")")
+        #expect((0..<41).contains(daemon.fieldFiles().count))
+        let stream = try daemon.stream("goes-on")
+        try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader())))
+        for number in 1...4 {
+            try stream.send(WireMaker.chunk(WireMaker.frame(number, WireMaker.ramp(from: 0, samples: 24_000))))
+        }
+        try stream.send(WireMaker.lastChunk)
+        #expect(try DaemonProcess.parse(stream.answer()).status == 200)
+        #expect(try daemon.recordings().last?["state"] as? String == "closed")
+        #expect(try daemon.get("/readyz").status == 200)
+        #expect(daemon.stop() == 0)
+    }
+
     private func run(_ program: String, _ arguments: [String]) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -62,45 +62,40 @@ struct Collector: Sendable {
     private func collectGFS(_ kind: ForecastKind) async throws -> Outcome {
         let collection = GFSCollection(house, kind)
         let plan = try await collection.plan()
-        let total = plan.forecast.count + plan.history.count
-        var outcome = try await each(plan.forecast, kind, from: 0, of: total, mayMiss: false) { step in
-            try await collection.collect(step, isHistory: false)
-        }
-        guard outcome.isWhole else { return outcome }
-        // Shown together, so that nobody sees half a forecast.
-        try await house.store.commit([
-            .runIsWhole(
-                kind: kind.rawValue, runSeconds: plan.runSeconds, atNanoseconds: house.time.now().utcNanoseconds)
-        ])
-        let past = try await each(plan.history, kind, from: outcome.collected, of: total, mayMiss: true) { step in
-            try await collection.collect(step, isHistory: true)
-        }
-        outcome.collected += past.collected
-        outcome.problem = past.problem
-        outcome.isWhole = past.isWhole
-        return outcome
+        // The past may be gone from the servers.
+        return try await gather(
+            kind, runSeconds: plan.runSeconds, forecast: plan.forecast, history: plan.history, mayMissHistory: true,
+            parallel: house.settings.parallelRequests
+        ) { step, isHistory in try await collection.collect(step, isHistory: isHistory) }
     }
 
     private func collectCurrents() async throws -> Outcome {
         let collection = CurrentsCollection(house)
         let plan = try await collection.plan()
-        let total = plan.forecast.count + plan.history.count
         // One field at a time, and of it several chunks: a global one has forty megabytes on the way.
-        var outcome = try await each(plan.forecast, .currents, from: 0, of: total, mayMiss: false, parallel: 1) {
-            step in
-            try await collection.collect(step, plan, isHistory: false)
+        return try await gather(
+            .currents, runSeconds: plan.runSeconds, forecast: plan.forecast, history: plan.history,
+            mayMissHistory: false, parallel: 1
+        ) { step, isHistory in try await collection.collect(step, plan, isHistory: isHistory) }
+    }
+
+    /// The forecast, shown when all of it is there, so that nobody sees half of one; then the past.
+    private func gather<Step: Sendable>(
+        _ kind: ForecastKind, runSeconds: Int64, forecast: [Step], history: [Step], mayMissHistory: Bool, parallel: Int,
+        _ body: @escaping @Sendable (Step, _ isHistory: Bool) async throws -> DatasetRecord
+    ) async throws -> Outcome {
+        let total = forecast.count + history.count
+        var outcome = await each(forecast, kind, from: 0, of: total, mayMiss: false, parallel: parallel) {
+            try await body($0, false)
         }
         guard outcome.isWhole else { return outcome }
         try await house.store.commit([
             .runIsWhole(
-                kind: ForecastKind.currents.rawValue, runSeconds: plan.runSeconds,
-                atNanoseconds: house.time.now().utcNanoseconds)
+                kind: kind.rawValue, runSeconds: runSeconds, atNanoseconds: house.time.now().utcNanoseconds)
         ])
-        let past = try await each(
-            plan.history, .currents, from: outcome.collected, of: total, mayMiss: false, parallel: 1
-        ) { step in
-            try await collection.collect(step, plan, isHistory: true)
-        }
+        let past = await each(
+            history, kind, from: outcome.collected, of: total, mayMiss: mayMissHistory, parallel: parallel
+        ) { try await body($0, true) }
         outcome.collected += past.collected
         outcome.problem = past.problem
         outcome.isWhole = past.isWhole
@@ -111,11 +106,10 @@ struct Collector: Sendable {
     /// fetched again the next time.
     ///
     /// - Parameter mayMiss: whether one that does not exist (any more) is passed over.
-    func each<Step: Sendable>(
-        _ steps: [Step], _ kind: ForecastKind, from done: Int, of total: Int, mayMiss: Bool,
-        parallel: Int? = nil,
+    private func each<Step: Sendable>(
+        _ steps: [Step], _ kind: ForecastKind, from done: Int, of total: Int, mayMiss: Bool, parallel: Int,
         _ body: @escaping @Sendable (Step) async throws -> DatasetRecord
-    ) async throws -> Outcome {
+    ) async -> Outcome {
         var outcome = Outcome()
         var missing = 0
         var rest = steps[...]
@@ -134,7 +128,7 @@ struct Collector: Sendable {
                     }
                 }
             }
-            for _ in 0..<(parallel ?? house.settings.parallelRequests) { begin() }
+            for _ in 0..<parallel { begin() }
             for await result in group {
                 switch result {
                 case .success:

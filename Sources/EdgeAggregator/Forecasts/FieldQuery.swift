@@ -8,7 +8,6 @@ struct FieldQuery: Sendable {
 
     struct Refused: Error, CustomStringConvertible {
         let description: String
-        let isTooMuch: Bool
     }
 
     /// A box at several times.
@@ -22,16 +21,20 @@ struct FieldQuery: Sendable {
         let values: [[[Float]]]
     }
 
-    /// Times of one question; a year of hours is less.
-    static let mostTimes = 10_000
+    /// Times of one question: each is a file to open.
+    static let mostTimes = 2_000
 
     private func rows(_ kind: ForecastKind, _ from: Int64, _ to: Int64) async throws -> [DatasetRecord] {
         var query = DatasetQuery()
         query.kind = kind.rawValue
         (query.fromSeconds, query.toSeconds) = (from, to)
         query.isNewestOnly = true
-        query.limit = Self.mostTimes
-        return try await house.store.datasets(query)
+        query.limit = Self.mostTimes + 1
+        let rows = try await house.store.datasets(query)
+        guard rows.count <= Self.mostTimes else {
+            throw Refused(description: "an answer has \(Self.mostTimes) times at most: take less time")
+        }
+        return rows
     }
 
     private func noteRead(_ rows: [DatasetRecord]) {
@@ -60,8 +63,8 @@ struct FieldQuery: Sendable {
         guard count <= house.settings.mostQueryValues else {
             throw Refused(
                 description:
-                    "\(count) values are asked for, and an answer has \(house.settings.mostQueryValues) at most (forecast_max_query_values): take a smaller box or less time",
-                isTooMuch: true)
+                    "\(count) values are asked for, and an answer has \(house.settings.mostQueryValues) at most (forecast_max_query_values): take a smaller box or less time"
+            )
         }
         var times: [Int64] = []
         var runs: [Int64] = []

@@ -8,6 +8,7 @@ import Store
 /// `/v1/data/<type>`: values for a box or a place, as the drift models of the former system ask for them.
 struct FieldRoutes: Sendable {
     let house: ForecastHouse
+    let gate: QueryGate
     private var query: FieldQuery { FieldQuery(house: house) }
 
     private func kind(_ context: EdgeContext) throws -> ForecastKind? {
@@ -49,6 +50,7 @@ struct FieldRoutes: Sendable {
         guard from <= to else { return try bad("start_time is after end_time") }
         let format = fields.text("format") ?? ((request.headers[.accept] ?? "").contains("json") ? "json" : "netcdf")
         guard ["json", "netcdf"].contains(format) else { return try bad("format: `\(format)` is not json or netcdf") }
+        guard let slot = await gate.enter() else { return try busy() }
         let series: FieldQuery.Series?
         do {
             series = try await query.box(kind, box, from: from, to: to)
@@ -56,18 +58,29 @@ struct FieldRoutes: Sendable {
             return try Answer.problem(.contentTooLarge, "Too much at once", detail: refused.description)
         }
         guard let series else { return try nothing(kind) }
-        if format == "json" {
-            return Response(
-                status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-store"],
-                body: ResponseBody(byteBuffer: ByteBuffer(bytes: series.json())))
+        let bytes =
+            format == "json"
+            ? series.json()
+            : try await withTaskExecutorPreference(house.archive.executor) { try series.netCDF() }
+        var headers: HTTPFields = [
+            .contentType: format == "json" ? "application/json" : "application/netcdf", .cacheControl: "no-store",
+        ]
+        if format == "netcdf" { headers[.contentDisposition] = "attachment; filename=\"\(kind.rawValue).nc\"" }
+        let buffer = ByteBuffer(bytes: bytes)
+        let body = ResponseBody(contentLength: buffer.readableBytes) { writer in
+            try await writer.write(buffer)
+            try await writer.finish(nil)
+            // Held until the answer is on its way, or is given up.
+            withExtendedLifetime(slot) {}
         }
-        let bytes = try await withTaskExecutorPreference(house.archive.executor) { try series.netCDF() }
-        return Response(
-            status: .ok,
-            headers: [
-                .contentType: "application/netcdf", .cacheControl: "no-store",
-                .contentDisposition: "attachment; filename=\"\(kind.rawValue).nc\"",
-            ], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+        return Response(status: .ok, headers: headers, body: body)
+    }
+
+    private func busy() throws -> Response {
+        var response = try Answer.problem(
+            .serviceUnavailable, "Too many at once", detail: "Other questions for fields are being answered; ask again")
+        response.headers[.retryAfter] = "1"
+        return response
     }
 
     struct Place: Encodable {
@@ -114,7 +127,14 @@ struct FieldRoutes: Sendable {
         let from = try fields.time("start_time").map { $0 / 1_000_000_000 } ?? time ?? house.now()
         let to = try fields.time("end_time").map { $0 / 1_000_000_000 } ?? from
         guard from <= to else { return try bad("start_time is after end_time") }
-        let found = try await query.place(kind, latitude: latitude, longitude: longitude, from: from, to: to)
+        guard let slot = await gate.enter() else { return try busy() }
+        defer { withExtendedLifetime(slot) {} }
+        let found: [FieldQuery.PlaceValue]
+        do {
+            found = try await query.place(kind, latitude: latitude, longitude: longitude, from: from, to: to)
+        } catch let refused as FieldQuery.Refused {
+            return try Answer.problem(.contentTooLarge, "Too much at once", detail: refused.description)
+        }
         guard !found.isEmpty else { return try nothing(kind) }
         let names = kind.variables.map(\.name)
         return try Answer.json(

@@ -11,7 +11,9 @@ struct ForecastAssembly: Sendable {
 
     init(_ settings: Settings, store: Store, time: any TimeSource, logger: Logger) throws {
         house = try ForecastHouse(settings.forecasts, store: store, time: time, logger: logger)
-        fields = FieldRoutes(house: house)
+        fields = FieldRoutes(
+            house: house,
+            gate: QueryGate(most: settings.forecasts.mostQueries, mostWaiting: settings.forecasts.mostWaitingQueries))
         datasets = DatasetResources(house: house)
         service = ForecastService(house: house, clockWait: .seconds(settings.deliveries.clockWaitSeconds))
     }

@@ -18,6 +18,8 @@ final class ForecastFetcher: Fetcher {
         var proxy = ""
     }
 
+    private static let longestRequestSeconds = 900
+
     /// For progress bars and metrics; since the start.
     let bytes = Counter()
     let requests = Counter()
@@ -64,6 +66,8 @@ final class ForecastFetcher: Fetcher {
         for (name, value) in request.headers.sorted(by: { $0.key < $1.key }) { outgoing.headers.append((name, value)) }
         if !request.body.isEmpty { outgoing.body = .bytes(request.body) }
         outgoing.options.stallTimeoutSeconds = limits.stallTimeoutSeconds
+        // A server that drips goes on for ever otherwise; what has come is kept, and asked on from there.
+        outgoing.options.totalTimeoutSeconds = Self.longestRequestSeconds
         outgoing.options.mostAnswerBytes = Int(clamping: min(Int64(request.mostBytes), remaining))
         outgoing.options.takesParts = true
         outgoing.options.certificateFile = limits.certificateFile

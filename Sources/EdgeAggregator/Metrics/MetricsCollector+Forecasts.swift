@@ -52,6 +52,10 @@ extension MetricsCollector {
                 "request_failures_total", "Requests that failed, were cut, or were answered with no success.",
                 house.fetcher.failures
             ),
+            (
+                "queries_refused_total", "Questions for fields that were sent away because too many waited.",
+                forecasts.fields.gate.refused
+            ),
             ("removed_total", "Fields that were removed because they were old or too much.", house.metrics.removed),
             ("removed_bytes_total", "Their bytes.", house.metrics.removedBytes),
             (
@@ -61,6 +65,9 @@ extension MetricsCollector {
         ] {
             page.single("\(prefix)_\(name)", "counter", help, Double(counter.total))
         }
+        let queries = forecasts.fields.gate.counts
+        page.single("\(prefix)_queries", "gauge", "Answers of fields that are made or held.", Double(queries.inside))
+        page.single("\(prefix)_queries_waiting", "gauge", "Questions that wait for that.", Double(queries.waiting))
         let day = String(CalendarTime.text(house.now()).prefix(10))
         page.single(
             "\(prefix)_fetched_today_bytes", "gauge", "Bytes fetched today (UTC).",

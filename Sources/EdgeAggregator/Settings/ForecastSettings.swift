@@ -22,11 +22,15 @@ struct ForecastSettings: Sendable {
     let stallTimeoutSeconds: Int
     let retryFirstSeconds: Double
     let mostQueryValues: Int
+    let mostQueries: Int
+    let mostWaitingQueries: Int
     let gfsBases: [String]
     let gfsFilterBase: String
     let copernicus: CopernicusAccount
     let certificateFile: String
     let proxy: String
+    /// The former aggregator needed one.
+    let isRedisSet: Bool
 
     init(_ reader: inout SettingsReader, box: BoxSettings, recordings: RecordingSettings) {
         isOn = reader.text("forecasts") == "enabled"
@@ -86,6 +90,8 @@ struct ForecastSettings: Sendable {
         stallTimeoutSeconds = reader.int("forecast_stall_timeout_sec")
         retryFirstSeconds = reader.number("forecast_retry_first_sec")
         mostQueryValues = reader.int("forecast_max_query_values")
+        mostQueries = reader.int("forecast_max_queries")
+        mostWaitingQueries = reader.int("forecast_max_waiting_queries")
         func address(_ text: String, _ name: String, _ reader: inout SettingsReader) -> String {
             if !text.isEmpty { DeliverySettings.checkURL(text, name, &reader) }
             return text.hasSuffix("/") ? String(text.dropLast()) : text
@@ -103,5 +109,6 @@ struct ForecastSettings: Sendable {
             authURL: address(reader.text("copernicus_auth_url"), "copernicus_auth_url", &reader))
         certificateFile = reader.text("forecast_ca_file")
         proxy = reader.text("delivery_proxy")
+        isRedisSet = !reader.text("redis_url").isEmpty
     }
 }

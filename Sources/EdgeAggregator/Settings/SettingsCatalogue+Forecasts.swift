@@ -52,8 +52,14 @@ extension SettingsCatalogue {
             "forecast_retry_first_sec", .number(0.01...600), "2", unit: "s", group: "Forecasts",
             "The pause after a request that failed; each that follows is twice as long, up to five attempts."),
         .init(
-            "forecast_max_query_values", .int(1000...100_000_000), "4000000", group: "Forecasts",
-            "Values in one answer of /v1/data; each has 4 bytes."),
+            "forecast_max_query_values", .int(1000...100_000_000), "2000000", group: "Forecasts",
+            "Values in one answer of /v1/data; each has 4 bytes, and some 9 more as JSON."),
+        .init(
+            "forecast_max_queries", .int(1...64), "4", group: "Forecasts",
+            "Answers of /v1/data that are made or held at a time."),
+        .init(
+            "forecast_max_waiting_queries", .int(0...10_000), "64", group: "Forecasts",
+            "Questions that wait for that; more are answered 503."),
         .init(
             "noaa_gfs_base_url", .list, "https://noaa-gfs-bdp-pds.s3.amazonaws.com", group: "Forecasts",
             "Servers that have NOAA's gfs.YYYYMMDD folders, in the order in which they are asked."),

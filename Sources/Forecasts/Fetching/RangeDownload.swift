@@ -17,7 +17,9 @@ struct RangeDownload {
     private var tag: String?
     private var attempts = 0
 
+    /// In a row that have brought next to nothing.
     static let mostAttempts = 5
+    private static let progressBytes = 16 << 10
     /// What is waited at most because a server says so.
     static let mostPauseSeconds = 300.0
 
@@ -57,7 +59,7 @@ struct RangeDownload {
 
     private func again(_ reason: String, _ seconds: Double? = nil) -> Verdict {
         guard attempts < Self.mostAttempts else { return .failed("\(reason), \(attempts) times") }
-        let pause = seconds ?? firstPauseSeconds * Double(1 << (attempts - 1))
+        let pause = seconds ?? firstPauseSeconds * Double(1 << max(0, attempts - 1))
         return .again(reason: reason, afterSeconds: min(Self.mostPauseSeconds, max(0, pause)))
     }
 
@@ -77,6 +79,8 @@ struct RangeDownload {
         let wanted = end ?? range.total.map { min($0, first + Int64(mostBytes)) }
         guard let wanted else { return .failed("the server does not say how long the file is") }
         bytes += answer.body.prefix(max(0, Int(wanted - from)))
+        // A thin link that is cut again and again gets there too, as long as something comes each time.
+        if answer.body.count >= Self.progressBytes { attempts = 0 }
         guard first + Int64(bytes.count) >= wanted else {
             return again(answer.cut ?? "the server sends less than was asked for")
         }

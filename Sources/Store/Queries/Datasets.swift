@@ -20,6 +20,7 @@ public struct DatasetQuery: Sendable {
 public struct DatasetCount: Sendable, Hashable {
     public let kind: String
     public let rows: Int64
+    /// Of the files that are on the disk.
     public let bytes: Int64
     /// Seconds since 1970; of what is ready.
     public let newestRunSeconds: Int64?
@@ -186,7 +187,7 @@ extension Store {
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT data_type, count(*), sum(file_size_bytes),
+                    SELECT data_type, count(*), sum(iif(state = 'expired', 0, file_size_bytes)),
                         max(iif(state = 'ready', unixepoch(forecast_date) + forecast_cycle * 3600, NULL)),
                         unixepoch(min(iif(state = 'ready', valid_time_start, NULL))),
                         unixepoch(max(iif(state = 'ready', valid_time_end, NULL)))

@@ -1,5 +1,6 @@
 import EdgeTesting
 import Foundation
+import Store
 import Testing
 
 /// Whatever the servers, the disk or the power do: a complete and right set, or a failed run with its reason, and what was
@@ -147,6 +148,32 @@ struct ForecastFaultTests {
         #expect(daemon.stop() == 0)
         let done = try daemon.command("forecasts", "collect")
         #expect(done.output.contains("completed, 0 fields"))
+    }
+
+    /// A clean-up whose time has passed while the daemon did not run is made up once.
+    @Test func aMissedCleanupIsMadeUp() throws {
+        let upstream = try Upstream()
+        let settings = upstream.settings(["HISTORICAL_DAYS": "2"])
+        let daemon = try DaemonProcess(settings: settings)
+        #expect(try daemon.command("forecasts", "collect").status == 0)
+        let before = daemon.fieldFiles().count
+        let store = try Store(path: "\(daemon.folder)/edge.db")
+        let now = Int64(Date().timeIntervalSince1970)
+        try store.commitBlocking([.jobWasRun(name: "cleanup", dueSeconds: now - 2 * 86_400)])
+        store.close()
+        let later = try DaemonProcess(
+            folder: daemon.folder,
+            settings: settings.merging(["HISTORICAL_DAYS": "0", "MAX_DATA_AGE_DAYS": "1"]) { $1 })
+        try later.start()
+        Upstream.wait { later.fieldFiles().count < before }
+        #expect(later.fieldFiles().count < before)
+        func next() throws -> String {
+            let jobs = try later.json("/api/v1/forecasts")["jobs"] as? [[String: Any]] ?? []
+            return jobs.first { $0["job"] as? String == "cleanup" }?["next_run_at"] as? String ?? ""
+        }
+        try Upstream.wait { try next() > Upstream.text(now) }
+        #expect(try next() > Upstream.text(now))
+        #expect(later.stop() == 0)
     }
 
     /// A folder that cannot be made stops the forecasts, and nothing else.

@@ -155,6 +155,10 @@ struct ForecastTests {
         // The far end is told who asks, and never the token.
         let asked = try upstream.log().filter { $0.path.contains("/store/") }
         #expect(!asked.isEmpty && asked.allSatisfy { $0.path.contains("x-cop-user=skipper") })
+        // Of each field and component the two chunks that the region touches, each once: rows 34 to 71 of 32 in a chunk,
+        // columns 74 to 121 of 64.
+        let chunks = asked.filter { $0.path.contains("/uo/") || $0.path.contains("/vo/") }
+        #expect(chunks.count == all.count * 4 && Set(chunks.map(\.path)).count == chunks.count)
         // Only the newest version that is released.
         #expect(asked.allSatisfy { $0.path.contains("_202406/") })
         #expect(daemon.stop() == 0)
