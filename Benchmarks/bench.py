@@ -208,7 +208,7 @@ LIMITS = {
     "edges_missed": ("<=", 0), "co2_pushes_per_second": (">=", 2000), "co2_times_folder_scans_10000_files": (">=", 10),
     "isems_lines_per_second": (">=", 20_000), "measurements_latest_p99_ms": ("<=", 10), "overlay_p99_ms": ("<=", 10),
     "piwardrive_answer_ms": ("<=", 1000), "piwardrive_rows_per_second": (">=", 100_000), "nodes_added_rss_mb": ("<=", 20),
-    "grib_decode_of_eccodes": ("<=", 1.0), "globe_added_peak_rss_mb": ("<=", 40), "box_of_41_steps_netcdf_p99_ms": ("<=", 50),
+    "grib_decode_of_eccodes": ("<=", 1.0), "globe_added_peak_rss_mb": ("<=", 40), "globe_currents_added_peak_rss_mb": ("<=", 40), "box_of_41_steps_netcdf_p99_ms": ("<=", 50),
     "box_of_41_steps_json_p99_ms": ("<=", 50),
 }
 PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware, nodes.nodes, forecasts.forecasts]

@@ -1,5 +1,6 @@
 """Forecast fields: decoding against ecCodes, memory while collecting the globe, questions over a whole forecast."""
 
+import calendar
 import json
 import os
 import shutil
@@ -84,6 +85,19 @@ def forecasts():
     results["box_of_41_steps_json_p99_ms"], _ = percentile(daemon, f"/v1/data/wind?{box}&format=json", 200)
     results["place_of_41_steps_p99_ms"], _ = percentile(
         daemon, f"/v1/data/wind/point?lat=60.1&lon=5.1&start_time={begin}&end_time={end}", 200)
+    daemon.stop()
+    # The sea at its real size: 24 chunks of 512 by 2,048 values for each of three fields.
+    hours = int(time.time() - calendar.timegm((1950, 1, 1, 0, 0, 0))) // 21600 * 6
+    body = json.dumps({"times": [hours + 6 * step for step in range(3)], "full": True}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{base}/set", body, method="POST")).read()
+    settings.update(
+        FORECAST_DATA_TYPES="ocean-currents", FORECAST_HOURS=12, COPERNICUS_USERNAME="skipper", COPERNICUS_PASSWORD="p&ss word",
+        COPERNICUS_CONFIG_URL=f"{base}/cop/config", COPERNICUS_AUTH_URL=f"{base}/cop/auth/token")
+    daemon = Daemon(FORECASTS="enabled", **settings)
+    wait("the currents", lambda: any(kind["collections_completed"] or kind["collections_failed"] for kind in kinds()))
+    if not kinds()[0]["collections_completed"]:
+        raise SystemExit(kinds())
+    results["globe_currents_added_peak_rss_mb"] = (peak(daemon) - rss) / 1e6
     daemon.stop()
     upstream.stdin.close()
     upstream.wait(10)

@@ -9,7 +9,8 @@ the hour to all values through the packing's reference value, so that each field
     /noaa/gfs.YYYYMMDD/HH/…     files and indexes; /mirror/… the same again, with faults of its own
     /cgi-bin/filter_…           the filter: whole messages, whatever the box
     /cop/…                      configuration, log-in, catalogue and store of Copernicus Marine
-    POST /set                   {"runs": {"2026112106": 120}, "updating": "2026-11-21T00:00:00Z", "times": [hours since 1950]}
+    POST /set                   {"runs": {"2026112106": 120}, "updating": "2026-11-21T00:00:00Z", "times": [hours since 1950]};
+                                with "full": true the sea is as fine as the real one, each of its chunks the same noise
     POST /fault                 {"path": regex, "kind": …, "count": N, "value": …}: for the next N requests of that path:
                                 status (value), whole (200 in place of 206), empty (200 without a body), cut (half a body),
                                 drip (a byte, then nothing for `value` seconds), page (HTML), otherrun (another run's file
@@ -21,6 +22,7 @@ import ctypes
 import ctypes.util
 import json
 import math
+import random
 import re
 import struct
 import sys
@@ -32,7 +34,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MESSAGES = [open(path, "rb").read() for path in sys.argv[2:]]
 WIND, WAVES = MESSAGES[:2], MESSAGES[2:]
-STATE = {"runs": {}, "updating": None, "times": []}
+STATE = {"runs": {}, "updating": None, "times": [], "full": False}
 FAULTS, LOG = [], []
 LOCK = threading.Lock()
 
@@ -84,6 +86,8 @@ def file_of(run, hour, is_wave):
 DATASET = "cmems_mod_glo_phy-cur_anfc_0.083deg_PT6H-i"
 PRODUCT = "GLOBAL_ANALYSISFORECAST_PHY_001_024"
 ROWS, COLUMNS, HEIGHT, WIDTH = 86, 180, 32, 64
+FULL = 2041, 4320, 512, 2048
+NOISE = []
 LEVELS = [-5.078, -1.541, -0.494]
 FILL = 9.969209968386869e36
 BLOSC = ctypes.CDLL(ctypes.util.find_library("blosc"))
@@ -114,15 +118,16 @@ def zarray(shape, chunks, form):
 
 
 def metadata():
+    rows, columns, height, width = FULL if STATE["full"] else (ROWS, COLUMNS, HEIGHT, WIDTH)
     times = len(STATE["times"])
     out = {".zgroup": {"zarr_format": 2}, ".zattrs": {}}
     for name, shape, chunks, form, dims, more in [
         ("time", [times], [16], "<f8", ["time"], {"units": "hours since 1950-01-01", "calendar": "gregorian"}),
         ("elevation", [3], [3], "<f4", ["elevation"], {"units": "m"}),
-        ("latitude", [ROWS], [100], "<f4", ["latitude"], {}),
-        ("longitude", [COLUMNS], [100], "<f4", ["longitude"], {}),
-        ("uo", [times, 3, ROWS, COLUMNS], [1, 1, HEIGHT, WIDTH], "<f4", ["time", "elevation", "latitude", "longitude"], {}),
-        ("vo", [times, 3, ROWS, COLUMNS], [1, 1, HEIGHT, WIDTH], "<f4", ["time", "elevation", "latitude", "longitude"], {}),
+        ("latitude", [rows], [rows + 7], "<f4", ["latitude"], {}),
+        ("longitude", [columns], [columns + 7], "<f4", ["longitude"], {}),
+        ("uo", [times, 3, rows, columns], [1, 1, height, width], "<f4", ["time", "elevation", "latitude", "longitude"], {}),
+        ("vo", [times, 3, rows, columns], [1, 1, height, width], "<f4", ["time", "elevation", "latitude", "longitude"], {}),
     ]:
         out[f"{name}/.zarray"] = zarray(shape, chunks, form)
         out[f"{name}/.zattrs"] = {"_ARRAY_DIMENSIONS": dims, **more}
@@ -138,10 +143,17 @@ def chunk(name, place):
     if name == "elevation":
         return axis(LEVELS, 3, "f")
     if name == "latitude":
-        return axis([-80.0 + 2 * row for row in range(ROWS)], 100, "f")
+        rows, step = (FULL[0], 1 / 12) if STATE["full"] else (ROWS, 2)
+        return axis([-80.0 + step * row for row in range(rows)], rows + 7, "f")
     if name == "longitude":
-        return axis([-180.0 + 2 * column for column in range(COLUMNS)], 100, "f")
+        columns, step = (FULL[1], 1 / 12) if STATE["full"] else (COLUMNS, 2)
+        return axis([-180.0 + step * column for column in range(columns)], columns + 7, "f")
     step, level, y, x = place
+    if STATE["full"]:
+        if not NOISE:
+            # To three decimals, as smooth as water: it packs to about what real chunks do.
+            NOISE.append(packed([round(math.sin(n / 97) + random.random() / 50, 3) for n in range(FULL[2] * FULL[3])], "f"))
+        return NOISE[0]
     # Of the far south there is nothing at all.
     if y == 0 and x == 0:
         return None

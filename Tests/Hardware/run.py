@@ -86,7 +86,7 @@ class Box:
         page = self.machine.json(f"/api/v1/observations?source={source}&quantity={quantity}&limit={limit}")
         return page["observations"]
 
-    def wait_state(self, name, state, seconds=40):
+    def wait_state(self, name, state, seconds=120):
         return self.machine.wait(f"{name} is {state}", lambda: self.sensor(name)["state"] == state and self.sensor(name), seconds)
 
 

@@ -54,7 +54,7 @@ struct FieldQuery: Sendable {
 
     /// Runs on the archive's thread.
     private func read(_ kind: ForecastKind, _ box: GeoBox, _ rows: [DatasetRecord]) throws -> Series? {
-        // The newest run's grid is the answer's; the region may have been another one before.
+        // The newest run's grid is the answer's; the source may have had another one before.
         guard let newest = rows.max(by: { $0.runSeconds < $1.runSeconds }),
             let shape = try? FieldReader(path: house.archive.path(newest.path)),
             let window = GridWindow(shape.grid, in: box)

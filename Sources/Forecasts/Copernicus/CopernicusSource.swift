@@ -115,7 +115,8 @@ public struct CopernicusSource: Sendable {
                 throw ZarrError(error.description)
             }
             // The last chunk is as long as all others.
-            values += try array.values(body).prefix(array.shape[0] - values.count)
+            let chunk = try array.chunk(body)
+            values += (0..<min(chunk.count, array.shape[0] - values.count)).map { chunk[$0] }
         }
         return values
     }

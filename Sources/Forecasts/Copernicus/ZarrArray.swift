@@ -94,36 +94,50 @@ public struct ZarrArray: Sendable, Equatable {
 
     var chunkBytes: Int { chunks.reduce(element.bytes, *) }
 
-    /// The values of a chunk, scaled, NaN where there is none. Chunks at the edges are as large as all others.
-    func values(_ body: [UInt8]) throws(ZarrError) -> [Double] {
-        try raw(body).map { $0 == fill || $0.isNaN ? .nan : $0 * scale + offset }
-    }
-
-    private func raw(_ body: [UInt8]) throws(ZarrError) -> [Double] {
-        let bytes: [UInt8]
+    /// Unpacks a chunk as it is stored.
+    func chunk(_ body: [UInt8]) throws(ZarrError) -> ZarrChunk {
+        var bytes = body
         if isPacked {
             do throws(BloscChunk.Malformed) {
                 bytes = try BloscChunk.unpack(body, byteCount: chunkBytes)
             } catch {
                 throw ZarrError("\(name) has \(error)")
             }
-        } else {
-            bytes = body
         }
         guard bytes.count == chunkBytes else { throw ZarrError("\(name) has a chunk of \(bytes.count) bytes") }
-        return bytes.withUnsafeBytes { bytes in
-            func all<Value: BitwiseCopyable>(_ type: Value.Type, _ number: (Value) -> Double) -> [Double] {
-                (0..<(bytes.count / MemoryLayout<Value>.size)).map {
-                    number(bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Value>.size, as: type))
-                }
+        return ZarrChunk(array: self, bytes: bytes)
+    }
+}
+
+/// The values of a chunk, in the order C. Chunks at the edges are as large as all others. A value is made when it is asked
+/// for: of a chunk of a million mostly few are.
+struct ZarrChunk {
+    let array: ZarrArray
+    fileprivate let bytes: [UInt8]
+
+    fileprivate init(array: ZarrArray, bytes: [UInt8]) {
+        self.array = array
+        self.bytes = bytes
+    }
+
+    var count: Int { bytes.count / array.element.bytes }
+
+    /// Scaled; NaN where there is none.
+    subscript(index: Int) -> Double {
+        precondition((0..<count).contains(index))
+        let place = index * array.element.bytes
+        let packed = bytes.withUnsafeBytes { bytes -> Double in
+            func load<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) -> Value {
+                Value(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: type))
             }
-            return switch element {
-            case .float32: all(UInt32.self) { Double(Float(bitPattern: UInt32(littleEndian: $0))) }
-            case .float64: all(UInt64.self) { Double(bitPattern: UInt64(littleEndian: $0)) }
-            case .int16: all(Int16.self) { Double(Int16(littleEndian: $0)) }
-            case .int32: all(Int32.self) { Double(Int32(littleEndian: $0)) }
-            case .int64: all(Int64.self) { Double(Int64(littleEndian: $0)) }
+            return switch array.element {
+            case .float32: Double(Float(bitPattern: load(UInt32.self)))
+            case .float64: Double(bitPattern: load(UInt64.self))
+            case .int16: Double(load(Int16.self))
+            case .int32: Double(load(Int32.self))
+            case .int64: Double(load(Int64.self))
             }
         }
+        return packed == array.fill || packed.isNaN ? .nan : packed * array.scale + array.offset
     }
 }

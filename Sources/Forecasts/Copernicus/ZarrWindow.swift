@@ -55,7 +55,7 @@ public struct ZarrWindow: Sendable {
     /// The values of a piece, row by row; `body` is its chunk, nil for one that is not there: it has no values.
     public func values(_ piece: Piece, _ body: [UInt8]?) throws(ZarrError) -> [Float] {
         guard let body else { return [Float](repeating: .nan, count: piece.rows * piece.columns) }
-        let chunk = try array.values(body)
+        let chunk = try array.chunk(body)
         let rank = array.chunks.count
         let width = array.chunks[rank - 1]
         var start = 0
