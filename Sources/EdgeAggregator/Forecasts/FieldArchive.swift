@@ -11,7 +11,6 @@ final class FieldArchive: Sendable {
 
     struct Failure: Error, CustomStringConvertible {
         let description: String
-        var isDiskFull = false
     }
 
     private static let temporarySuffix = ".part"
@@ -67,12 +66,12 @@ final class FieldArchive: Sendable {
             self.root = root
             self.relative = relative
             temporary = "\(root)/\(relative)\(FieldArchive.temporarySuffix)"
-            do { writer = try FieldWriter(description, path: temporary) } catch { throw FieldArchive.asFull(error) }
+            writer = try FieldWriter(description, path: temporary)
         }
 
         func put(_ body: (FieldWriter) throws -> Void) throws {
             guard let writer else { throw Failure(description: "\(temporary) is not open any more") }
-            do { try body(writer) } catch { throw FieldArchive.asFull(error) }
+            try body(writer)
         }
 
         /// Syncs it and gives it its name; its size in bytes.
@@ -96,14 +95,7 @@ final class FieldArchive: Sendable {
     }
 
     private static func failure(_ path: String) -> Failure {
-        let code = errno
-        return Failure(description: "\(path): \(String(cString: strerror(code)))", isDiskFull: code == ENOSPC)
-    }
-
-    /// libnetcdf hands on the system's words.
-    private static func asFull(_ error: any Error) -> any Error {
-        guard let error = error as? NetCDFError, error.reason == String(cString: strerror(ENOSPC)) else { return error }
-        return Failure(description: error.description, isDiskFull: true)
+        Failure(description: "\(path): \(String(cString: strerror(errno)))")
     }
 
     /// Each folder on the way, since each may be new.

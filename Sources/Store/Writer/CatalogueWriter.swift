@@ -11,6 +11,7 @@ struct CatalogueWriter {
     private static let time = "strftime('%Y-%m-%dT%H:%M:%SZ', ?, 'unixepoch')"
 
     func add(_ dataset: DatasetRecord) throws {
+        try forgetExpired(dataset.id)
         try database.cachedStatement(
             sql: """
                 INSERT OR IGNORE INTO aggregator_datasets (id, data_type, source, forecast_date, forecast_cycle,
@@ -26,6 +27,17 @@ struct CatalogueWriter {
         try tell(
             [(number: database.lastInsertedRowID, id: dataset.id, bytes: dataset.bytes)],
             atNanoseconds: dataset.createdSeconds * 1_000_000_000)
+    }
+
+    /// A field that comes again while its former file still waits to be removed at a far end: the new one takes its place there.
+    private func forgetExpired(_ id: String) throws {
+        let number = try Int64.fetchOne(
+            database.cachedStatement(
+                sql: "DELETE FROM aggregator_datasets WHERE id = ? AND state = 'expired' RETURNING number"),
+            arguments: [id])
+        guard let number else { return }
+        try database.cachedStatement(sql: "DELETE FROM deliveries WHERE kind = 'fieldRemoval' AND first_id = ?")
+            .execute(arguments: [number])
     }
 
     func show(kind: String, runSeconds: Int64, atNanoseconds: Int64) throws {
@@ -65,13 +77,8 @@ struct CatalogueWriter {
         for id in ids {
             guard let number = try Int64.fetchOne(find, arguments: [id]) else { continue }
             // What was not sent yet need not be sent any more.
-            let unsent = try Int64.fetchAll(
-                database.cachedStatement(sql: "SELECT id FROM deliveries WHERE kind = 'field' AND first_id = ?"),
-                arguments: [number])
-            if !unsent.isEmpty {
-                try database.cachedStatement(sql: "DELETE FROM deliveries WHERE kind = 'field' AND first_id = ?")
-                    .execute(arguments: [number])
-            }
+            try database.cachedStatement(sql: "DELETE FROM deliveries WHERE kind = 'field' AND first_id = ?")
+                .execute(arguments: [number])
             if outbox.plan.sinks[.field] != nil {
                 // Also where the file was never sent, as far as is known here: an answer may have been lost.
                 try outbox.add(

@@ -84,6 +84,8 @@ public struct S3Sink: Sink {
         let key: String
         let path: String
         let seal: FileSeal
+        /// Whether it takes the place of another: a field that was collected anew.
+        let mayReplace: Bool
         /// What is told of the file, in ASCII.
         var metadata: [(name: String, value: String)]
 
@@ -171,7 +173,9 @@ public struct S3Sink: Sink {
             case .changed: return .failed(reason: "\(path) was changed while it was read")
             }
         }
-        var object = Object(delivery: delivery, key: key, path: path, seal: seal, metadata: metadata)
+        var object = Object(
+            delivery: delivery, key: key, path: path, seal: seal, mayReplace: delivery.kind == .field,
+            metadata: metadata)
         object.metadata.append(("x-amz-meta-sha256", object.sha256Hex))
         if !isConditional, try await isThere(object) == true { return .done }
         return seal.partBytes == 0 ? try await put(object, &sent) : try await putInParts(object, &sent)
@@ -207,7 +211,7 @@ public struct S3Sink: Sink {
     private func put(_ object: Object, _ sent: inout Int64) async throws(Interruption) -> SinkOutcome {
         var headers = object.metadata
         if let header = object.seal.whole.header(configuration.checksum) { headers.append(header) }
-        if isConditional { headers.append(("If-None-Match", "*")) }
+        if isConditional, !object.mayReplace { headers.append(("If-None-Match", "*")) }
         let answer = try await send(
             "PUT", object.key, headers: headers, body: .file(path: object.path, offset: 0, count: object.bytes),
             payloadHash: object.sha256Hex)
@@ -361,7 +365,8 @@ public struct S3Sink: Sink {
                 .utf8)
         let answer = try await send(
             "POST", object.key, query: [("uploadId", upload.uploadID)],
-            headers: isConditional ? [("If-None-Match", "*")] : [], body: .bytes(body), payloadHash: Self.hash(body))
+            headers: isConditional && !object.mayReplace ? [("If-None-Match", "*")] : [], body: .bytes(body),
+            payloadHash: Self.hash(body))
         let meaning = S3Answer(answer)
         switch meaning {
         case .done, .exists:

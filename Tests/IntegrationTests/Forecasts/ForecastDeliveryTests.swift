@@ -54,6 +54,27 @@ import Testing
         #expect(objects.count == kept.count)
         #expect(!objects.contains("box-1/forecasts/\(gone["file_path"] as? String ?? "")"))
         #expect(later.stop() == 0)
+
+        // Another region: the same names, other files, here and there.
+        let south = try DaemonProcess(
+            folder: daemon.folder,
+            settings: settings.merging(["HISTORICAL_DAYS": "0", "FORECAST_REGION": "-40,-20,0,20"]) { $1 })
+        try south.start()
+        _ = try south.collected(["wind"], after: 2)
+        let anew = try south.datasets()
+        #expect(anew.count == 5)
+        func there() -> Bool {
+            anew.allSatisfy { row in
+                let path = row["file_path"] as? String ?? ""
+                let file = FileManager.default.contents(atPath: "\(daemon.folder)/forecasts/\(path)") ?? Data([0])
+                let object = try? DeliverySupport.object(bucket, bucket: "fields", "box-1/forecasts/\(path)")
+                return object == Array(file)
+            }
+        }
+        Upstream.wait { there() && rows("SELECT count(*) FROM aggregator_datasets") == "5" }
+        #expect(there())
+        #expect(rows("SELECT count(*) FROM aggregator_datasets") == "5")
+        #expect(south.stop() == 0)
     }
 
     /// Without a bucket the rows say where the files are on the box; a server that was away hears of everything once.
