@@ -9,7 +9,7 @@ HARDWARE_RIG ?= $(BASE_DIR)/hardware
 SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
 RELEASE = .build/release/edge-aggregator
 
-.PHONY: help run build setup setup-tests test test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
+.PHONY: help run build setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -36,8 +36,14 @@ build: setup
 run: build
 	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(RELEASE) run --sample $(SAMPLE)
 
+TEST_FOLDERS = EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))"
+
 test: setup-tests
-	EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" swift test
+	$(TEST_FOLDERS) swift test
+
+# Those that EDGE_FILTER (a regular expression) names.
+test-only: setup-tests
+	$(TEST_FOLDERS) swift test --filter "$(EDGE_FILTER)"
 
 lint:
 	@scripts/lint.sh
@@ -49,8 +55,7 @@ fuzz:
 	Tests/Fuzz/run.sh
 
 test-faults: setup-tests
-	EDGE_KILLS=200 EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" \
-		swift test --filter 'KillTests|FullDiskTests|DeliveryTests'
+	EDGE_KILLS=200 $(TEST_FOLDERS) swift test --filter 'KillTests|FullDiskTests|DeliveryTests'
 
 test-hardware: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
@@ -61,7 +66,7 @@ test-embedded: setup
 	Tests/Embedded/run.sh
 
 test-threads: setup-tests
-	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))" \
+	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" $(TEST_FOLDERS) \
 		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests|CO2UnitTests|PiWardriveUnitTests|ForecastTests'
 
 bench: setup
