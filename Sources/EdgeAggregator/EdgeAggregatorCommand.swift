@@ -12,6 +12,7 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
             SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self, PollCommand.self,
             ForecastsCommand.self,
-            SettingsCommand.self, DoctorCommand.self,
+            SettingsCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
+            SupportBundleCommand.self, HealthcheckCommand.self,
         ])
 }

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// What the box knows: sessions, recordings, detections and the loss ledger, in one SQLite file.
 ///
@@ -20,11 +21,15 @@ public final class Store: Sendable {
     }
 
     let pool: DatabasePool
+    /// What happened to the database at the start that an operator should know; empty when nothing did.
+    public let notices: [String]
     private let writer: StoreWriter
     public let path: String
     /// Where a damaged database was put aside at the start; nil if there was none.
     public let damagedCopy: String?
     private let doorbells = Doorbells()
+    /// Commits at the last sign of life.
+    let beats = Mutex(-1)
 
     /// Opens the database, or makes it. A damaged file is put aside, never deleted, and a new one begun.
     ///
@@ -34,15 +39,17 @@ public final class Store: Sendable {
         do {
             var aside: String?
             let pool: DatabasePool
+            var notices: [String] = []
             do {
-                pool = try Self.open(path, options)
+                pool = try Self.open(path, options, &notices)
             } catch let error as DatabaseError
                 where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
             {
                 aside = try Self.putAside(path)
-                pool = try Self.open(path, options)
+                pool = try Self.open(path, options, &notices)
             }
             self.pool = pool
+            self.notices = notices
             damagedCopy = aside
             writer = StoreWriter(
                 database: pool, commitIntervalMilliseconds: options.commitIntervalMilliseconds,
@@ -53,7 +60,10 @@ public final class Store: Sendable {
         }
     }
 
-    private static func open(_ path: String, _ options: Options) throws -> DatabasePool {
+    private static func open(
+        _ path: String, _ options: Options, _ notices: inout [String]
+    ) throws -> DatabasePool {
+        if let notice = try SchemaHistory(path: path).makeUsable() { notices.append(notice) }
         var configuration = Configuration()
         configuration.label = "edge.db"
         configuration.maximumReaderCount = 4
@@ -74,10 +84,11 @@ public final class Store: Sendable {
         }
         let migrator = Schema.migrator
         if try pool.read(migrator.hasBeenSuperseded) {
-            throw StoreError(
-                .newerSchema, reason: "\(path): start the newer version again, or restore a backup made before it")
+            notices.append("the database is of a newer version, which this one can work with")
+        } else {
+            try migrator.migrate(pool)
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = \(Schema.leastReader)") }
         }
-        try migrator.migrate(pool)
         return pool
     }
 

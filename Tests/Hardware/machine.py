@@ -92,8 +92,14 @@ class Machine:
             raise Failure(f"{command}: {answer['text']}")
         return answer["text"]
 
-    def api(self, path, method="GET"):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}{path}", method=method)
+    #: What the API of the daemon asks for.
+    token = ""
+
+    def api(self, path, method="GET", body=None, headers=None):
+        headers = dict(headers or {})
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}{path}", method=method, data=body, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()

@@ -23,6 +23,7 @@ BASE = "/edge-machine/edge"
 SETTINGS = f"""\
 base_dir: {BASE}
 listen: ["0.0.0.0:8000"]
+require_api_token: "no"
 metrics_port: 0
 analyze_recordings: false
 min_free_disk_bytes: 1000000

@@ -9,6 +9,8 @@ final class DaemonProcess {
 
     let folder: String
     private(set) var port = 0
+    /// What it has said until it listened.
+    private(set) var greeting = ""
     private var process = Process()
     private let environment: [String: String]
     private let ownsFolder: Bool
@@ -57,7 +59,10 @@ final class DaemonProcess {
             throw Failure(description: "no port in: \(text)")
         }
         self.port = port
+        greeting = text
     }
+
+    var pid: Int32 { process.processIdentifier }
 
     /// The power cut of processes.
     func killNow() {
@@ -131,6 +136,16 @@ final class DaemonProcess {
             bytes = bytes[min(start + count + 2, bytes.endIndex)...]
         }
         return String(decoding: whole, as: UTF8.self)
+    }
+
+    /// The status with which a file that is none is met.
+    func uploadNothing() throws -> Int {
+        let body =
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\nx\r\n--b--\r\n"
+        return try DaemonProcess.request(
+            "POST", "/recordings_upload?listener_id=a", port: port,
+            headers: ["Content-Type: multipart/form-data; boundary=b"], body: Array(body.utf8)
+        ).status
     }
 
     /// Begins a stream, as the firmware does.

@@ -200,10 +200,50 @@ import Testing
         #expect(try Store(path: path).damagedCopy == nil)
     }
 
-    @Test func refusesADatabaseOfANewerVersion() async throws {
+    @Test func worksWithANewerDatabaseThatOnlyHasMore() async throws {
         try await withStore { store, path in
             try await store.pool.write {
+                try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('8 more')")
+                try $0.execute(sql: "ALTER TABLE recordings ADD COLUMN future TEXT")
+            }
+            try await store.commit([.openRecording(recording("r1"))])
+            store.close()
+            let older = try Store(path: path)
+            #expect(older.notices.count == 1)
+            #expect(try await older.recording(name: "r1") != nil)
+            try await older.commit([.openRecording(recording("r2"))])
+            older.close()
+        }
+    }
+
+    @Test func goesBackToTheCopyOfBeforeWhenItCannotWorkWithANewerDatabase() async throws {
+        try await withStore { store, path in
+            try await store.commit([.openRecording(recording("r1"))])
+            store.close()
+            // What a newer program does at its start, as its migrations would: copy, change, raise the least reader.
+            let copied = try SchemaHistory(path: path, level: Schema.level + 1).makeUsable()
+            #expect(copied?.contains("\(path).level-\(Schema.level)") == true)
+            let newer = try DatabaseQueue(path: path)
+            try await newer.writeWithoutTransaction {
+                try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('8 changed')")
+                try $0.execute(sql: "ALTER TABLE recordings RENAME TO sounds")
+                try $0.execute(sql: "PRAGMA user_version = 8")
+            }
+            try newer.close()
+            let older = try Store(path: path)
+            #expect(older.notices.first?.contains("\(path).newer-1") == true)
+            #expect(try await older.recording(name: "r1") != nil)
+            try await older.commit([.openRecording(recording("r2"))])
+            older.close()
+            #expect(FileManager.default.fileExists(atPath: "\(path).newer-1"))
+        }
+    }
+
+    @Test func refusesADatabaseOfANewerVersionWithoutACopyOfBefore() async throws {
+        try await withStore { store, path in
+            try await store.pool.writeWithoutTransaction {
                 try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')")
+                try $0.execute(sql: "PRAGMA user_version = 99")
             }
             #expect { try Store(path: path) } throws: { ($0 as? StoreError)?.code == .newerSchema }
         }

@@ -11,6 +11,8 @@ struct StatusSnapshot: Sendable {
     let storage: StorageMetrics
     let analysisMetrics: AnalysisMetrics
     let started: TimeStamp
+    let mode: StartGuard.Mode
+    let pace: AnalysisPace
 
     struct Status: Codable, Sendable {
         struct Listeners: Codable, Sendable {
@@ -37,6 +39,8 @@ struct StatusSnapshot: Sendable {
             /// Mean since the start, from a window's last sample to its detections in the store.
             var meanLagSeconds: Double?
             var meanInferenceSeconds: Double?
+            /// Share of the time that it may work, to spare the board.
+            var pacePercent: Int
         }
         struct Disk: Codable, Sendable {
             var freeBytes: Int64
@@ -63,6 +67,8 @@ struct StatusSnapshot: Sendable {
         var isClockSynchronised: Bool
         var isReady: Bool
         var reasons: [String]
+        /// normal, or safe: sound is received and kept, and all else waits.
+        var mode: String
         var listeners: Listeners
         var queues: Queues
         var analysis: Analysis
@@ -97,7 +103,7 @@ struct StatusSnapshot: Sendable {
             box: boxName, version: Version.text, startedAt: ISOTime.text(started.utcNanoseconds),
             uptimeSeconds: Double(now.monotonicNanoseconds - started.monotonicNanoseconds) / 1e9,
             now: ISOTime.text(now.utcNanoseconds), isClockSynchronised: now.isSynchronised, isReady: reasons.isEmpty,
-            reasons: reasons,
+            reasons: reasons, mode: mode == .safe ? "safe" : "normal",
             listeners: Status.Listeners(
                 connected: Set(connections.map(\.listener)).count, connections: connections.count,
                 bytesReceived: house.metrics.bytes.total),
@@ -111,7 +117,7 @@ struct StatusSnapshot: Sendable {
                 windowsSpilled: analysisMetrics.windowsSpilled.total,
                 windowsWithVoice: analysisMetrics.privacyWindows.total, detections: analysisMetrics.detections.total,
                 failures: analysisMetrics.failures.total, meanLagSeconds: analysisMetrics.lagSeconds.mean,
-                meanInferenceSeconds: analysisMetrics.inferenceSeconds.mean),
+                meanInferenceSeconds: analysisMetrics.inferenceSeconds.mean, pacePercent: pace.percent),
             disk: Status.Disk(
                 freeBytes: space.freeBytes, totalBytes: space.totalBytes, recordings: totals.count,
                 recordingBytes: totals.bytes, databaseBytes: store.databaseBytes + store.journalBytes,
@@ -134,9 +140,4 @@ extension Histogram {
         guard let count = snapshot.cumulative.last, count > 0 else { return nil }
         return snapshot.sum / Double(count)
     }
-}
-
-/// The program's version.
-enum Version {
-    static let text = "0.1.0"
 }

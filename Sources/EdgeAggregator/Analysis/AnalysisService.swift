@@ -1,4 +1,5 @@
 import AudioDSP
+import CEdgeSystem
 import Foundation
 import Logging
 import Sensors
@@ -18,6 +19,10 @@ final class AnalysisService: Sendable {
         /// 1 and above: the privacy rule is off.
         var privacyThreshold: Float
         var recordingsFolder: String
+        /// The processors that the workers may use; nil for all.
+        var processors: ProcessorSet?
+        /// How nice they are to everything else, 0...19.
+        var niceness = 0
     }
 
     /// A window of live sound that waits for a worker.
@@ -45,6 +50,7 @@ final class AnalysisService: Sendable {
     let pool: WindowBufferPool
     let engine: DetectionEngine
     let metrics: AnalysisMetrics
+    let pace: AnalysisPace
     private let store: Store
     private let redactor: Redactor
     private let events: EventHub
@@ -61,7 +67,8 @@ final class AnalysisService: Sendable {
 
     init(
         configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
-        redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics, logger: Logger
+        redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics, pace: AnalysisPace = AnalysisPace(),
+        logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
@@ -71,6 +78,7 @@ final class AnalysisService: Sendable {
         self.events = events
         self.time = time
         self.metrics = metrics
+        self.pace = pace
         self.logger = logger
         state = Mutex(State(scheduler: AnalysisScheduler(windowsPerListener: configuration.windowsPerListener)))
     }
@@ -149,6 +157,11 @@ final class AnalysisService: Sendable {
     // MARK: - Workers
 
     private func work(_ number: Int) {
+        edge_name_thread("analyzer-\(number)")
+        if let processors = configuration.processors, !processors.bind() {
+            logger.error("The machine has none of the processors of analyzer_cpu_affinity; all are used")
+        }
+        if configuration.niceness > 0 { edge_be_nice(Int32(configuration.niceness)) }
         let worker: DetectionWorker
         do {
             worker = try engine.makeWorker()
@@ -159,6 +172,7 @@ final class AnalysisService: Sendable {
         }
         state.withLock { $0.readyWorkers += 1 }
         while let work = nextWork() {
+            let started = ContinuousClock.now
             switch work {
             case .live(let live):
                 analyse(live.window, of: live.progress, completeNanoseconds: live.completeNanoseconds, by: worker)
@@ -166,7 +180,17 @@ final class AnalysisService: Sendable {
             case .backlog(let reader):
                 analyseNext(of: reader, by: worker)
             }
+            rest(pace.rest(after: .now - started))
         }
+    }
+
+    /// Does nothing for a while, or until the end.
+    private func rest(_ duration: Duration) {
+        guard duration > .zero else { return }
+        let end = ContinuousClock.now + duration
+        condition.lock()
+        while !state.withLock({ $0.isStopping }), end > .now { condition.wait(atMost: end - .now) }
+        condition.unlock()
     }
 
     private func wakeOne() {

@@ -83,7 +83,7 @@ struct DaemonOptions: ParsableArguments {
         let base = base(settings)
         do {
             return try await SmallHTTPClient.ask(
-                "\(base)\(path)", method: method, bearer: settings.box.apiToken, body: body)
+                "\(base)\(path)", method: method, bearer: settings.knownToken, body: body)
         } catch let error as SmallHTTPClient.Failure where error.isAnswer {
             printError("The daemon at \(base) answers \(error)")
             throw ExitCodes.failure

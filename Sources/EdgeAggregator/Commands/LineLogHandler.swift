@@ -2,16 +2,23 @@ import CEdgeSystem
 import Foundation
 import Logging
 
-/// Writes a log line to standard error, as text or as JSON.
+/// Writes a log line to standard error, as text or as JSON, or to the system's journal with its fields.
 struct LineLogHandler: LogHandler {
+    enum Format: String, Sendable { case text, json, journal }
+
     let label: String
-    let isJSON: Bool
-    var logLevel = Logger.Level.info
+    let format: Format
     var metadata = Logger.Metadata()
 
-    init(label: String, isJSON: Bool) {
+    /// The program's, which can change while it runs (``LogLevel``).
+    var logLevel: Logger.Level {
+        get { LogLevel.current }
+        nonmutating set {}
+    }
+
+    init(label: String, format: Format) {
         self.label = label
-        self.isJSON = isJSON
+        self.format = format
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -21,19 +28,82 @@ struct LineLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
+        let details = all.map { ($0.key, "\($0.value)") }
+        if format == .journal, JournalEntry(event, details).send() { return }
         let time = ISOTime.text(edge_realtime_ns())
         let line: String
-        if isJSON {
+        if format == .json {
             var fields = ["time": time, "level": event.level.rawValue, "message": "\(event.message)"]
-            for (key, value) in all { fields[key] = "\(value)" }
+            for (key, value) in details { fields[key] = value }
             let data = (try? JSONEncoder.sorted.encode(fields)) ?? Data()
             line = String(decoding: data, as: UTF8.self)
         } else {
             // A peer's text may stand here: no line of its own for it.
-            let details = all.map { " \($0.key)=\("\($0.value)".debugDescription)" }.joined()
-            line = "\(time) \(event.level.rawValue) \(event.message)\(details)"
+            line = "\(time) \(event.level.rawValue) \(event.message)\(Self.text(details))"
         }
         FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+
+    static func text(_ details: [(String, String)]) -> String {
+        details.map { " \($0.0)=\($0.1.debugDescription)" }.joined()
+    }
+}
+
+/// One entry of the journal in its native form ("Native Journal Protocol" of systemd): a field a line, or, where a value has
+/// lines of its own, its name, its length in 8 bytes and its bytes.
+struct JournalEntry {
+    static let socket = "/run/systemd/journal/socket"
+
+    private(set) var bytes: [UInt8] = []
+
+    init(_ event: LogEvent, _ details: [(String, String)]) {
+        self.init(
+            level: event.level, message: "\(event.message)\(LineLogHandler.text(details))", details: details)
+    }
+
+    init(level: Logger.Level, message: String, details: [(String, String)]) {
+        add("MESSAGE", message)
+        add("PRIORITY", "\(Self.priority(level))")
+        add("SYSLOG_IDENTIFIER", "edge-aggregator")
+        for (key, value) in details.prefix(32) { add("EDGE_\(Self.name(key))", value) }
+    }
+
+    func send() -> Bool { bytes.withUnsafeBytes { edge_datagram(Self.socket, $0.baseAddress, $0.count) } == 0 }
+
+    private mutating func add(_ name: String, _ value: String) {
+        let value = Array(value.utf8)
+        bytes += Array(name.utf8)
+        if value.contains(UInt8(ascii: "\n")) {
+            bytes.append(UInt8(ascii: "\n"))
+            bytes += withUnsafeBytes(of: UInt64(value.count).littleEndian, Array.init)
+        } else {
+            bytes.append(UInt8(ascii: "="))
+        }
+        bytes += value
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// Capitals, digits and underscores, at most 64 with the prefix.
+    private static func name(_ key: String) -> String {
+        String(
+            decoding: key.uppercased().utf8.prefix(59).map { byte -> UInt8 in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
+                default: UInt8(ascii: "_")
+                }
+            }, as: UTF8.self)
+    }
+
+    /// syslog(3).
+    private static func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
     }
 }
 

@@ -4,6 +4,7 @@ import CEdgeSystem
 import Foundation
 import Logging
 import NIOCore
+import ServiceLifecycle
 import Store
 
 /// `edge-aggregator run`: the daemon.
@@ -22,24 +23,50 @@ struct RunCommand: AsyncParsableCommand {
         let reporter = try settings.box.sentry.map {
             try SentryReporter(address: $0, box: settings.box.uuid, secrets: settings.secrets)
         }
-        LoggingSystem.bootstrap { [isJSON = settings.box.isLogJSON] label in
-            let lines = LineLogHandler(label: label, isJSON: isJSON)
+        LogLevel.set(settings.box.logLevel)
+        LoggingSystem.bootstrap { [format = settings.box.logFormat] label in
+            let lines = LineLogHandler(label: label, format: format)
             guard let reporter else { return lines }
-            return MultiplexLogHandler([lines, SentryLogHandler(reporter: reporter)])
+            return SentryLogHandler(lines: lines, reporter: reporter)
         }
-        var logger = Logger(label: "edge-aggregator")
-        logger.logLevel = Logger.Level(rawValue: settings.box.logLevel) ?? .info
+        let logger = Logger(label: "edge-aggregator")
         signal(SIGPIPE, SIG_IGN)
         edge_use_little_memory()
+        if let processors = settings.appliance.otherProcessors, !processors.bindEverything() {
+            logger.error("The machine has none of the processors of everything_but_analyzer_cpu_affinity; all are used")
+        }
+        let start = StartGuard(baseFolder: settings.box.baseFolder, mostBadStarts: settings.appliance.mostBadStarts)
         do {
-            let daemon = try Daemon(settings: settings, logger: logger)
+            try FileManager.default.createDirectory(
+                atPath: settings.box.baseFolder, withIntermediateDirectories: true)
+            let lock = try InstanceLock(baseFolder: settings.box.baseFolder)
+            defer { withExtendedLifetime(lock) {} }
+            let mode = try await begin(start, logger)
+            let token = try openDoor(settings, logger)
+            let manager = ServiceManager()
+            // The check of a large database takes its time.
+            manager.mayTakeLonger(by: 900)
+            let daemon = try Daemon(
+                settings: settings, logger: logger, mode: mode, apiToken: token, manager: manager)
+            let watch = StartWatch(
+                start: start, mode: mode, safeFor: .seconds(settings.appliance.safeModeMinutes * 60), logger: logger,
+                end: { kill(getpid(), SIGTERM) })
+            var others: [any Service] = [watch]
+            if let reporter { others.append(reporter) }
             let sample = sample
-            try await daemon.run(beside: reporter.map { [$0] } ?? []) { ports in
+            try await daemon.run(beside: others) { ports in
                 greet(settings, port: ports.first ?? 0, sample: sample)
             }
+            if mode == .normal { start.isGood() }
         } catch let error as ClassifierError {
             printError("\(error)")
             throw ExitCodes.failure
+        } catch let error as InstanceLock.Held {
+            printError("\(error)")
+            throw ExitCodes.failure
+        } catch let error as TLSBook.Unusable {
+            printError("\(error)")
+            throw ExitCodes.settings
         } catch let error as StoreError {
             printError("\(error)")
             throw ExitCodes.inputOutput
@@ -62,6 +89,37 @@ struct RunCommand: AsyncParsableCommand {
             throw ExitCodes.failure
         }
     }
+}
+
+/// Counts the start, and says what it is to be.
+private func begin(_ start: StartGuard, _ logger: Logger) async throws -> StartGuard.Mode {
+    guard start.mostBadStarts > 0 else { return .normal }
+    let before = start.badStarts
+    let pause = start.backOff(after: before)
+    if pause > .zero {
+        logger.warning("The last starts came to bad ends; this one waits", metadata: ["seconds": "\(pause.seconds)"])
+        try await Task.sleep(for: pause)
+    }
+    let mode = start.begin()
+    if mode == .safe {
+        logger.critical(
+            "Safe mode: sound and readings are received and kept; analysis, deliveries and forecasts wait. The log of the starts before tells why",
+            metadata: ["bad_starts": "\(before)"])
+    }
+    return mode
+}
+
+/// The token that the API asks for where the settings name none but one is needed; empty for none.
+private func openDoor(_ settings: Settings, _ logger: Logger) throws -> String {
+    guard settings.box.apiToken.isEmpty, settings.access.isTokenNeeded else { return "" }
+    let file = APITokenFile(baseFolder: settings.box.baseFolder)
+    let (token, isNew) = try file.readOrMake()
+    if isNew {
+        // To the terminal or the log of the very first start, and never again.
+        print("The token for the page and the API, made just now and kept in \(file.path):\n  \(token)")
+        fflush(nil)
+    }
+    return token
 }
 
 private func greet(_ settings: Settings, port: Int, sample: String?) {

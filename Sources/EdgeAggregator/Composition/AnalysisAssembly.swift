@@ -12,6 +12,7 @@ struct AnalysisAssembly {
     let events: EventHub
     let time: any TimeSource
     let metrics: AnalysisMetrics
+    let pace: AnalysisPace
     let logger: Logger
 
     /// Nothing, when nothing is to be analysed.
@@ -44,11 +45,12 @@ struct AnalysisAssembly {
             configuration: AnalysisService.Configuration(
                 workers: analysis.workers, windowsPerListener: analysis.windowsPerListener, channel: analysis.channel,
                 overlapSeconds: analysis.overlapSeconds, privacyThreshold: Float(analysis.privacyThreshold),
-                recordingsFolder: settings.recordings.folder),
+                recordingsFolder: settings.recordings.folder, processors: settings.appliance.analyzerProcessors,
+                niceness: settings.appliance.analyzerNiceness),
             engine: engine, pool: WindowBufferPool(limit: analysis.windowsTotal), store: store,
             redactor: Redactor(
                 recordingsFolder: settings.recordings.folder, store: store, time: time, logger: logger),
-            events: events, time: time, metrics: metrics, logger: logger)
+            events: events, time: time, metrics: metrics, pace: pace, logger: logger)
         let season = SeasonService(policies: policies, engine: engine, week: week, time: time, logger: logger)
         return (service, season)
     }

@@ -2,7 +2,7 @@ import AudioDSP
 import Sensors
 
 extension ReceptionHouse.Configuration {
-    init(settings: Settings) throws {
+    init(settings: Settings, mode: StartGuard.Mode) throws {
         guard let format = settings.reception.defaultFormat else {
             throw SettingsProblems(problems: [
                 SettingsProblem(
@@ -16,7 +16,7 @@ extension ReceptionHouse.Configuration {
                 maximumRecordingNanoseconds: Int64(settings.recordings.maximumSeconds) * 1_000_000_000),
             container: settings.recordings.container, recordingsFolder: settings.recordings.folder,
             minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9),
-            boxName: settings.box.uuid)
+            boxName: settings.box.uuid, isAnalysisDeferred: mode == .safe && settings.analysis.isOn)
     }
 }
 
@@ -26,18 +26,21 @@ extension Routes {
         outputs: OutputService, cards: [SoundCardService], field: FieldAssembly, forecasts: ForecastAssembly,
         storage: StorageMetrics,
         analysis: AnalysisMetrics,
-        started: TimeStamp
+        started: TimeStamp, mode: StartGuard.Mode, pace: AnalysisPace
     ) {
         let snapshot = StatusSnapshot(
             boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage,
-            analysisMetrics: analysis, started: started)
+            analysisMetrics: analysis, started: started, mode: mode, pace: pace)
         let refusals = RefusalHold(
             seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
+        let access = settings.access
+        let requests = ClientRates(perMinute: access.requestsPerMinute, mostClients: access.mostClients)
+        let failures = ClientRates(perMinute: access.loginFailuresPerMinute, mostClients: access.mostClients)
         self.init(
             stream: StreamRoute(
                 gate: gate, refusals: refusals, quotaBytesPerSecond: settings.reception.quotaBytesPerSecond),
             upload: UploadRoute(
-                house: house, admission: gate.admission, spoolFolder: settings.recordings.spoolFolder,
+                house: house, keeper: gate.keeper, spoolFolder: settings.recordings.spoolFolder,
                 mostBytes: Int64(settings.reception.mostUploadBytes)),
             listeners: ListenerResources(house: house, snapshot: snapshot),
             recordings: RecordingResources(
@@ -54,9 +57,9 @@ extension Routes {
             dashboard: Dashboard(snapshot: snapshot),
             metrics: MetricsCollector(
                 snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards, field: field,
-                forecasts: forecasts),
+                forecasts: forecasts, rates: [requests, failures]),
             snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
-            apiToken: settings.box.apiToken)
+            keeper: gate.keeper, access: settings.access, requests: requests, failures: failures)
     }
 }

@@ -29,8 +29,25 @@ struct Daemon {
     private let runs: RunCounts
     private let retention: RetentionService
     private let season: SeasonService?
+    private let mode: StartGuard.Mode
+    private let pace = AnalysisPace()
+    private let book: TLSBook?
+    private let manager: ServiceManager
+    let keeper: Doorkeeper
 
-    init(settings: Settings, logger: Logger, time: any TimeSource = TimeService()) throws {
+    /// - Parameter apiToken: what the API asks for, where the settings name none.
+    init(
+        settings: Settings, logger: Logger, time: any TimeSource = TimeService(), mode: StartGuard.Mode = .normal,
+        apiToken: String = "", manager: ServiceManager = ServiceManager()
+    ) throws {
+        self.mode = mode
+        self.manager = manager
+        keeper = Doorkeeper(
+            Doorkeeper.Rules(
+                listeners: ListenerAdmission(
+                    allowed: settings.reception.allowed, tokens: settings.reception.tokens),
+                apiToken: settings.box.apiToken.isEmpty ? apiToken : settings.box.apiToken))
+        book = try settings.access.tls.map { try TLSBook($0) }
         self.settings = settings
         self.logger = logger
         let folders = [settings.box.baseFolder, settings.recordings.folder, settings.recordings.spoolFolder]
@@ -46,6 +63,7 @@ struct Daemon {
                 "The database was damaged: it was put aside and a new one begun; recordings on disk are taken up again",
                 metadata: ["aside": "\(damaged)"])
         }
+        for notice in store.notices { logger.warning("Of the database: \(notice)") }
         runs = try store.beginRunBlocking(bootID: time.now().bootID)
         _ = try Recovery(
             store: store, recordingsFolder: settings.recordings.folder, spoolFolder: settings.recordings.spoolFolder,
@@ -63,11 +81,15 @@ struct Daemon {
                 idleSeconds: settings.reception.idleTimeoutSeconds),
             firstCounter: try store.highestSessionCounterBlocking(bootID: time.now().bootID), time: time, logger: logger
         )
-        (analysis, season) = try AnalysisAssembly(
-            settings: settings, store: store, events: events, time: time, metrics: analysisMetrics, logger: logger
-        ).make()
+        (analysis, season) =
+            mode == .safe
+            ? (nil, nil)
+            : try AnalysisAssembly(
+                settings: settings, store: store, events: events, time: time, metrics: analysisMetrics, pace: pace,
+                logger: logger
+            ).make()
         house = ReceptionHouse(
-            configuration: try ReceptionHouse.Configuration(settings: settings),
+            configuration: try ReceptionHouse.Configuration(settings: settings, mode: mode),
             executor: IngestExecutor(threads: settings.recordings.threads), registry: registry, store: store,
             names: RecordingNames(
                 isTaken: { [folder = settings.recordings.folder] name in
@@ -88,9 +110,7 @@ struct Daemon {
         let directory = DeviceDirectory(house: house)
         deliveries = try DeliveryHouse(
             settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() })
-        gate = StreamGate(
-            house: house,
-            admission: ListenerAdmission(allowed: settings.reception.allowed, tokens: settings.reception.tokens))
+        gate = StreamGate(house: house, keeper: keeper)
         ingest = try IngestLoop(
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)
@@ -103,7 +123,7 @@ struct Daemon {
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
             outputs: outputs, cards: cards, field: field, forecasts: forecasts, storage: storageMetrics,
             analysis: analysisMetrics,
-            started: time.now())
+            started: time.now(), mode: mode, pace: pace)
     }
 
     /// Runs until a signal ends it; every recording is closed by then.
@@ -113,7 +133,11 @@ struct Daemon {
         beside others: [any Service] = [], onReady: @escaping @Sendable ([Int]) -> Void = { _ in }
     ) async throws {
         analysis?.start()
-        let listening = ListeningAddresses(count: settings.box.addresses.count, onReady: onReady)
+        let count = settings.box.addresses.count + settings.access.tlsAddresses.count
+        let listening = ListeningAddresses(count: count) { [manager, mode] ports in
+            manager.ready(mode == .safe ? "Safe mode: receiving and storing only" : "Receiving")
+            onReady(ports)
+        }
         let router = routes.router()
         var services: [any Service] = others + [house.registry, retention]
         if let season { services.append(season) }
@@ -125,7 +149,20 @@ struct Daemon {
         }
         services += cards
         services += field.services
-        services.append(forecasts.service)
+        if mode == .normal { services.append(forecasts.service) }
+        services.append(
+            Heartbeat(manager: manager, store: house.store, ingest: ingest, logger: logger))
+        if analysis != nil, settings.appliance.boardWatchSeconds > 0 {
+            services.append(
+                BoardWatch(
+                    limits: settings.appliance.boardLimits, pace: pace,
+                    interval: .seconds(settings.appliance.boardWatchSeconds), logger: logger,
+                    root: settings.appliance.sysfsRoot))
+        }
+        services.append(
+            ReloadService(
+                settings: settings, keeper: keeper, book: book, manager: manager, logger: logger,
+                load: { [file = settings.file] in try Settings(path: file) }))
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
         services.append(
@@ -133,9 +170,14 @@ struct Daemon {
                 store: house.store, time: house.time,
                 mostAgeNanoseconds: Int64(settings.box.mostHistoryDays * 86_400e9),
                 mostBytes: Int64(settings.box.mostHistoryBytes), interval: .seconds(60), logger: logger))
-        services += deliveries.services(settings, house: house, metrics: routes.metrics)
+        services += deliveries.services(settings, house: house, metrics: routes.metrics, mode: mode)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))
+        }
+        if let book {
+            for address in settings.access.tlsAddresses {
+                services.append(encryptedServer(router, address, book, listening))
+            }
         }
         if settings.box.metricsPort > 0, let first = settings.box.addresses.first {
             let address = BoxSettings.Address(host: first.host, port: settings.box.metricsPort)
@@ -146,7 +188,7 @@ struct Daemon {
             path: settings.reception.streamPath, token: settings.reception.tokens, logger: logger)
         if settings.reception.mockListeners > 0 { services.append(mock) }
         services.append(ingest)
-        services.append(ShutdownAnnouncer(house: house))
+        services.append(ShutdownAnnouncer(house: house, manager: manager))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(settings.box.shutdownTimeoutSeconds)
@@ -169,22 +211,43 @@ struct Daemon {
         try outcome.get()
     }
 
+    private var http: HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))
+    }
+
+    private func encryptedServer(
+        _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ book: TLSBook, _ listening: ListeningAddresses
+    ) -> some Service {
+        Application(
+            router: router,
+            server: HTTPServerBuilder { [http] responder in
+                EncryptedChannel(http: HTTP1Channel(responder: responder, configuration: http), book: book)
+            }, configuration: configuration(address),
+            // Reported after the plain addresses, which the greeting names.
+            onServerRunning: { channel in
+                listening.note(channel.localAddress?.port ?? address.port, isEncrypted: true)
+            }, logger: logger)
+    }
+
+    private func configuration(_ address: BoxSettings.Address) -> ApplicationConfiguration {
+        ApplicationConfiguration(
+            address: .hostname(address.host, port: address.port), serverName: "edge-aggregator", backlog: 1024,
+            availableConnectionsDelegate: MaximumAvailableConnections(settings.box.mostConnections))
+    }
+
     private func server(
         _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ listening: ListeningAddresses?
     ) -> some Service {
-        let http = HTTP1Channel.Configuration(
-            idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))
         let path = settings.reception.streamPath
         return Application(
             router: router,
-            server: HTTPServerBuilder { [gate, ingest] responder in
+            server: HTTPServerBuilder { [gate, ingest, http] responder in
                 SwitchedChannel(http: HTTP1Channel(responder: responder, configuration: http)) {
                     StreamSwitch(gate: gate, loop: ingest, path: path)
                 }
             },
-            configuration: ApplicationConfiguration(
-                address: .hostname(address.host, port: address.port), serverName: "edge-aggregator", backlog: 1024,
-                availableConnectionsDelegate: MaximumAvailableConnections(settings.box.mostConnections)),
+            configuration: configuration(address),
             onServerRunning: { channel in listening?.note(channel.localAddress?.port ?? address.port) },
             logger: logger)
     }
@@ -203,9 +266,9 @@ final class ListeningAddresses: Sendable {
 
     var firstPort: Int? { ports.withLock { $0.first } }
 
-    func note(_ port: Int) {
+    func note(_ port: Int, isEncrypted: Bool = false) {
         let all = ports.withLock { ports in
-            ports.append(port)
+            if isEncrypted { ports.append(port) } else { ports.insert(port, at: 0) }
             return ports
         }
         if all.count == count { onReady(all) }
@@ -215,9 +278,11 @@ final class ListeningAddresses: Sendable {
 /// Ends the endless: the last service in the group, so the first to hear of the end.
 struct ShutdownAnnouncer: Service {
     let house: ReceptionHouse
+    let manager: ServiceManager
 
     func run() async throws {
         try? await gracefulShutdown()
+        manager.stopping()
         house.registry.shutDown()
         house.events.finish()
         // The sessions close their recordings while the servers wait for their connections to end.

@@ -32,6 +32,7 @@ struct Dashboard: Sendable {
         <style>\(Self.style)</style></head><body>
         <header><h1>\(HTML.text(status.box))</h1>
         <p class="\(status.isReady ? "good" : "bad")">\(status.isReady ? "Receiving" : HTML.text(status.reasons.joined(separator: "; ")))</p></header>
+        \(status.mode == "safe" ? "<p class=\"bad\">Safe mode: after bad starts only reception and storage run.</p>" : "")
         <main>
         \(figures(status))
         \(listenerTable(listeners))

@@ -103,7 +103,11 @@ struct DeliveryHouse: Sendable {
     }
 
     /// What runs beside reception for the sinks; the outbox is kept within its bounds also when no sink is set any more.
-    func services(_ settings: Settings, house: ReceptionHouse, metrics: MetricsCollector) -> [any Service] {
+    ///
+    /// In safe mode nothing is sent; what there is to send goes on gathering.
+    func services(
+        _ settings: Settings, house: ReceptionHouse, metrics: MetricsCollector, mode: StartGuard.Mode
+    ) -> [any Service] {
         let deliveries = settings.deliveries
         let day = 86_400e9
         var bytes: [DeliveryKind: (most: Int64, setting: String)] = [
@@ -126,6 +130,7 @@ struct DeliveryHouse: Sendable {
         let clock = ClockWatch(
             store: house.store, time: house.time, wait: .seconds(deliveries.clockWaitSeconds),
             hasSinks: !workers.isEmpty, logger: house.logger)
+        guard mode == .normal else { return [clock, caps] }
         var services: [any Service] = workers
         services.append(clock)
         if let mqtt { services.append(mqtt) }

@@ -23,15 +23,21 @@ struct Routes: Sendable {
     let snapshot: StatusSnapshot
     let streamPath: String
     let uploadPath: String
-    let apiToken: String
+    let keeper: Doorkeeper
+    let access: AccessSettings
+    let requests: ClientRates
+    let failures: ClientRates
 
     func router() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
         router.add(middleware: ErrorAnswers())
-        addStockPaths(router)
+        if access.stockPaths.contains(.recordings) { addStockPaths(router) }
         addNodePaths(router)
         addHealth(router)
-        let guarded = router.group().add(middleware: OriginGuard()).add(middleware: TokenGuard(token: apiToken))
+        let guarded = router.group().add(middleware: SecurityHeaders()).add(middleware: OriginGuard()).add(
+            middleware: TokenGuard(
+                keeper: keeper, proxies: access.trustedProxies, requests: requests, failures: failures))
+        if !access.stockPaths.contains(.metrics) { guarded.get("/metrics", use: metrics.answer) }
         guarded.get("/", use: dashboard.answer)
         guarded.get("/events", use: events.stream)
         let api = guarded.group("/api/v1")
@@ -81,7 +87,13 @@ struct Routes: Sendable {
 
     /// What the clients of the former node systems know.
     private func addNodePaths(_ router: Router<EdgeContext>) {
-        let (co2, pages, isems, units) = (field.co2, field.pages, field.isems, field.piwardrive)
+        if access.stockPaths.contains(.co2) { addCO2Paths(router) }
+        if access.stockPaths.contains(.isems) { addISEMSPaths(router) }
+        if access.stockPaths.contains(.piwardrive) { addPiWardrivePaths(router) }
+    }
+
+    private func addCO2Paths(_ router: Router<EdgeContext>) {
+        let (co2, pages) = (field.co2, field.pages)
         router.post("/ou/:id/alive", use: co2.alive)
         router.put("/ou/:id/push-sequential/**", use: co2.push)
         // Whatever else a unit asks is answered in its own manners too.
@@ -95,6 +107,10 @@ struct Routes: Sendable {
         for path in ["/status/alive/:page", "/data/co2/:page", "/var/pub/:page"] {
             router.get(RouterPath(path), use: pages.page)
         }
+    }
+
+    private func addISEMSPaths(_ router: Router<EdgeContext>) {
+        let isems = field.isems
         for prefix in ["", "/api"] {
             for (path, answer) in [("/measurements/latest", isems.all), ("/measurements/:id/latest", isems.one)] {
                 let path = RouterPath(prefix + path)
@@ -107,6 +123,10 @@ struct Routes: Sendable {
             }
         }
         router.post("/api/isems/**", use: isems.receive)
+    }
+
+    private func addPiWardrivePaths(_ router: Router<EdgeContext>) {
+        let units = field.piwardrive
         for path in ["/", "/upload", "/u/:unit", "/u/:unit/upload"] {
             router.post(RouterPath(path), use: units.upload)
         }
@@ -132,7 +152,7 @@ struct Routes: Sendable {
 
     private func addNodeResources(_ api: RouterGroup<EdgeContext>) {
         let nodes = field.resources
-        let changes = api.group().add(middleware: NearbyGuard(token: apiToken))
+        let changes = api.group().add(middleware: NearbyGuard(keeper: keeper, proxies: access.trustedProxies))
         api.get("/nodes", use: nodes.list)
         api.get("/nodes/rejected", use: nodes.rejected)
         api.get("/nodes/:kind/:id", use: nodes.show)
@@ -146,7 +166,7 @@ struct Routes: Sendable {
     }
 
     private func addHealth(_ router: Router<EdgeContext>) {
-        router.get("/metrics", use: metrics.answer)
+        if access.stockPaths.contains(.metrics) { router.get("/metrics", use: metrics.answer) }
         router.get("/healthz") { _, _ in Answer.text("{\"status\":\"alive\"}", type: "application/json") }
         router.get("/readyz") { [snapshot] _, _ in
             struct Readiness: Encodable {
@@ -183,26 +203,5 @@ struct ErrorAnswers: RouterMiddleware {
             return try Answer.problem(
                 .internalServerError, "The box could not answer", detail: "See the daemon's log for the reason")
         }
-    }
-}
-
-/// Asks for the API's token, if there is one.
-struct TokenGuard: RouterMiddleware {
-    let token: String
-
-    func handle(
-        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
-    ) async throws -> Response {
-        guard !token.isEmpty else { return try await next(request, context) }
-        let client = StreamRequest(
-            query: nil, authorization: request.headers[.authorization], pathToken: nil)
-        let admission = ListenerAdmission(allowed: [], tokens: ["*": token])
-        guard let anyone = ListenerID("api"), admission.judge(anyone, token: client.token) == .admitted else {
-            var answer = try Answer.problem(
-                .unauthorized, "A token is needed", detail: "Send api_token as a Bearer token or as the password")
-            answer.headers[.wwwAuthenticate] = "Basic realm=\"edge-aggregator\", Bearer"
-            return answer
-        }
-        return try await next(request, context)
     }
 }

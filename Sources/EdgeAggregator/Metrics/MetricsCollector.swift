@@ -14,6 +14,8 @@ struct MetricsCollector: Sendable {
     let cards: [SoundCardService]
     let field: FieldAssembly
     let forecasts: ForecastAssembly
+    /// Of requests and of wrong tokens.
+    let rates: [ClientRates]
 
     /// At most so many listeners have metrics of their own.
     static let mostListeners = 1000
@@ -89,6 +91,18 @@ struct MetricsCollector: Sendable {
         page.family("\(prefix)info", "gauge", "What runs here.")
         page.sample("\(prefix)info", [("version", status.version), ("aggregator_uuid", status.box)], 1)
         page.single("\(prefix)ready", "gauge", "1 if sound can be received, kept and analysed.", status.isReady ? 1 : 0)
+        page.single(
+            "\(prefix)safe_mode", "gauge", "1 if after bad starts only reception and storage run.",
+            status.mode == "safe" ? 1 : 0)
+        page.single(
+            "\(prefix)analysis_pace_ratio", "gauge", "Share of the time that the analysis may work, to spare the board.",
+            Double(status.analysis.pacePercent) / 100)
+        page.single(
+            "\(prefix)api_refused_total", "counter", "Requests and wrong tokens beyond a client's rate.",
+            Double(rates.reduce(0) { $0 + $1.refused }))
+        page.single(
+            "\(prefix)api_clients", "gauge", "Clients whose requests are counted.",
+            Double(rates.map(\.knownClients).max() ?? 0))
         page.single(
             "\(prefix)clock_synchronised", "gauge", "1 if the box knows the time.", status.isClockSynchronised ? 1 : 0)
         page.single("\(prefix)listeners", "gauge", "Connected listeners.", Double(status.listeners.connected))

@@ -11,6 +11,8 @@ final class ReceptionHouse: Sendable {
         var recordingsFolder: String
         var minimumRecordingNanoseconds: Int64
         var boxName: String
+        /// What is to become of a recording that no analysis is there for: whether it waits for one.
+        var isAnalysisDeferred = false
     }
 
     let configuration: Configuration
@@ -27,6 +29,9 @@ final class ReceptionHouse: Sendable {
     let time: any TimeSource
     let metrics: ReceptionMetrics
     let logger: Logger
+
+    /// The state in which a recording's analysis begins.
+    var firstAnalysisState: String { analysis != nil || configuration.isAnalysisDeferred ? "pending" : "skipped" }
 
     init(
         configuration: Configuration, executor: IngestExecutor, registry: ListenerRegistry, store: Store,

@@ -4,7 +4,7 @@ import Sensors
 /// Decides whether a stream may begin.
 struct StreamGate: Sendable {
     let house: ReceptionHouse
-    let admission: ListenerAdmission
+    let keeper: Doorkeeper
 
     enum Verdict: Sendable {
         case admitted(AdmittedStream)
@@ -19,7 +19,7 @@ struct StreamGate: Sendable {
     ) -> Verdict {
         guard let text = client.listenerID else { return .missingID }
         guard let listener = ListenerID(text) else { return .badID }
-        if case .refused(let reason) = admission.judge(listener, token: client.token) {
+        if case .refused(let reason) = keeper.listeners.judge(listener, token: client.token) {
             return .refused(listener, reason: reason)
         }
         let now = house.time.now()

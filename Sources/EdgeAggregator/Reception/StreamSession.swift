@@ -135,7 +135,7 @@ final class StreamSession {
                     monotonicNanoseconds: start.startNanoseconds, source: identity.source,
                     container: container.rawValue, encoding: start.format.encoding.rawValue,
                     channels: start.format.channels, sampleRate: start.format.sampleRate,
-                    analysis: house.analysis == nil ? "skipped" : "pending"))
+                    analysis: house.firstAnalysisState))
         ])
         recording = open
         status.noteRecording(name)

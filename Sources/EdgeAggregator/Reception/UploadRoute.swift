@@ -10,7 +10,7 @@ import Store
 /// `POST /recordings_upload`: a whole file in a form.
 struct UploadRoute: Sendable {
     let house: ReceptionHouse
-    let admission: ListenerAdmission
+    let keeper: Doorkeeper
     let spoolFolder: String
     let mostBytes: Int64
 
@@ -79,7 +79,7 @@ struct UploadRoute: Sendable {
         let described = UploadName(filename: upload.filename)
         let text = upload.listenerID ?? client.listenerID ?? described.listener ?? "upload"
         guard let listener = ListenerID(text) else { throw UploadRefusal.badListenerID }
-        if case .refused(let reason) = admission.judge(listener, token: client.token) {
+        if case .refused(let reason) = keeper.listeners.judge(listener, token: client.token) {
             throw UploadRefusal.notAdmitted(reason: reason)
         }
         guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
@@ -105,7 +105,7 @@ struct UploadRoute: Sendable {
                         bootID: now.bootID, monotonicNanoseconds: start - now.utcOffsetNanoseconds,
                         source: identity.source,
                         container: upload.container.rawValue, encoding: audio.encoding, channels: audio.channels,
-                        sampleRate: audio.sampleRate, analysis: house.analysis == nil ? "skipped" : "pending")),
+                        sampleRate: audio.sampleRate, analysis: house.firstAnalysisState)),
                 .closeRecording(
                     RecordingClose(
                         name: name, frames: audio.frames, durationNanoseconds: audio.durationNanoseconds,

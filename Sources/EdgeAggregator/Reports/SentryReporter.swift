@@ -103,22 +103,32 @@ final class SentryReporter: Service, Sendable {
     }
 }
 
-/// Hands errors of the log to the reporter.
+/// Hands errors of the log to the reporter, beside the lines.
 struct SentryLogHandler: LogHandler {
     let reporter: SentryReporter
-    var logLevel = Logger.Level.error
-    var metadata = Logger.Metadata()
+    private var lines: LineLogHandler
 
-    init(reporter: SentryReporter) {
+    var logLevel: Logger.Level {
+        get { lines.logLevel }
+        nonmutating set {}
+    }
+    var metadata: Logger.Metadata {
+        get { lines.metadata }
+        set { lines.metadata = newValue }
+    }
+
+    init(lines: LineLogHandler, reporter: SentryReporter) {
+        self.lines = lines
         self.reporter = reporter
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
+        get { lines[metadataKey: key] }
+        set { lines[metadataKey: key] = newValue }
     }
 
     func log(event: LogEvent) {
+        lines.log(event: event)
         guard event.level >= .error else { return }
         reporter.note(
             SentryReporter.Report(

@@ -8,6 +8,8 @@ struct Settings: Sendable {
     let warnings: [SettingsProblem]
 
     let box: BoxSettings
+    let access: AccessSettings
+    let appliance: ApplianceSettings
     let reception: ReceptionSettings
     let recordings: RecordingSettings
     let analysis: AnalysisSettings
@@ -32,9 +34,11 @@ struct Settings: Sendable {
         effective = loader.values
         warnings = loader.warnings
         box = BoxSettings(&reader)
+        access = AccessSettings(&reader, box: box)
+        appliance = ApplianceSettings(&reader)
         reception = ReceptionSettings(&reader)
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
-        analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder)
+        analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder, profile: appliance.profile)
         deliveries = DeliverySettings(&reader, aggregator: box.uuid)
         outputs = OutputSettings.all(&reader)
         soundCards = SoundCardSettings.all(&reader)
@@ -46,6 +50,11 @@ struct Settings: Sendable {
 }
 
 extension Settings {
+    /// The token of the API: as set, or as the daemon made it where this user may read that; else empty.
+    var knownToken: String {
+        box.apiToken.isEmpty ? APITokenFile(baseFolder: box.baseFolder).existing ?? "" : box.apiToken
+    }
+
     /// Values that must not be told to anybody.
     var secrets: [String] {
         SettingsCatalogue.all.filter(\.isSecret).flatMap { description -> [String] in
@@ -54,7 +63,7 @@ extension Settings {
             case .map(let values): Array(values.values)
             default: []
             }
-        }
+        } + [knownToken].filter { !$0.isEmpty }
     }
 }
 
@@ -119,7 +128,7 @@ struct BoxSettings: Sendable {
     let shutdownTimeoutSeconds: Int
     let baseFolder: String
     let logLevel: String
-    let isLogJSON: Bool
+    let logFormat: LineLogHandler.Format
     let sentry: SentryReporter.Address?
     let commitIntervalMilliseconds: Int
     /// 0 for never.
@@ -130,17 +139,7 @@ struct BoxSettings: Sendable {
 
     init(_ reader: inout SettingsReader) {
         uuid = reader.text("aggregator_uuid")
-        var addresses: [Address] = []
-        for text in reader.list("listen") {
-            let colon = text.lastIndex(of: ":")
-            let port = colon.flatMap { Int(text[text.index(after: $0)...]) }
-            guard let colon, let port, (0...65_535).contains(port) else {
-                reader.refuse("listen", "`\(text)` is not host:port")
-                continue
-            }
-            let host = text[..<colon].trimmingPrefix("[")
-            addresses.append(Address(host: String(host.last == "]" ? host.dropLast() : host), port: port))
-        }
+        var addresses = Self.addresses("listen", &reader)
         if addresses.isEmpty { reader.refuse("listen", "at least one host:port is needed") }
         let unitsPort = reader.int("pw_agg_port")
         if unitsPort > 0, let first = addresses.first, !addresses.contains(where: { $0.port == unitsPort }) {
@@ -153,7 +152,7 @@ struct BoxSettings: Sendable {
         shutdownTimeoutSeconds = reader.int("shutdown_timeout_sec")
         baseFolder = reader.text("base_dir")
         logLevel = reader.text("log_level")
-        isLogJSON = reader.text("log_format") == "json"
+        logFormat = LineLogHandler.Format(rawValue: reader.text("log_format")) ?? .text
         sentry = SentryReporter.Address(reader.text("sentry_dsn"))
         if sentry == nil, !reader.text("sentry_dsn").isEmpty {
             reader.refuse("sentry_dsn", "it is not an address such as https://KEY@host/PROJECT")
@@ -162,6 +161,22 @@ struct BoxSettings: Sendable {
         healthIntervalSeconds = reader.int("health_interval_sec")
         mostHistoryDays = reader.number("history_max_age_days")
         mostHistoryBytes = reader.int("history_max_bytes")
+    }
+
+    /// The host:port pairs of a list.
+    static func addresses(_ name: String, _ reader: inout SettingsReader) -> [Address] {
+        var addresses: [Address] = []
+        for text in reader.list(name) {
+            let colon = text.lastIndex(of: ":")
+            let port = colon.flatMap { Int(text[text.index(after: $0)...]) }
+            guard let colon, let port, (0...65_535).contains(port) else {
+                reader.refuse(name, "`\(text)` is not host:port")
+                continue
+            }
+            let host = text[..<colon].trimmingPrefix("[")
+            addresses.append(Address(host: String(host.last == "]" ? host.dropLast() : host), port: port))
+        }
+        return addresses
     }
 }
 
@@ -279,10 +294,11 @@ struct AnalysisSettings: Sendable {
     let windowsPerListener: Int
     let windowsTotal: Int
 
-    init(_ reader: inout SettingsReader, baseFolder: String) {
+    init(_ reader: inout SettingsReader, baseFolder: String, profile: BoardProfile) {
         isOn = reader.bool("analyze_recordings")
         let wanted = reader.int("analyzer_workers")
-        workers = wanted > 0 ? wanted : max(1, ProcessInfo.processInfo.activeProcessorCount - 1)
+        workers =
+            wanted > 0 ? wanted : profile.analyzerWorkers ?? max(1, ProcessInfo.processInfo.activeProcessorCount - 1)
         let latitude = reader.optionalNumber("latitude")
         let longitude = reader.optionalNumber("longitude")
         if let latitude, let longitude {

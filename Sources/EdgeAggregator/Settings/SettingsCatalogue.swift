@@ -1,7 +1,7 @@
 /// Every setting there is.
 enum SettingsCatalogue {
     static let all: [SettingDescription] =
-        box + sensors + reception + nodes + forecasts + recordings + analysis + deliveries + legacy + nodesLegacy
+        box + access + appliance + sensors + reception + nodes + forecasts + recordings + analysis + deliveries + nodesLegacy
         + forecastsLegacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
@@ -19,7 +19,7 @@ enum SettingsCatalogue {
             "A second port for /metrics, on the first address; 0 for none."),
         .init(
             "api_token", .text, "", secret: true, group: "Box",
-            "If set, /api/v1, /events and the page ask for it: as a Bearer token, or as the password of Basic credentials."
+            "What /api/v1, /v1, /events and the page ask for: as a Bearer token, or as the password of Basic credentials. See require_api_token."
         ),
         .init(
             "max_connections", .int(1...65_535), "4096", group: "Box",
@@ -35,7 +35,10 @@ enum SettingsCatalogue {
         .init(
             "log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info",
             group: "Box", "How much is logged."),
-        .init("log_format", .choice(["text", "json"]), "text", group: "Box", "How a log line is written."),
+        .init(
+            "log_format", .choice(["text", "json", "journal"]), "text", group: "Box",
+            "How a log line is written: as text or JSON to standard error, or to the system's journal with a field for each detail (as text where there is none)."
+        ),
         .init(
             "sentry_dsn", .text, "", secret: true, group: "Box",
             "If set (https://KEY@host/PROJECT), errors of the log are reported there, without secrets; empty for none."),
@@ -170,7 +173,7 @@ enum SettingsCatalogue {
             "Run BirdNET. If false, neither model nor library is needed."),
         .init(
             "analyzer_workers", .int(0...64), "0", group: "Analysis",
-            "Interpreters, one thread each; 0 for one fewer than the cores, at least 1."),
+            "Interpreters, one thread each; 0 for what suits the board (profile), else one fewer than the cores, at least 1."),
         .init(
             "latitude", .optionalNumber(-90...90), "", unit: "°", group: "Analysis",
             "With longitude: only species expected at this place and season are reported. Empty for no filter; 0 is a place."
@@ -235,9 +238,4 @@ enum SettingsCatalogue {
 
     /// Of the former system; read by nothing. They are known so that its files and environments are accepted.
     static let unusedGroup = "Of the former system"
-
-    private static let legacy: [SettingDescription] = ["analyzer_cpu_affinity", "everything_but_analyzer_cpu_affinity"]
-        .map {
-            .init($0, .text, "", group: unusedGroup, "Accepted, without effect.")
-        }
 }

@@ -1,7 +1,8 @@
 import Foundation
 import Yams
 
-/// Reads the settings from where they may stand: defaults, the file, `.env`, the environment; the later wins.
+/// Reads the settings from where they may stand: defaults, the file, `.env`, the service manager's credentials, the
+/// environment; the later wins.
 struct SettingsLoader {
     /// Where a value came from, for people.
     struct Effective: Sendable {
@@ -35,6 +36,7 @@ struct SettingsLoader {
         let dotenv = ((path ?? "./settings.yaml") as NSString).deletingLastPathComponent
         let dotenvPath = dotenv.isEmpty ? ".env" : "\(dotenv)/.env"
         if FileManager.default.fileExists(atPath: dotenvPath) { loadDotenv(dotenvPath) }
+        if let folder = environment["CREDENTIALS_DIRECTORY"], !folder.isEmpty { loadCredentials(folder) }
         loadEnvironment(environment)
     }
 
@@ -149,6 +151,11 @@ struct SettingsLoader {
 
     mutating func loadEnvironment(_ environment: [String: String]) {
         for setting in SettingsCatalogue.all {
+            // As containers get their secrets: the path of a file, /run/secrets/… for one.
+            let fileName = setting.environmentName + "_FILE"
+            if setting.isSecret, let path = environment[fileName], !path.isEmpty {
+                takeSecret(setting, path: path, place: "environment \(fileName)")
+            }
             if let text = environment[setting.environmentName] {
                 take(text: text, setting: setting, place: "environment")
             }
@@ -158,6 +165,27 @@ struct SettingsLoader {
                 take(text: text, setting: setting, place: "environment")
             }
         }
+    }
+
+    // MARK: - Files with one secret each
+
+    /// Takes a secret from the file of its name that the service manager put there (systemd.exec(5), `LoadCredential=`).
+    mutating func loadCredentials(_ folder: String) {
+        for setting in SettingsCatalogue.all where setting.isSecret {
+            // A folder of them is loaded under a prefix (`LoadCredential=edge:FOLDER`).
+            let names = ["\(folder)/\(setting.name)", "\(folder)/edge_\(setting.name)"]
+            guard let path = names.first(where: { FileManager.default.fileExists(atPath: $0) }) else { continue }
+            takeSecret(setting, path: path, place: "credential \(setting.name)")
+        }
+    }
+
+    private mutating func takeSecret(_ setting: SettingDescription, path: String, place: String) {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            problems.append(
+                SettingsProblem(place: place, message: "\(setting.name): the file \(path) cannot be read as text"))
+            return
+        }
+        take(text: text.trimmingCharacters(in: .whitespacesAndNewlines), setting: setting, place: place)
     }
 
     private mutating func take(text: String, setting: SettingDescription, place: String) {

@@ -1,4 +1,5 @@
 import GRDB
+import Synchronization
 
 /// How often the program was started, and how often it had not been ended before.
 public struct RunCounts: Sendable, Hashable {
@@ -28,6 +29,17 @@ extension Store {
         } catch {
             throw StoreError(error)
         }
+    }
+
+    /// Returns when a commit has come to its end since the last time; makes one if there was none.
+    public func beat() async throws(StoreError) {
+        let commits = statistics.commits
+        let last = beats.withLock { last in
+            defer { last = commits }
+            return last
+        }
+        guard commits == last else { return }
+        try await commit([.beat])
     }
 
     /// Notes that the program has ended as it should.

@@ -2,6 +2,12 @@ import GRDB
 
 /// The tables, and how older databases become newer ones. Steps are only ever added.
 enum Schema {
+    /// The schema's number: of its last step.
+    static let level = 7
+    /// The lowest level whose program can still work with this schema. A step that only adds what older programs pass over
+    /// leaves it; one that changes what they read or write raises it to its own number.
+    static let leastReader = 7
+
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1 listeners, recordings, detections, ledger") { database in

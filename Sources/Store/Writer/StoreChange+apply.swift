@@ -120,6 +120,7 @@ extension StoreChange {
         case .datasetsAreGone(let ids, let atNanoseconds):
             try CatalogueWriter(outbox).gone(ids, atNanoseconds: atNanoseconds)
         case .datasetsRead(let ids, let atSeconds): try CatalogueWriter(outbox).read(ids, atSeconds: atSeconds)
+        case .beat: try database.cachedStatement(sql: "UPDATE runs SET starts = starts").execute()
         case .collection(let collection): try CatalogueWriter(outbox).put(collection)
         case .forgetCollections(let beforeSeconds):
             try CatalogueWriter(outbox).forgetCollections(beforeSeconds: beforeSeconds)

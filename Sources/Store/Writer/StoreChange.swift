@@ -58,6 +58,8 @@ public enum StoreChange: Sendable {
     case datasetsAreGone(ids: [String], atNanoseconds: Int64)
     case datasetsRead(ids: [String], atSeconds: Int64)
     case collection(CollectionRecord)
+    /// Changes nothing, and is synced like everything else.
+    case beat
     /// Forgets what was collected before; the last of each kind stay.
     case forgetCollections(beforeSeconds: Int64)
     case forecastTraffic(day: String, bytes: Int64)
@@ -75,7 +77,7 @@ extension StoreChange {
         case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
             .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
             .rejectedLines, .accessPoints, .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic,
-            .jobWasRun:
+            .jobWasRun, .beat:
             false
         }
     }

@@ -53,3 +53,9 @@ void edge_use_little_memory(void) {
     mallopt(M_ARENA_MAX, 4);
 #endif
 }
+
+void edge_give_back_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}

@@ -61,6 +61,13 @@ final class IngestLoop: Service {
         threads[ticket.thread].post(.close(number: ticket.number))
     }
 
+    /// Returns when every thread has come round since the call.
+    func answer() async {
+        for thread in threads {
+            await withCheckedContinuation { continuation in thread.post(.answer { continuation.resume() }) }
+        }
+    }
+
     var connectionCount: Int { state.withLock { $0.perThread.reduce(0, +) } }
 
     private func released(thread: Int) {

@@ -11,6 +11,8 @@ final class IngestThread: Sendable {
         case close(number: UInt64)
         /// All that a connection sent is written down, or could not be.
         case written(number: UInt64, Result<Void, StoreError>)
+        /// Says that the thread has come round.
+        case answer(@Sendable () -> Void)
         case stop
     }
 
@@ -45,6 +47,7 @@ final class IngestThread: Sendable {
     func start(released: @escaping @Sendable () -> Void) {
         watch(wakeUp, number: Self.mailboxNumber)
         let thread = Thread { [self] in
+            edge_name_thread(name)
             var table = Table(thread: self, released: released)
             table.work()
         }
@@ -132,6 +135,7 @@ final class IngestThread: Sendable {
             case .close(let number):
                 if let connection = connections[number] { end(connection, number, "disconnected") }
             case .written(let number, let result): finish(number, result)
+            case .answer(let tell): tell()
             case .stop: isStopping = true
             }
         }

@@ -5,3 +5,5 @@
 #include "condition.h"
 #include "io.h"
 #include "edge_poll.h"
+#include "scheduling.h"
+#include "service.h"

@@ -27,3 +27,6 @@ void edge_use_little_memory(void);
 
 /// Makes a new file of `path_template`, which ends in XXXXXX and is changed to the name made. -1 with errno.
 int edge_make_temporary(char *path_template);
+
+/// Gives freed memory back to the machine (malloc_trim(3)).
+void edge_give_back_memory(void);

@@ -1,0 +1,37 @@
+import Foundation
+
+/// The API's token where the operator has set none: made at the first start, kept beside the database for the daemon's user alone.
+struct APITokenFile {
+    let path: String
+
+    init(baseFolder: String) { path = "\(baseFolder)/api-token" }
+
+    /// The token, if it was made already and this user may read it.
+    var existing: String? {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+        let token = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        return token.count >= 16 ? token : nil
+    }
+
+    /// The token, and whether it was made just now.
+    func readOrMake() throws -> (token: String, isNew: Bool) {
+        if let existing { return (existing, false) }
+        // 32 letters and digits, from the system's random numbers: 160 bits.
+        let letters = Array("abcdefghijkmnpqrstuvwxyz23456789")
+        var generator = SystemRandomNumberGenerator()
+        let token = String((0..<32).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)] })
+        let temporary = "\(path).new"
+        try? FileManager.default.removeItem(atPath: temporary)
+        guard
+            FileManager.default.createFile(
+                atPath: temporary, contents: Data("\(token)\n".utf8), attributes: [.posixPermissions: 0o600])
+        else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }
+        if let file = FileHandle(forUpdatingAtPath: temporary) {
+            try file.synchronize()
+            try file.close()
+        }
+        _ = try? FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        return (token, true)
+    }
+}

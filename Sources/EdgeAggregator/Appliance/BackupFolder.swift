@@ -1,0 +1,122 @@
+import CEdgeSystem
+import Crypto
+import Foundation
+import Store
+
+/// A backup: the database as of one moment, what it is by its own word, and, if wanted, the sound that it knows.
+struct BackupFolder {
+    struct Manifest: Codable {
+        var version: String
+        var box: String
+        var madeAt: String
+        var databaseBytes: Int64
+        var databaseSha256: String
+        var schema: [String]
+        var recordings: Int
+        var detections: Int
+        var observations: Int
+        var files: Int
+    }
+
+    struct Problem: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    let path: String
+    private var database: String { "\(path)/edge.db" }
+    private var manifest: String { "\(path)/backup.json" }
+
+    func make(_ settings: Settings, withRecordings: Bool) throws -> Manifest {
+        let files = FileManager.default
+        if let there = try? files.contentsOfDirectory(atPath: path), !there.isEmpty {
+            throw Problem(description: "\(path) is not empty; name a new folder")
+        }
+        try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+        let facts = try DatabaseBackup.copy(from: "\(settings.box.baseFolder)/edge.db", to: database)
+        let copied = withRecordings ? try copySound(settings.recordings.folder) : 0
+        let made = Manifest(
+            version: Version.text, box: settings.box.uuid, madeAt: ISOTime.text(edge_realtime_ns()),
+            databaseBytes: facts.bytes, databaseSha256: try Self.sha256(database), schema: facts.schema,
+            recordings: facts.recordings, detections: facts.detections, observations: facts.observations,
+            files: copied)
+        // Last: a folder without it is no backup.
+        try Answer.encoder.encode(made).write(to: URL(fileURLWithPath: manifest), options: .atomic)
+        return made
+    }
+
+    /// - Returns: where the former database was put, if there was one.
+    func restore(_ settings: Settings) throws -> String? {
+        let files = FileManager.default
+        guard let text = files.contents(atPath: manifest),
+            let made = try? Self.decoder.decode(Manifest.self, from: text)
+        else { throw Problem(description: "\(path) is no backup: backup.json is missing or cannot be read") }
+        guard try Self.sha256(database) == made.databaseSha256 else {
+            throw Problem(description: "\(database) is not as it was when the backup was made; take another one")
+        }
+        _ = try DatabaseBackup.look(at: database)
+        try files.createDirectory(atPath: settings.box.baseFolder, withIntermediateDirectories: true)
+        let lock = try InstanceLock(baseFolder: settings.box.baseFolder)
+        return try withExtendedLifetime(lock) {
+            let place = "\(settings.box.baseFolder)/edge.db"
+            var aside: String?
+            if files.fileExists(atPath: place) {
+                var number = 1
+                while files.fileExists(atPath: "\(place).before-restore-\(number)") { number += 1 }
+                let name = "\(place).before-restore-\(number)"
+                // The journal has what was committed last: it goes with its database.
+                for suffix in ["-wal", "-shm", ""] where files.fileExists(atPath: place + suffix) {
+                    try files.moveItem(atPath: place + suffix, toPath: name + suffix)
+                }
+                aside = name
+            }
+            _ = try DatabaseBackup.copy(from: database, to: place)
+            try restoreSound(settings.recordings.folder)
+            return aside
+        }
+    }
+
+    private func copySound(_ folder: String) throws -> Int { try copy(folder, to: "\(path)/recordings") }
+
+    /// Of sound that is there already nothing changes.
+    private func restoreSound(_ folder: String) throws {
+        guard FileManager.default.fileExists(atPath: "\(path)/recordings") else { return }
+        _ = try copy("\(path)/recordings", to: folder)
+    }
+
+    private func copy(_ source: String, to target: String) throws -> Int {
+        let files = FileManager.default
+        var count = 0
+        guard let names = files.enumerator(atPath: source) else { return 0 }
+        for case let name as String in names {
+            var status = EdgeFileStatus()
+            guard edge_lstat("\(source)/\(name)", &status) == 0, status.kind == 0x66 else { continue }
+            let place = "\(target)/\(name)"
+            guard !files.fileExists(atPath: place) else { continue }
+            try files.createDirectory(
+                atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+            do {
+                try files.copyItem(atPath: "\(source)/\(name)", toPath: place)
+                count += 1
+            } catch {
+                // Retention may have removed it meanwhile.
+                guard files.fileExists(atPath: "\(source)/\(name)") else { continue }
+                throw error
+            }
+        }
+        return count
+    }
+
+    private static let decoder: JSONDecoder = {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return decoder
+    }()
+
+    private static func sha256(_ path: String) throws -> String {
+        let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        defer { try? file.close() }
+        var hash = SHA256()
+        while let piece = try file.read(upToCount: 1 << 20), !piece.isEmpty { hash.update(data: piece) }
+        return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+}

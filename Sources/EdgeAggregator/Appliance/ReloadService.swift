@@ -1,0 +1,60 @@
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// On SIGHUP reads the settings again and takes over what can change while the daemon runs: tokens, the allow-list, the level of
+/// the log, the TLS identity. For the rest it says that a restart is needed. Wrong settings change nothing.
+struct ReloadService: Service {
+    static let live: Set<String> = ["api_token", "listener_allow", "listener_tokens", "log_level"]
+
+    let settings: Settings
+    let keeper: Doorkeeper
+    let book: TLSBook?
+    let manager: ServiceManager
+    let logger: Logger
+    /// Reads the settings as they are now.
+    let load: @Sendable () throws -> Settings
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var current = settings
+            for await _ in await UnixSignalsSequence(trapping: .sighup) {
+                do {
+                    let new = try load()
+                    apply(new, over: current)
+                    current = new
+                } catch {
+                    logger.error(
+                        "The settings were not taken over: they are wrong; those of before stay",
+                        metadata: ["reason": "\(error)"])
+                }
+            }
+        }
+        try? await gracefulShutdown()
+    }
+
+    private func apply(_ new: Settings, over old: Settings) {
+        // A token that was made at the start is in no settings, and stays.
+        let token = new.box.apiToken.isEmpty && old.box.apiToken.isEmpty ? keeper.apiToken : new.box.apiToken
+        keeper.rules = Doorkeeper.Rules(
+            listeners: ListenerAdmission(allowed: new.reception.allowed, tokens: new.reception.tokens),
+            apiToken: token)
+        LogLevel.set(new.box.logLevel)
+        do {
+            try book?.reload()
+        } catch {
+            logger.error("The TLS identity of before stays", metadata: ["reason": "\(error)"])
+        }
+        let changed = SettingsCatalogue.all.map(\.name).filter {
+            new.effective[$0]?.value != old.effective[$0]?.value
+        }
+        let waiting = changed.filter { !Self.live.contains($0) }
+        logger.notice(
+            "The settings were read again",
+            metadata: [
+                "taken_over": "\(changed.filter(Self.live.contains).joined(separator: ","))",
+                "need_a_restart": "\(waiting.joined(separator: ","))",
+            ])
+    }
+}

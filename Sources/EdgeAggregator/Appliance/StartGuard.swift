@@ -1,0 +1,51 @@
+import Foundation
+import Logging
+
+/// Counts starts that soon came to a bad end, in a small file beside the database, and says when the daemon had better begin in
+/// safe mode: it then receives and stores, and leaves analysis, deliveries and forecasts alone.
+struct StartGuard: Sendable {
+    enum Mode: Equatable, Sendable {
+        case normal
+        case safe
+    }
+
+    /// Starts in a row that did not last, after which the next one is safe; 0 for never.
+    let mostBadStarts: Int
+    private let path: String
+
+    init(baseFolder: String, mostBadStarts: Int) {
+        path = "\(baseFolder)/starts"
+        self.mostBadStarts = mostBadStarts
+    }
+
+    /// Bad starts in a row until now. What cannot be read counts as none.
+    var badStarts: Int {
+        (try? String(contentsOfFile: path, encoding: .utf8)).flatMap { Int($0.trimmingSpaces) }.map {
+            min(max($0, 0), 1_000_000)
+        } ?? 0
+    }
+
+    /// Notes a start, which is a bad one until ``lasted()`` or ``ended()`` says otherwise.
+    func begin() -> Mode {
+        let before = badStarts
+        write(before + 1)
+        return mostBadStarts > 0 && before >= mostBadStarts ? .safe : .normal
+    }
+
+    /// How long to wait before this start: only when the safe mode does not hold either.
+    func backOff(after badStarts: Int) -> Duration {
+        guard mostBadStarts > 0, badStarts > mostBadStarts else { return .zero }
+        return .seconds(min(60, 5 * (badStarts - mostBadStarts)))
+    }
+
+    /// It has run for long enough, or was ended as it should be.
+    func isGood() { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Safe mode has held: the next start is a normal one, but one more bad start brings the safe mode back.
+    func tryAgain() { write(max(0, mostBadStarts - 1)) }
+
+    private func write(_ count: Int) {
+        // Atomic: a torn number would be taken for none. Failing is no reason not to start.
+        try? Data("\(count)\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    }
+}

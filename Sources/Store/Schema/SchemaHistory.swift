@@ -1,0 +1,82 @@
+import Foundation
+import GRDB
+
+/// Keeps a way back: a copy of the database before it is changed for a newer program, and the use of that copy when an older
+/// program finds a database that it cannot work with.
+struct SchemaHistory {
+    let path: String
+    /// The level of this program; another only in tests.
+    var level = Schema.level
+
+    private static let mostCopies = 2
+
+    /// Before the database is opened in earnest.
+    ///
+    /// - Returns: what an operator should know; nil when nothing was done.
+    func makeUsable() throws -> String? {
+        guard FileManager.default.fileExists(atPath: path), let found = try read() else { return nil }
+        if found.steps.count > level { return found.leastReader <= level ? nil : try goBack() }
+        guard found.steps.count < level, !found.steps.isEmpty else { return nil }
+        return try copyBeforeChange(found.steps.count)
+    }
+
+    /// Nil for a file that is no database of ours: others deal with that.
+    private func read() throws -> (steps: [String], leastReader: Int)? {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        let database = try DatabaseQueue(path: path, configuration: configuration)
+        defer { try? database.close() }
+        return try database.read { database in
+            guard try database.tableExists("grdb_migrations") else { return nil }
+            return (
+                try String.fetchAll(database, sql: "SELECT identifier FROM grdb_migrations ORDER BY rowid"),
+                try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+            )
+        }
+    }
+
+    private func copyBeforeChange(_ steps: Int) throws -> String {
+        let size = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
+        var room = statvfs()
+        statvfs(path, &room)
+        let free = Int64(room.f_bavail) * Int64(room.f_frsize)
+        guard free > size * 2 + (16 << 20) else {
+            return "there is no room for a copy of the database before it is changed for this version"
+        }
+        let copy = "\(path).level-\(steps)"
+        _ = try DatabaseBackup.copy(from: path, to: copy)
+        forgetOldCopies()
+        return "the database was copied to \(copy) before it was changed for this version"
+    }
+
+    /// Copies by level, the lowest first.
+    private var copies: [(level: Int, path: String)] {
+        let folder = (path as NSString).deletingLastPathComponent
+        let prefix = (path as NSString).lastPathComponent + ".level-"
+        return ((try? FileManager.default.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)) ?? [])
+            .filter { $0.hasPrefix(prefix) }
+            .compactMap { name in
+                Int(name.dropFirst(prefix.count)).map { ($0, folder.isEmpty ? name : "\(folder)/\(name)") }
+            }.sorted { $0.0 < $1.0 }
+    }
+
+    private func forgetOldCopies() {
+        for copy in copies.dropLast(Self.mostCopies) { try? FileManager.default.removeItem(atPath: copy.path) }
+    }
+
+    private func goBack() throws -> String {
+        guard let copy = copies.last(where: { $0.level <= level }) else {
+            throw StoreError(
+                .newerSchema, reason: "\(path): start the newer version again, or restore a backup made before it")
+        }
+        var number = 1
+        while FileManager.default.fileExists(atPath: "\(path).newer-\(number)") { number += 1 }
+        let aside = "\(path).newer-\(number)"
+        for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
+            try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
+        }
+        _ = try DatabaseBackup.copy(from: copy.path, to: path)
+        return
+            "the database of a newer version was put aside as \(aside), and the copy of before its change is used; recordings on disk are taken up again"
+    }
+}

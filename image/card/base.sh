@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Bootstraps the packages of the card's root: base.sh ARCH OUTPUT.tar [PACKAGE...]. Kept as long as the list is the same.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+arch=$1
+output=$2
+shift 2
+mapfile -t packages < <(sed 's/#.*//' "$here/packages" | grep -v '^[[:space:]]*$')
+packages+=("$@")
+if [ "$arch" = arm64 ]; then packages+=(linux-image-arm64 busybox-static); fi
+# The card has a start of its own (initrd.sh): the usual one takes minutes to make where programs are emulated.
+export INITRD=No
+key=$(printf '%s\n' "$arch" "${packages[@]}" | sha256sum | cut -d' ' -f1)
+if [ -f "$output" ] && [ "$(cat "$output.key" 2>/dev/null)" = "$key" ]; then exit 0; fi
+mkdir -p "$(dirname "$output")"
+mirror=${MIRROR:-$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)}
+mirror=${mirror:-http://deb.debian.org/debian}
+list=$(IFS=,; echo "${packages[*]}")
+echo "image: bootstrapping $arch from $mirror (minutes where programs are emulated)" >&2
+log=$(mktemp)
+if ! "$here/foreign.py" "$arch" mmdebstrap --mode=root --format=tar --architectures="$arch" --variant=minbase \
+    --aptopt='APT::Sandbox::User "root"' --aptopt='Apt::Install-Recommends "false"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --include="$list" bookworm "$output.part" \
+    "deb $mirror bookworm main non-free-firmware" >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    echo "image: the root could not be bootstrapped from $mirror (MIRROR names another)" >&2
+    exit 69
+fi
+rm -f "$log"
+mv "$output.part" "$output"
+echo "$key" >"$output.key"

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# Assembles the card image: build.sh --arch amd64|arm64 [options] OUTPUT.img
+#
+#   --deb FILE        the daemon's package, of the card's architecture. Without one a stand-in takes its place, which says so
+#                     wherever it is asked: the rest of the image can then be built and started on any machine.
+#   --models FOLDER   the model, labels and library for the card's architecture
+#   --kernel FOLDER   vmlinuz, initrd and modules/ to use in the place of the root's own package
+#   --edge-yaml FILE  settings to put on the card
+#   --packages "..."  more Debian packages
+#   --tree FOLDER     more files for the root
+#   --root-mb N       size of each root (1024)
+#   --cache FOLDER    where bootstrapped packages and signing keys are kept (var/image)
+#
+# Beside OUTPUT.img there are then OUTPUT.root.ext4 and OUTPUT.boot.vfat, of which bundle.sh makes updates.
+# Runs as root (or `unshare -r` with all ids mapped), since files of the root belong to root.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+project=$(cd "$here/../.." && pwd)
+arch= deb= models= kernel= edge_yaml=$here/edge.yaml packages= tree= root_mb=1024 cache=$project/var/image
+while [ $# -gt 1 ]; do
+    case "$1" in
+        --arch) arch=$2 ;;
+        --deb) deb=$(realpath "$2") ;;
+        --models) models=$(realpath "$2") ;;
+        --kernel) kernel=$(realpath "$2") ;;
+        --edge-yaml) edge_yaml=$(realpath "$2") ;;
+        --packages) packages=$2 ;;
+        --tree) tree=$(realpath "$2") ;;
+        --root-mb) root_mb=$2 ;;
+        --cache) cache=$2 ;;
+        *) echo "image: unknown option $1; the head of image/card/build.sh lists them" >&2; exit 64 ;;
+    esac
+    shift 2
+done
+output=$(realpath -m "${1:?image: name the image to write}")
+case "$arch" in amd64 | arm64) ;; *) echo "image: --arch amd64 or arm64" >&2; exit 64 ;; esac
+for tool in genimage mke2fs mkfs.vfat mcopy mmdebstrap openssl; do
+    command -v $tool >/dev/null || { echo "image: $tool is missing; scripts/setup-image.sh installs what is needed" >&2; exit 69; }
+done
+[ "$(id -u)" -eq 0 ] || { echo "image: run as root: the card's files belong to root" >&2; exit 77; }
+if [ -n "$deb" ] && [ "$(dpkg-deb -f "$deb" Architecture)" != "$arch" ]; then
+    echo "image: $deb is for $(dpkg-deb -f "$deb" Architecture), the card is $arch: build the package on such a machine (make deb)" >&2
+    exit 65
+fi
+
+base=$cache/base-$arch.tar
+# shellcheck disable=SC2086
+"$here/base.sh" "$arch" "$base" $packages
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir "$root"
+tar -xf "$base" -C "$root" --numeric-owner --exclude=./dev/\*
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
+
+# The daemon.
+if [ -n "$deb" ]; then
+    cp "$deb" "$root/tmp/daemon.deb"
+    "$here/foreign.py" "$arch" chroot "$root" /usr/bin/dpkg -i /tmp/daemon.deb >"$work/dpkg.log" 2>&1 || {
+        tail -n 20 "$work/dpkg.log" >&2
+        echo "image: the package could not be installed into the root" >&2
+        exit 1
+    }
+    rm "$root/tmp/daemon.deb"
+else
+    echo "image: WITHOUT the daemon: a stand-in takes its place (no --deb for $arch)" >&2
+    install -D -m 0755 "$here/stand-in" "$root/usr/bin/edge-aggregator"
+    install -D -m 0644 "$here/../systemd/edge-aggregator.service" "$root/lib/systemd/system/edge-aggregator.service"
+    install -D -m 0644 "$here/../systemd/edge-aggregator.sysusers" "$root/usr/lib/sysusers.d/edge-aggregator.conf"
+    install -d -m 0755 "$root/etc/edge-aggregator"
+    "$here/foreign.py" "$arch" chroot "$root" /usr/bin/systemd-sysusers >/dev/null 2>&1
+    "$here/foreign.py" "$arch" chroot "$root" /usr/sbin/usermod -aG audio,dialout,i2c,gpio edge-aggregator
+    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+    ln -sf /lib/systemd/system/edge-aggregator.service "$root/etc/systemd/system/multi-user.target.wants/"
+fi
+if [ -n "$models" ]; then
+    mkdir -p "$root/usr/share/edge-aggregator"
+    cp -r "$models" "$root/usr/share/edge-aggregator/models"
+    chmod -R a+rX "$root/usr/share/edge-aggregator"
+fi
+cp -r --no-preserve=ownership "$here/tree/." "$root/"
+[ -z "$tree" ] || cp -r --no-preserve=ownership "$tree/." "$root/"
+sed "s/@ARCH@/$arch/" "$root/etc/rauc/system.conf.in" >"$root/etc/rauc/system.conf"
+rm "$root/etc/rauc/system.conf.in"
+python3 - "$root/usr/lib/edge-card/first-boot" "$here/secrets" <<'PY'
+import sys
+text = open(sys.argv[1]).read().replace("@SECRETS@", " ".join(open(sys.argv[2]).read().split()))
+open(sys.argv[1], "w").write(text)
+PY
+"$here/keys.sh" "$cache/keys"
+cp "$cache/keys/update.cert.pem" "$root/etc/rauc/keyring.pem"
+# What would be written on a root that never changes lives on data, or in memory.
+mkdir -p "$root/boot/config" "$root/data"
+ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+: >"$root/etc/machine-id"
+rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"
+rm -rf "$root/etc/wpa_supplicant" && ln -s /run/wpa_supplicant "$root/etc/wpa_supplicant"
+ln -sf /data/edge "$root/var/lib/edge-aggregator.data"
+sed -i 's/^root:[^:]*:/root:!*:/' "$root/etc/shadow"
+# The broker keeps nothing on the root.
+sed -i -e '/^persistence/d' -e '/^log_dest/d' -e '/^pid_file/d' "$root/etc/mosquitto/mosquitto.conf"
+for unit in edge-first-boot:sysinit edge-zram:multi-user edge-health:multi-user; do
+    mkdir -p "$root/etc/systemd/system/${unit#*:}.target.wants"
+    ln -sf "/etc/systemd/system/${unit%:*}.service" "$root/etc/systemd/system/${unit#*:}.target.wants/${unit%:*}.service"
+done
+for unit in systemd-networkd systemd-resolved systemd-timesyncd ssh mosquitto; do
+    [ -e "$root/lib/systemd/system/$unit.service" ] && ln -sf "/lib/systemd/system/$unit.service" "$root/etc/systemd/system/multi-user.target.wants/"
+done
+# Timers that would write to the root, or call somewhere.
+for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer dpkg-db-backup.timer fstrim.timer; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+
+# The kernel.
+boot=$work/boot
+mkdir "$boot"
+if [ -n "$kernel" ]; then
+    cp "$kernel/vmlinuz" "$boot/kernel8.img"
+    cp "$kernel/initrd" "$boot/initramfs8"
+    mkdir -p "$root/lib/modules"
+    cp -r "$kernel/modules/." "$root/lib/modules/"
+else
+    cp "$(ls "$root"/boot/vmlinuz-* | sort -V | tail -n 1)" "$boot/kernel8.img"
+    version=$(ls "$root/lib/modules" | sort -V | tail -n 1)
+    # What a card, a USB disk or an emulated one hangs on.
+    "$here/initrd.sh" "$root/lib/modules" "$version" "$root/bin/busybox" "$boot/initramfs8" \
+        bcm2835-dma sdhci-iproc sdhci-brcmstb mmc_block raspberrypi-power pcie-brcmstb reset-raspberrypi xhci-pci usb-storage uas \
+        virtio_pci virtio_mmio virtio_blk ext4
+fi
+find "$root/usr/lib" -path '*broadcom/bcm27*-rpi-*.dtb' -exec cp {} "$boot/" \; 2>/dev/null || true
+cp "$here/config.txt" "$boot/config.txt"
+sed 's/@SLOT@/A/g' "$here/cmdline.txt" >"$boot/cmdline.txt"
+mkdir "$work/boot-b"
+cp -r "$boot/." "$work/boot-b/"
+sed 's/@SLOT@/B/g' "$here/cmdline.txt" >"$work/boot-b/cmdline.txt"
+config=$work/config
+mkdir "$config"
+cp "$here/autoboot.txt" "$config/autoboot.txt"
+cp "$edge_yaml" "$config/edge.yaml"
+cp "$here/README.card" "$config/README.txt"
+
+rm -rf "$root"/boot/vmlinuz* "$root"/boot/initrd*
+mkdir -p "$work/data"
+sed "s/@ROOT_MB@/$root_mb/g" "$here/genimage.cfg" >"$work/genimage.cfg"
+images=$work/images
+mkdir "$images"
+truncate -s "${root_mb}M" "$images/root.ext4"
+mke2fs -q -t ext4 -L root -d "$root" -O ^has_journal -m 0 "$images/root.ext4" || {
+    echo "image: the root does not fit into $root_mb MB (--root-mb)" >&2
+    exit 1
+}
+# It is to grow to whatever card it is put on.
+mke2fs -q -t ext4 -b 4096 -L data -m 1 -E resize=67108864,lazy_itable_init=0 "$images/data.ext4" 128M >/dev/null
+fat() { # IMAGE SIZE_MB LABEL FOLDER
+    truncate -s "$2M" "$1"
+    mkfs.vfat -F 32 -s 1 -n "$3" "$1" >/dev/null
+    mcopy -i "$1" -s "$4"/* ::
+}
+fat "$images/config.vfat" 64 CONFIG "$config"
+fat "$images/boot-a.vfat" 128 BOOTA "$boot"
+fat "$images/boot-b.vfat" 128 BOOTB "$work/boot-b"
+mkdir "$work/empty"
+genimage --rootpath "$work/empty" --tmppath "$work/genimage" --inputpath "$images" --outputpath "$work/out" \
+    --config "$work/genimage.cfg" >"$work/genimage.log" 2>&1 || {
+    tail -n 20 "$work/genimage.log" >&2
+    echo "image: genimage failed" >&2
+    exit 1
+}
+mkdir -p "$(dirname "$output")"
+cp --sparse=always "$work/out/card.img" "$output"
+cp --sparse=always "$images/root.ext4" "${output%.img}.root.ext4"
+cp --sparse=always "$images/boot-a.vfat" "${output%.img}.boot.vfat"
+echo "image: $output ($(du -h "$output" | cut -f1) of $(du -h --apparent-size "$output" | cut -f1))$([ -n "$deb" ] || echo ', with a STAND-IN for the daemon')"
