@@ -17,7 +17,7 @@ public struct StoreError: Error, CustomStringConvertible {
     /// SQLite's extended result code, 0 if none.
     public let resultCode: Int32
 
-    init(_ code: Code, reason: String, resultCode: Int32 = 0) {
+    public init(_ code: Code, reason: String, resultCode: Int32 = 0) {
         self.code = code
         self.reason = reason
         self.resultCode = resultCode

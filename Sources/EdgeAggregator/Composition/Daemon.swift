@@ -159,6 +159,15 @@ struct Daemon {
                     interval: .seconds(settings.appliance.boardWatchSeconds), logger: logger,
                     root: settings.appliance.sysfsRoot))
         }
+        if !settings.appliance.updateLockPath.isEmpty {
+            services.append(
+                UpdateLock(
+                    path: settings.appliance.updateLockPath,
+                    isBusy: { [keeper = house.keeper] in
+                        let state = keeper.statistics
+                        return state.openSegments > 0 || state.finishing > 0
+                    }, logger: logger))
+        }
         services.append(
             ReloadService(
                 settings: settings, keeper: keeper, book: book, manager: manager, logger: logger,

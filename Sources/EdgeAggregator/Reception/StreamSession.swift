@@ -13,6 +13,7 @@ final class StreamSession {
     private let house: ReceptionHouse
     private let status: ListenerConnection
     private let unfinished = PendingFinishes()
+    private let written: WrittenChanges
     private let openedAt: TimeStamp
     private var decoder = FrameDecoder()
     private var session: ListenerSession
@@ -24,9 +25,10 @@ final class StreamSession {
         self.identity = identity
         self.house = house
         self.status = status
+        written = WrittenChanges(store: house.store)
         openedAt = house.time.now()
         session = ListenerSession(configuration: house.configuration.session)
-        house.store.enqueue([
+        written.enqueue([
             .openSession(
                 SessionRecord(
                     id: identity.text, listenerID: identity.listener.text, bootID: openedAt.bootID,
@@ -68,8 +70,8 @@ final class StreamSession {
             framesDuplicate: counters.framesDuplicate, framesOld: counters.framesOld,
             framesMissing: counters.framesMissing, framesRealigned: counters.framesRealigned,
             metadataFrames: counters.metadataFrames)
-        unfinished.whenDone { [store = house.store] in
-            store.commit([.closeSession(close)], completion: completion)
+        unfinished.whenDone { [written] in
+            written.commit([.closeSession(close)], completion: completion)
         }
     }
 
@@ -91,7 +93,7 @@ final class StreamSession {
         case .note(let note): record(note, now: now)
         case .settle(let runs, let shift):
             for run in runs {
-                house.store.enqueue([
+                written.enqueue([
                     .shiftRun(
                         sessionID: identity.text, run: run, byNanoseconds: shift,
                         timeQuality: TimeQuality.inferred.rawValue)
@@ -125,7 +127,7 @@ final class StreamSession {
         } else {
             open.lossReason = StorageGuard.lossReason
         }
-        house.store.enqueue([
+        written.enqueue([
             .openRecording(
                 RecordingRecord(
                     name: name, listenerID: listener, sessionID: identity.text, run: start.run,
@@ -173,22 +175,23 @@ final class StreamSession {
         guard isKept else {
             house.metrics.recordingsTooShort.add(1)
             open.segment.map(house.keeper.discard)
-            house.store.enqueue(closing.changesWhenTooShort())
+            written.enqueue(closing.changesWhenTooShort())
             return
         }
         guard let segment = open.segment else {
-            house.store.enqueue(closing.changes(keptFrames: 0, fileBytes: 0))
+            written.enqueue(closing.changes(keptFrames: 0, fileBytes: 0))
             return
         }
         unfinished.begin()
-        house.keeper.finish(segment) { [house, unfinished] outcome in
+        house.keeper.finish(segment) { [house, unfinished, written] outcome in
             switch outcome {
             case .kept(let frames, let fileBytes):
-                house.store.enqueue(closing.changes(keptFrames: frames, fileBytes: fileBytes))
+                written.enqueue(closing.changes(keptFrames: frames, fileBytes: fileBytes))
                 house.events.recordingClosed(closing)
             case .failed(let error):
-                // The row stays open, so the next start repairs the file and closes it.
+                // The row stays open, so the next start repairs the file and closes it; but it is not acknowledged.
                 house.storageGuard.note(error)
+                written.note(StoreError(.failed, reason: "a recording could not be synced: \(error)"))
             }
             unfinished.end()
         }
@@ -220,7 +223,7 @@ final class StreamSession {
         if recording != nil {
             recording?.notes.append(entry)
         } else {
-            house.store.enqueue([.ledger(entry)])
+            written.enqueue([.ledger(entry)])
         }
     }
 
@@ -228,7 +231,7 @@ final class StreamSession {
     private func noteWhenAhead() {
         guard session.isAhead, let open = recording, !open.isKnownAhead else { return }
         recording?.isKnownAhead = true
-        if !open.start.isInferred { house.store.enqueue([.inferTimes(recording: open.name)]) }
+        if !open.start.isInferred { written.enqueue([.inferTimes(recording: open.name)]) }
     }
 
     private func noteMetrics(bytes: Int) {

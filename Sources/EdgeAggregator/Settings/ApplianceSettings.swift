@@ -71,6 +71,7 @@ struct ApplianceSettings: Sendable {
     let sysfsRoot: String
     let mostBadStarts: Int
     let safeModeMinutes: Int
+    let updateLockPath: String
 
     init(_ reader: inout SettingsReader) {
         sysfsRoot = reader.text("sysfs_root")
@@ -88,6 +89,7 @@ struct ApplianceSettings: Sendable {
         boardWatchSeconds = reader.int("board_watch_interval_sec")
         mostBadStarts = reader.int("safe_mode_after")
         safeModeMinutes = reader.int("safe_mode_minutes")
+        updateLockPath = reader.text("update_lock_file")
     }
 
     private static func processors(

@@ -68,5 +68,9 @@ extension SettingsCatalogue {
         .init(
             "safe_mode_minutes", .int(1...100_000), "60", unit: "min", group: "Appliance",
             "How long safe mode is kept before a normal start is tried again."),
+        .init(
+            "update_lock_file", .text, "", group: "Appliance",
+            "A file that is there while recordings are written, at most an hour at a time, for whoever updates containers (balena: /tmp/balena/updates.lock); empty for none."
+        ),
     ]
 }

@@ -165,6 +165,8 @@ final class StoreWriter: @unchecked Sendable {
             state.lastCommit = .now
             state.pendingSince = state.queue.isEmpty ? nil : .now
             state.statistics.note(seconds: elapsed, changes: changes)
+            let isAllRefused = results.allSatisfy { if case .failure = $0 { true } else { false } }
+            state.statistics.failuresInARow = isAllRefused ? state.statistics.failuresInARow + 1 : 0
         }
         if plan != .nothing, group.contains(where: { $0.changes.contains(where: \.mayMakeDeliveries) }) { ring() }
         var waiting: [Job] = []
@@ -240,6 +242,8 @@ public struct StoreStatistics: Sendable {
     public var commits = 0
     public var changes = 0
     public var refusedChanges = 0
+    /// Groups of changes of which nothing could be written, since one could.
+    public var failuresInARow = 0
     public var lastCommitSeconds = 0.0
     public var longestCommitSeconds = 0.0
     public var databaseBytes: Int64 = 0

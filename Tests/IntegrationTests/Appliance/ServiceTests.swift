@@ -144,6 +144,23 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
+    @Test func asksUpdatesToWaitWhileRecordingsAreWritten() throws {
+        let folder = try TestFolders.temporary("edge-lock")
+        defer { TestFolders.remove(folder) }
+        let path = "\(folder)/balena/updates.lock"
+        let daemon = try DaemonProcess(settings: ["UPDATE_LOCK_FILE": path])
+        try daemon.start()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        let stream = try daemon.stream("ear")
+        try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 48_000))))
+        try stream.send(WireMaker.chunk(WireMaker.frame(1, [UInt8](repeating: 1, count: 32_768))))
+        try waitFor("the lock") { FileManager.default.fileExists(atPath: path) }
+        try stream.send(WireMaker.lastChunk)
+        #expect(try DaemonProcess.parse(stream.answer()).status == 200)
+        try waitFor("its end") { !FileManager.default.fileExists(atPath: path) }
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func refusesASecondDaemonOnTheSameFiles() throws {
         let daemon = try DaemonProcess()
         try daemon.start()

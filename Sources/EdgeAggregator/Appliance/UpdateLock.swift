@@ -1,0 +1,45 @@
+import Foundation
+import Logging
+import ServiceLifecycle
+
+/// Asks whoever updates containers to wait while recordings are written (balena documentation, "Update locking": the update waits as
+/// long as the file is there). Listeners that never stop must not hold up updates for ever, so once in a while it is not there.
+struct UpdateLock: Service {
+    /// How long an update may have to wait.
+    static let most = Duration.seconds(3600)
+    /// How long the way is free then; a container's supervisor looks about every ten seconds.
+    static let opening = Duration.seconds(60)
+
+    let path: String
+    /// Whether something is being written.
+    let isBusy: @Sendable () -> Bool
+    let logger: Logger
+
+    func run() async throws {
+        let folder = (path as NSString).deletingLastPathComponent
+        try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // Of a daemon that was killed.
+        release()
+        await cancelWhenGracefulShutdown {
+            var heldSince: ContinuousClock.Instant?
+            var freeUntil = ContinuousClock.now
+            while !Task.isCancelled {
+                let now = ContinuousClock.now
+                if let since = heldSince {
+                    if !isBusy() || now - since > Self.most {
+                        if isBusy() { freeUntil = now + Self.opening }
+                        release()
+                        heldSince = nil
+                    }
+                } else if isBusy(), now >= freeUntil {
+                    if FileManager.default.createFile(atPath: path, contents: Data()) { heldSince = now }
+                }
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        try? await gracefulShutdown()
+        release()
+    }
+
+    private func release() { unlink(path) }
+}

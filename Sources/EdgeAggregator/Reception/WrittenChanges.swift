@@ -1,0 +1,31 @@
+import Store
+import Synchronization
+
+/// The changes of one session on their way to the store, and the first of them that the disk refused: what is acknowledged at the
+/// session's end stands on all of them. The store tells in the order of the calls.
+final class WrittenChanges: Sendable {
+    private let store: Store
+    private let failure = Mutex<StoreError?>(nil)
+
+    init(store: Store) { self.store = store }
+
+    func note(_ error: StoreError) { failure.withLock { $0 = $0 ?? error } }
+
+    /// Soon; nobody waits for it.
+    func enqueue(_ changes: [StoreChange]) {
+        store.enqueue(changes) { [self] result in
+            if case .failure(let error) = result { note(error) }
+        }
+    }
+
+    /// Tells when these and all before are synced, or that one of them is not.
+    func commit(_ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void) {
+        store.commit(changes) { [self] result in
+            if case .success = result, let error = failure.withLock({ $0 }) {
+                completion(.failure(error))
+            } else {
+                completion(result)
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+"""In the machine whose power is cut: starts the daemon on its disk, looks whether everything that was acknowledged before is there,
+then sends sound and readings and says, line by line, what has been acknowledged.
+
+    guest.py DAEMON ACKNOWLEDGED_FILE MODE MODULES
+"""
+
+import hashlib
+import json
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+DAEMON, ACKNOWLEDGED, MODE, MODULES = sys.argv[1:5]
+DISK = "/run/disk"
+BASE = f"{DISK}/edge"
+PORT = 8000
+RATE = 8000
+said = threading.Lock()
+
+
+def say(*words):
+    with said:
+        os.write(1, (" ".join(str(word) for word in words) + "\n").encode())
+
+
+def off():
+    os.system("echo o >/proc/sysrq-trigger")
+    time.sleep(60)
+
+
+def give_up(*words):
+    say("BAD", *words)
+    log = open("/tmp/daemon.log", errors="replace").read()[-3000:]
+    for line in log.splitlines()[-15:]:
+        say("LOG", line)
+    off()
+
+
+def get(path, raw=False):
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=60) as answer:
+        body = answer.read()
+    return body if raw else json.loads(body)
+
+
+def start():
+    environment = dict(PATH=os.environ["PATH"], HOME="/tmp", BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
+                       MIN_FREE_DISK_BYTES="1000000", MIN_RECORDING_DURATION_SEC="0.1", HEALTH_INTERVAL_SEC="0", NODE_ADMISSION="open",
+                       CONFIG_PATH="/tmp/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
+                       SAFE_MODE_AFTER="3", SAFE_MODE_MINUTES="60")
+    open("/tmp/settings.yaml", "w").close()
+    daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open("/tmp/daemon.log", "ab"), stderr=subprocess.STDOUT)
+    for _ in range(1200):
+        if daemon.poll() is not None:
+            give_up(f"the daemon ended with {daemon.returncode}")
+        try:
+            get("/healthz", raw=True)
+            return daemon
+        except OSError:
+            time.sleep(0.05)
+    give_up("the daemon did not start")
+
+
+def check():
+    """Everything acknowledged in earlier lives is here, whole; the ledger adds up."""
+    known = [line.split() for line in open(ACKNOWLEDGED) if line.startswith("ACK ")]
+    recordings, path = {}, "/api/v1/recordings?limit=1000"
+    cursor = None
+    while True:
+        page = get(path + (f"&cursor={cursor}" if cursor else ""))
+        for row in page["recordings"]:
+            recordings.setdefault(row["listener"], []).append(row)
+        cursor = page.get("next_cursor") or page.get("cursor")
+        if not cursor or not page["recordings"]:
+            break
+    coverage = {row["listener"]: row for row in get("/api/v1/coverage?from=2000-01-01T00:00:00Z")["listeners"]}
+    uploads = streams = lines = 0
+    for _, kind, name, *rest in known:
+        if kind == "upload":
+            uploads += 1
+            rows = recordings.get(name, [])
+            if len(rows) != 1:
+                give_up("an acknowledged upload has", len(rows), "recordings:", name)
+            path = f"{BASE}/recordings/{name}/{rows[0]['name']}"
+            if hashlib.sha256(open(path, "rb").read()[44:]).hexdigest() != rest[0]:
+                give_up("an acknowledged upload has other sound:", name)
+        elif kind == "stream":
+            streams += 1
+            frames = sum(os.path.getsize(f"{BASE}/recordings/{name}/{row['name']}") - 44 for row in recordings.get(name, [])) // 2
+            if frames != int(rest[0]):
+                give_up("an acknowledged stream has", frames, "of", rest[0], "samples:", name)
+        elif kind == "line":
+            lines += 1
+            kept = open(f"{BASE}/remote_data/{name}/{rest[0]}", errors="replace").read()
+            if rest[1] not in kept:
+                give_up("an acknowledged line is gone:", name, rest[1])
+    for name, row in coverage.items():
+        span = row.get("span_seconds")
+        parts = row["heard_seconds"] + row["filled_seconds"] + sum(row["gaps"].values()) + sum(row["losses"].values())
+        if span is not None and abs(span - parts) > 0.05 and row.get("unaccounted_seconds", 0) > 0.05:
+            give_up("the ledger does not add up:", name, span, parts)
+    for name in recordings:
+        for row in recordings[name]:
+            if row["state"] == "open":
+                give_up("a recording of a former life is open still:", row["name"])
+            if row["state"] == "closed":
+                path = f"{BASE}/recordings/{name}/{row['name']}"
+                head = open(path, "rb").read(44)
+                if os.path.getsize(path) - 44 != struct.unpack("<I", head[40:44])[0]:
+                    give_up("a recording's header lies:", path)
+    say("CHECK", uploads, streams, lines, sum(len(rows) for rows in recordings.values()))
+
+
+def wav(samples):
+    body = struct.pack(f"<{len(samples)}h", *samples)
+    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16, b"data", len(body)) + body
+
+
+def frame(number, payload):
+    # The listeners' wire: 3 bytes of sequence, 3 of length, both least significant first.
+    return number.to_bytes(3, "little") + len(payload).to_bytes(3, "little") + payload
+
+
+def send(head, body):
+    with socket.create_connection(("127.0.0.1", PORT), timeout=60) as line:
+        line.sendall(head + body)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            piece = line.recv(65536)
+            if not piece:
+                break
+            answer += piece
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def uploads(life, lane):
+    number = 0
+    while True:
+        number += 1
+        name = f"up-{life}-{lane}-{number}"
+        sound = wav([random.randrange(-9000, 9000) for _ in range(RATE // 4)])
+        body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n" + sound + b"\r\n--b--\r\n"
+        head = (f"POST /recordings_upload?listener_id={name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        status = send(head, body)
+        if status == 200:
+            say("ACK upload", name, hashlib.sha256(sound[44:]).hexdigest())
+        else:
+            say("REFUSED upload", status)
+            time.sleep(0.05)
+
+
+def streams(life):
+    number = 0
+    while True:
+        number += 1
+        name = f"ear-{life}-{number}"
+        frames = [frame(0, wav([])[:44])] + [frame(n + 1, os.urandom(4096)) for n in range(8)]
+        body = b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in frames) + b"0\r\n\r\n"
+        head = f"POST /recordings_stream?listener_id={name} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        if send(head, body) == 200:
+            say("ACK stream", name, 8 * 2048)
+        else:
+            time.sleep(0.05)
+
+
+def lines(life):
+    """A CO2 unit's lines (docs/nodes.md), each acknowledged by itself; the file's length says where the next one goes."""
+    number, offset = 0, 0
+    unit = f"co2unit-30aea42a{life % 65536:04x}"
+    while True:
+        number += 1
+        text = f"{unit}\tlife{life}-line{number}\t2019-01-01\t00:00:10\t23.4375\t1\t{680 + number % 30}\n".encode()
+        status = send(f"PUT /ou/{unit}/push-sequential/data/readings/readings-0000.tsv?offset={offset} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(text)}\r\n\r\n".encode(), text)
+        if status in (200, 201, 204):
+            offset += len(text)
+            say("ACK line", unit, "data/readings/readings-0000.tsv", f"life{life}-line{number}")
+        else:
+            say("REFUSED line", status)
+            time.sleep(0.2)
+
+
+def disk():
+    """The disk, through device-mapper where it is to lie or to fail."""
+    if MODE == "plain":
+        return "/dev/ubda"
+    for module in ("drivers/md/dm-mod.ko", "drivers/md/dm-flakey.ko"):
+        subprocess.run(["insmod", f"{MODULES}/kernel/{module}"])
+    size = int(open("/sys/block/ubda/size").read())
+    subprocess.run(["dmsetup", "create", "disk", "--noudevsync", "--noudevrules", "--table", f"0 {size} linear /dev/ubda 0"], check=True)
+    subprocess.run(["dmsetup", "mknodes"], check=True)
+    return "/dev/mapper/disk"
+
+
+def spoil(what):
+    size = int(open("/sys/block/ubda/size").read())
+    table = f"0 {size} flakey /dev/ubda 0 0 3600 1 {what}"
+    for words in (["suspend", "--nolockfs", "disk"], ["load", "disk", "--table", table], ["resume", "--noudevsync", "disk"]):
+        subprocess.run(["dmsetup", *words], check=True)
+
+
+def main():
+    device = disk()
+    if subprocess.run(["mount", "-t", "ext4", "-o", "noatime", device, DISK]).returncode != 0:
+        say("BAD the disk cannot be mounted")
+        off()
+    os.makedirs(BASE, exist_ok=True)
+    daemon = start()
+    check()
+    life = int(time.time() * 1000) % 100_000_000
+    life = random.SystemRandom().randrange(1 << 24)
+    for work in (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life)):
+        def guarded(work=work):
+            while True:
+                try:
+                    work()
+                except (OSError, ValueError, IndexError):
+                    time.sleep(0.1)
+        threading.Thread(target=guarded, daemon=True).start()
+    say("READY")
+    if MODE in ("drop_writes", "error_writes"):
+        time.sleep(2)
+        say("SPOILED")
+        spoil(MODE)
+        time.sleep(4)
+        try:
+            health = urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=5).status
+        except urllib.error.HTTPError as error:
+            health = error.code
+        except OSError:
+            health = "none"
+        say("STATE", "ended" if daemon.poll() is not None else "runs", daemon.poll(), health)
+        say("OVER")
+    while True:
+        time.sleep(1)
+
+
+try:
+    main()
+except Exception as error:
+    import traceback
+    give_up(*traceback.format_exc().splitlines()[-4:], error)
