@@ -8,15 +8,30 @@ TEST_SERVERS ?= $(BASE_DIR)/test-servers
 HARDWARE_RIG ?= $(BASE_DIR)/hardware
 SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
 RELEASE = .build/release/edge-aggregator
+# With the Swift runtime inside: what is run here is what is packaged.
+SWIFT_RELEASE = swift build -c release --static-swift-stdlib --product edge-aggregator
+CUTS ?= 50
+PARTS ?=
+DIST ?= $(BASE_DIR)/dist
+ARCH ?= arm64
+DEB ?=
+MODELS ?= yes
+EDGE_YAML ?=
 
-.PHONY: help run build setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
+.PHONY: help run build deb image bundle test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
 	@echo "make test         set up and run all tests"
+	@echo "make deb          the Debian package, for this machine's processor"
+	@echo "make image        a card: ARCH=arm64 DEB=package EDGE_YAML=file; make bundle: a signed update"
 	@echo "make lint         format and language checks"
 	@echo "make test-faults  200 kills and a full disk (make test has the short form)"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
+	@echo "make test-appliance  the card with systemd: hardening, watchdog, safe mode, updates"
+	@echo "make test-image   the arm64 card, assembled and started"
+	@echo "make test-power   50 power cuts, and disks that lie or fail"
+	@echo "make test-container  the container's image and its health check"
 	@echo "make test-embedded  the sensor drivers on arm64"
 	@echo "make test-threads the pipeline under the thread sanitizer"
 	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
@@ -31,7 +46,24 @@ setup-tests: setup
 	@scripts/fetch-test-servers.sh $(TEST_SERVERS)
 
 build: setup
-	swift build -c release --product edge-aggregator
+	$(SWIFT_RELEASE)
+
+# The daemon's package, for the processor of this machine; with the Swift runtime inside.
+deb: build
+	@scripts/setup-image.sh
+	@image/deb/build.sh $(DIST)
+
+# A card. ARCH=arm64 wants DEB, a package built on a Pi or another arm64 machine; without it a stand-in takes the daemon's place.
+image:
+	@scripts/setup-image.sh
+	@if [ "$(MODELS)" = yes ]; then MACHINE=$(if $(filter arm64,$(ARCH)),aarch64,x86_64) scripts/fetch-models.sh $(BASE_DIR)/models-$(ARCH) $(SAMPLES_DIR); fi
+	@image/card/build.sh --arch $(ARCH) $(if $(DEB),--deb $(DEB)) $(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(ARCH)) \
+		$(if $(EDGE_YAML),--edge-yaml $(EDGE_YAML)) $(DIST)/edge-aggregator-$(ARCH).img
+
+# An update for boxes with such a card, signed with the key of var/image/keys.
+bundle:
+	@ARCH=$(ARCH) image/card/bundle.sh $(DIST)/edge-aggregator-$(ARCH).img $(shell sed -n 's/.*text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift) \
+		$(DIST)/edge-aggregator-$(ARCH).raucb
 
 run: build
 	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(RELEASE) run --sample $(SAMPLE)
@@ -60,6 +92,22 @@ test-faults: setup-tests
 test-hardware: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Hardware/run.sh $(HARDWARE_RIG)
+
+test-appliance: deb setup-tests
+	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
+	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(DIST)/edge-aggregator_*.deb $(PARTS)
+
+test-image:
+	@$(MAKE) --no-print-directory image ARCH=arm64 DEB= MODELS=no DIST=$(BASE_DIR)/image/arm64
+	python3 Tests/Appliance/arm64.py $(BASE_DIR)/image/arm64/edge-aggregator-arm64.img
+
+test-power: build
+	@scripts/setup-image.sh
+	python3 Tests/Power/run.py $(RELEASE) $(BASE_DIR)/power $(CUTS)
+
+test-container: build
+	@scripts/setup-image.sh
+	Tests/Container/run.sh $(RELEASE) $(BASE_DIR)/image
 
 test-embedded: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)

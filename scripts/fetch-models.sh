@@ -7,7 +7,8 @@ set -euo pipefail
 
 models=${1:-var/models}
 samples=${2:-var/samples}
-machine=$(uname -m)
+# MACHINE=aarch64 fetches for a Pi's card on another machine.
+machine=${MACHINE:-$(uname -m)}
 sound_model=BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite
 meta_model=BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite
 

@@ -32,6 +32,7 @@ settings:
   health_interval_sec: 5
   sensors:
     shelf: gpio_input chip=pinctrl-test offset=0 interval=3600
+    hut: scd4x bus=MCP2221 interval=5 altitude_m=340
 """
 started = time.monotonic()
 
@@ -161,6 +162,9 @@ def function(card):
     sensor = card.wait("a GPIO line is read", lambda: next(
         s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "shelf" and s["state"] == "ok"), 60)
     check("GPIO works under the unit", sensor["state"] == "ok")
+    sensor = card.wait("a chip on I2C is read", lambda: next(
+        s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "hut" and s["state"] == "ok"), 120)
+    check("I2C works under the unit: the datasheet's 500 ppm", sensor["values"]["co2"]["value"] == 500, sensor)
     entry = json.loads(card.sh("journalctl -u edge-aggregator -o json | grep EDGE_ | tail -1"))
     check("the journal has fields", entry["SYSLOG_IDENTIFIER"] == "edge-aggregator" and any(key.startswith("EDGE_") for key in entry))
     nice = card.sh("ps -L -o comm,ni -C edge-aggregator")
@@ -311,8 +315,10 @@ def main():
     try:
         card.on()
         card.up()
-        card.sh("modprobe gpio-sim; modprobe i2c-dev; modprobe snd-aloop; modprobe uhid; mkdir -p /sys/kernel/config/gpio-sim/pi/bank0/line0 && "
-                "echo 8 >/sys/kernel/config/gpio-sim/pi/bank0/num_lines && echo pinctrl-test >/sys/kernel/config/gpio-sim/pi/bank0/label && echo 1 >/sys/kernel/config/gpio-sim/pi/live")
+        card.sh("modprobe gpio-sim; modprobe -a i2c-dev snd-aloop uhid hid-mcp2221; mkdir -p /sys/kernel/config/gpio-sim/pi/bank0/line0 && "
+                "echo 8 >/sys/kernel/config/gpio-sim/pi/bank0/num_lines && echo pinctrl-test >/sys/kernel/config/gpio-sim/pi/bank0/label && echo 1 >/sys/kernel/config/gpio-sim/pi/live && "
+                "systemd-run --quiet --unit=edge-test-chips --working-directory=/usr/lib/edge-test python3 -c 'import chips, mcp2221, time; "
+                "bench = mcp2221.MCP2221(chips.all_chips()); bench.plug(); time.sleep(1e6)'")
         ready(card)
         wanted = sys.argv[7:]
         parts = [first_start, hardened, policy, function, reload, tools, restarts, safe_mode, package, watchdog, update]

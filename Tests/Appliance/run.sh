@@ -16,7 +16,9 @@ mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/models"
 cp -r "$models"/{BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite,BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite,labels,libtensorflowlite_c.so,LICENSE,ATTRIBUTION} "$work/models/"
-"$project/image/card/build.sh" --arch amd64 --deb "$package" --kernel "$cache/kernel" --packages python3 --tree "$here/tree" \
+cp -r "$here/tree" "$work/tree"
+cp "$project"/Tests/Hardware/{chips,mcp2221}.py "$work/tree/usr/lib/edge-test/"
+"$project/image/card/build.sh" --arch amd64 --deb "$package" --kernel "$cache/kernel" --packages python3 --tree "$work/tree" \
     --models "$work/models" --root-mb 704 "$work/card.img"
 # An update that proves well, one whose daemon does not start, and one that somebody else has signed.
 ARCH=amd64 "$project/image/card/bundle.sh" "$work/card.img" 2 "$work/good.raucb"
@@ -30,7 +32,7 @@ sif /usr/bin/edge-aggregator mode 0100755
 DEBUGFS
 ARCH=amd64 "$project/image/card/bundle.sh" "$work/broken.img" 3 "$work/broken.raucb"
 "$project/image/card/keys.sh" "$work/strangers" 2>/dev/null
-truncate -s 1M "$work/small.root.ext4" "$work/small.boot.vfat"
+for part in root.ext4 boot.vfat; do head -c 1000000 /dev/urandom >"$work/small.$part"; done
 ARCH=amd64 "$project/image/card/bundle.sh" "$work/small.img" 4 "$work/foreign.raucb" "$work/strangers"
 rm -f "$work"/*.root.ext4 "$work"/*.boot.vfat
 TMPDIR=$work python3 "$here/run.py" "$work/card.img" "$work/broken.raucb" "$work/good.raucb" "$work/foreign.raucb" "$package" "$sample" "$@"

@@ -67,7 +67,8 @@ final class AnalysisService: Sendable {
 
     init(
         configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
-        redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics, pace: AnalysisPace = AnalysisPace(),
+        redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics,
+        pace: AnalysisPace = AnalysisPace(),
         logger: Logger
     ) {
         self.configuration = configuration

@@ -65,19 +65,24 @@ struct SupportBundle {
         SettingsCatalogue.all.map { setting in
             let effective = settings.effective[setting.name]
             let value = effective?.value.display ?? ""
-            return "\(setting.name): \(setting.isSecret && !value.isEmpty ? "[hidden]" : value)   # \(effective?.source ?? "default")"
+            return
+                "\(setting.name): \(setting.isSecret && !value.isEmpty ? "[hidden]" : value)   # \(effective?.source ?? "default")"
         }.joined(separator: "\n") + "\n"
     }
 
     private var machineText: String {
         var text = "version: \(Version.text)\nmodel: \(BoardHealth.model() ?? "no device tree")\n"
-        for path in ["/proc/version", "/proc/cmdline", "/etc/os-release", "/proc/meminfo", "/proc/mounts", "/proc/uptime"]
-        {
-            let content = FileManager.default.contents(atPath: path).map { String(decoding: $0.prefix(65_536), as: UTF8.self) }
+        for path in [
+            "/proc/version", "/proc/cmdline", "/etc/os-release", "/proc/meminfo", "/proc/mounts", "/proc/uptime",
+        ] {
+            let content = FileManager.default.contents(atPath: path).map {
+                String(decoding: $0.prefix(65_536), as: UTF8.self)
+            }
             text += "--- \(path)\n\(content ?? "cannot be read\n")"
         }
-        for command in [["df", "-h"], ["ip", "-brief", "address"], ["systemctl", "--no-pager", "status", "edge-aggregator"]]
-        {
+        for command in [
+            ["df", "-h"], ["ip", "-brief", "address"], ["systemctl", "--no-pager", "status", "edge-aggregator"],
+        ] {
             text += "--- \(command.joined(separator: " "))\n\((try? Self.run(command).text) ?? "cannot be run\n")"
         }
         return text

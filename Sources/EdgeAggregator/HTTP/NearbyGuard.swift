@@ -12,7 +12,8 @@ struct NearbyGuard: RouterMiddleware {
     ) async throws -> Response {
         // What comes through a proxy that nobody has named comes from who knows where, be the proxy on the box itself.
         let client = request.client(context, proxies)
-        let isNearby = Self.isLoopback(client) && (!request.isForwarded || client != context.channel.remoteAddress?.ipAddress)
+        let isNearby =
+            Self.isLoopback(client) && (!request.isForwarded || client != context.channel.remoteAddress?.ipAddress)
         guard keeper.apiToken.isEmpty, request.method != .get, !isNearby else {
             return try await next(request, context)
         }

@@ -95,7 +95,8 @@ struct MetricsCollector: Sendable {
             "\(prefix)safe_mode", "gauge", "1 if after bad starts only reception and storage run.",
             status.mode == "safe" ? 1 : 0)
         page.single(
-            "\(prefix)analysis_pace_ratio", "gauge", "Share of the time that the analysis may work, to spare the board.",
+            "\(prefix)analysis_pace_ratio", "gauge",
+            "Share of the time that the analysis may work, to spare the board.",
             Double(status.analysis.pacePercent) / 100)
         page.single(
             "\(prefix)api_refused_total", "counter", "Requests and wrong tokens beyond a client's rate.",

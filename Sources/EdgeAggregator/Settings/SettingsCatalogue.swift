@@ -1,7 +1,8 @@
 /// Every setting there is.
 enum SettingsCatalogue {
     static let all: [SettingDescription] =
-        box + access + appliance + sensors + reception + nodes + forecasts + recordings + analysis + deliveries + nodesLegacy
+        box + access + appliance + sensors + reception + nodes + forecasts + recordings + analysis + deliveries
+        + nodesLegacy
         + forecastsLegacy
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
@@ -173,7 +174,8 @@ enum SettingsCatalogue {
             "Run BirdNET. If false, neither model nor library is needed."),
         .init(
             "analyzer_workers", .int(0...64), "0", group: "Analysis",
-            "Interpreters, one thread each; 0 for what suits the board (profile), else one fewer than the cores, at least 1."),
+            "Interpreters, one thread each; 0 for what suits the board (profile), else one fewer than the cores, at least 1."
+        ),
         .init(
             "latitude", .optionalNumber(-90...90), "", unit: "°", group: "Analysis",
             "With longitude: only species expected at this place and season are reported. Empty for no filter; 0 is a place."

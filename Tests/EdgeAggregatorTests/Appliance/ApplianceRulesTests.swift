@@ -49,9 +49,11 @@ import Testing
         #expect(none.knownClients == 0)
     }
 
-    @Test(arguments: [
-        ("0", 0b1), ("0,2", 0b101), ("1-3", 0b1110), ("0,2-3", 0b1101), ("63", 1 << 63), (" 1 , 2 ", 0b110),
-    ] as [(String, UInt64)]) func processors(text: String, mask: UInt64) {
+    @Test(
+        arguments: [
+            ("0", 0b1), ("0,2", 0b101), ("1-3", 0b1110), ("0,2-3", 0b1101), ("63", 1 << 63), (" 1 , 2 ", 0b110),
+        ] as [(String, UInt64)]) func processors(text: String, mask: UInt64)
+    {
         #expect(ProcessorSet(text)?.mask == mask)
     }
 

@@ -48,7 +48,9 @@ import Testing
     }
 
     @Test func answersOnlyTheStockPathsThatAreOn() throws {
-        let daemon = try DaemonProcess(settings: ["STOCK_PATHS": "recordings", "REQUIRE_API_TOKEN": "yes", "API_TOKEN": "t0ken-t0ken"])
+        let daemon = try DaemonProcess(settings: [
+            "STOCK_PATHS": "recordings", "REQUIRE_API_TOKEN": "yes", "API_TOKEN": "t0ken-t0ken",
+        ])
         try daemon.start()
         for path in ["/measurements/latest", "/stats", "/overlay", "/data/co2/x"] {
             #expect(try answer(daemon, path).status == 404, "\(path)")

@@ -68,7 +68,10 @@ import Testing
         let tar = try TestProgram("/bin/tar", ["-xzf", file, "-C", folder])
         #expect(tar.wait() == 0)
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/support")
-        for name in ["settings.txt", "machine.txt", "doctor.json", "database.json", "status.json", "ledger.json", "coverage.json", "metrics.txt", "journal.txt"] {
+        for name in [
+            "settings.txt", "machine.txt", "doctor.json", "database.json", "status.json", "ledger.json",
+            "coverage.json", "metrics.txt", "journal.txt",
+        ] {
             #expect(names.contains(name), "\(names)")
         }
         var all = ""

@@ -78,7 +78,8 @@ import Testing
         let models = try TestFolders.models()
         let daemon = try DaemonProcess(settings: [
             "SAFE_MODE_AFTER": "2", "ANALYZE_RECORDINGS": "true", "MODELS_DIR": models, "ANALYZER_WORKERS": "1",
-            "S3_ENDPOINT": "http://127.0.0.1:9", "S3_BUCKET": "bucket", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s3cr3ts",
+            "S3_ENDPOINT": "http://127.0.0.1:9", "S3_BUCKET": "bucket", "S3_ACCESS_KEY": "a",
+            "S3_SECRET_KEY": "s3cr3ts",
         ])
         func mode() throws -> String? { try daemon.json("/api/v1/status")["mode"] as? String }
         for _ in 0..<2 {

@@ -53,21 +53,27 @@ import Testing
         ])
         try daemon.start()
         func subject() throws -> String {
-            try run(["sh", "-c", "openssl s_client -connect 127.0.0.1:\(port) </dev/null 2>/dev/null | openssl x509 -noout -subject"]).text
+            try run([
+                "sh", "-c",
+                "openssl s_client -connect 127.0.0.1:\(port) </dev/null 2>/dev/null | openssl x509 -noout -subject",
+            ]).text
         }
         let health = try run(["curl", "-sS", "--cacert", "\(folder)/cert.pem", "https://localhost:\(port)/healthz"])
         #expect(health.text.contains("alive"), "\(health)")
         #expect(try subject().contains("CN = first"))
         #expect(try run(["curl", "-sS", "--tls-max", "1.1", "-k", "https://localhost:\(port)/healthz"]).status != 0)
         // A stream of two seconds of sound that goes on while the certificate changes.
-        let frames = WireMaker.frame(0, WireMaker.wavHeader(rate: 48_000)) + (1...24).flatMap {
-            WireMaker.frame($0, [UInt8](repeating: UInt8($0), count: 8192))
-        }
+        let frames =
+            WireMaker.frame(0, WireMaker.wavHeader(rate: 48_000))
+            + (1...24).flatMap {
+                WireMaker.frame($0, [UInt8](repeating: UInt8($0), count: 8192))
+            }
         try Data(frames).write(to: URL(fileURLWithPath: "\(folder)/frames"))
         let stream = Process()
         stream.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         stream.arguments = [
-            "curl", "-sS", "--cacert", "\(folder)/cert.pem", "--limit-rate", "50000", "-H", "Transfer-Encoding: chunked",
+            "curl", "-sS", "--cacert", "\(folder)/cert.pem", "--limit-rate", "50000", "-H",
+            "Transfer-Encoding: chunked",
             "-H", "Expect:", "-X", "POST", "-T", "\(folder)/frames", "-w", "%{http_code}",
             "https://localhost:\(port)/recordings_stream?listener_id=secret",
         ]
