@@ -158,16 +158,16 @@ def function(card):
     status, body = upload(card, "forest")
     check("a recording is taken", status == 200, body)
     found = card.wait("birds are heard under the unit", lambda: card.json("/api/v1/detections")["detections"], 300)
-    check(f"BirdNET works without memory that is written and run: {found[0]['species'] if 'species' in found[0] else found[0]}", True)
-    sensor = card.wait("a GPIO line is read", lambda: next(
-        s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "shelf" and s["state"] == "ok"), 60)
+    check(f"BirdNET works without memory that is written and run: {found[0]['common_name']}", True)
+    sensor = card.wait("a GPIO line is read", lambda: next((
+        s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "shelf" and s["state"] == "ok"), None), 60)
     check("GPIO works under the unit", sensor["state"] == "ok")
-    sensor = card.wait("a chip on I2C is read", lambda: next(
-        s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "hut" and s["state"] == "ok"), 120)
+    sensor = card.wait("a chip on I2C is read", lambda: next((
+        s for s in card.json("/api/v1/sensors")["sensors"] if s["name"] == "hut" and s["state"] == "ok"), None), 120)
     check("I2C works under the unit: the datasheet's 500 ppm", sensor["values"]["co2"]["value"] == 500, sensor)
     entry = json.loads(card.sh("journalctl -u edge-aggregator -o json | grep EDGE_ | tail -1"))
     check("the journal has fields", entry["SYSLOG_IDENTIFIER"] == "edge-aggregator" and any(key.startswith("EDGE_") for key in entry))
-    nice = card.sh("ps -L -o comm,ni -C edge-aggregator")
+    nice = card.sh(f"ps -L -o comm,ni -p {show(card, 'MainPID')['MainPID']}")
     check("the analysis gives way", re.search(r"analyzer-0\s+10", nice), nice)
     written = int(re.search(r"read_bytes: \d+\nwrite_bytes: (\d+)", card.sh(f"cat /proc/{show(card, 'MainPID')['MainPID']}/io")).group(1))
     check(f"the daemon has written {written} bytes to the card", written > 0)
@@ -238,12 +238,8 @@ def tools(card):
 
 def package(card):
     """The package by itself: kept settings, kept data. On an overlay, since the card's root is read-only."""
-    with open(PACKAGE, "rb") as file:
-        data = base64.b64encode(file.read()).decode()
     card.sh("mkdir -p /run/pkg && mount -t tmpfs -o size=900m none /run/pkg && mkdir -p /run/pkg/root")
-    card.sh("cp -ax / /run/pkg/root")
-    for start in range(0, len(data), 6_000_000):
-        card.sh(f"base64 -d >>/run/pkg/root/p.deb <<'E'\n{data[start:start + 6_000_000]}\nE")
+    card.sh("cp -ax /. /run/pkg/root/ && cp /run/updates/package.deb /run/pkg/root/p.deb")
     inside = "chroot /run/pkg/root"
     card.sh(f"{inside} sh -c 'echo \"# mine\" >>/etc/edge-aggregator/settings.yaml; mkdir -p /var/lib/edge-aggregator; echo x >/var/lib/edge-aggregator/data; dpkg -i /p.deb'")
     check("an upgrade keeps changed settings", card.sh("tail -1 /run/pkg/root/etc/edge-aggregator/settings.yaml").strip() == "# mine")
@@ -278,7 +274,7 @@ def update(card):
 
 
 def mount_updates(card):
-    card.sh("mkdir -p /run/updates && mount -o ro /dev/vdb /run/updates")
+    card.sh("mkdir -p /run/updates && (mountpoint -q /run/updates || mount -o ro /dev/vdb /run/updates)")
 
 
 def watchdog(card):
@@ -301,8 +297,8 @@ def main():
     updates = f"{folder}/updates.img"
     content = f"{folder}/updates"
     os.mkdir(content)
-    for name, path in (("broken", BROKEN), ("good", GOOD), ("foreign", FOREIGN)):
-        os.link(path, f"{content}/{name}.raucb") if os.stat(path).st_dev == os.stat(content).st_dev else shutil.copy(path, f"{content}/{name}.raucb")
+    for name, path in (("broken.raucb", BROKEN), ("good.raucb", GOOD), ("foreign.raucb", FOREIGN), ("package.deb", PACKAGE)):
+        shutil.copy(path, f"{content}/{name}")
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", content, updates, "2G"], check=True)
     yaml = f"{folder}/edge.yaml"
     with open(yaml, "w") as file:
@@ -325,7 +321,7 @@ def main():
         for part in parts:
             if wanted and part.__name__ not in wanted:
                 continue
-            if part is update:
+            if part in (package, update):
                 mount_updates(card)
             part(card)
         print(f"{time.monotonic() - started:6.1f}  all of it")

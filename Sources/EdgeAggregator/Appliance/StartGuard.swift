@@ -25,7 +25,7 @@ struct StartGuard: Sendable {
         } ?? 0
     }
 
-    /// Notes a start, which is a bad one until ``lasted()`` or ``ended()`` says otherwise.
+    /// Notes a start, which is a bad one until ``isGood()`` says otherwise.
     func begin() -> Mode {
         let before = badStarts
         write(before + 1)

@@ -57,7 +57,8 @@ struct RunCommand: AsyncParsableCommand {
             try await daemon.run(beside: others) { ports in
                 greet(settings, port: ports.first ?? 0, sample: sample)
             }
-            if mode == .normal { start.isGood() }
+            // Ended as it should be: the next start is a normal one; after safe mode it is watched closely.
+            if mode == .normal { start.isGood() } else { start.tryAgain() }
         } catch let error as ClassifierError {
             printError("\(error)")
             throw ExitCodes.failure

@@ -62,8 +62,8 @@ extension SettingsCatalogue {
             "sysfs_root", .text, "", group: "Appliance",
             "Before /sys and /proc, where these are looked up elsewhere than on this machine."),
         .init(
-            "safe_mode_after", .int(0...100), "3", group: "Appliance",
-            "After so many starts in a row that came to a bad end within ten minutes, the next one is in safe mode: it receives and stores, and leaves analysis, deliveries and forecasts for later; 0 for never."
+            "safe_mode_after", .int(0...100), "0", group: "Appliance",
+            "After so many starts in a row that came to a bad end within ten minutes, the next one is in safe mode: it receives and stores, and leaves analysis, deliveries and forecasts for later; 0 for never. The package, the card and the container have 3."
         ),
         .init(
             "safe_mode_minutes", .int(1...100_000), "60", unit: "min", group: "Appliance",
