@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -255,7 +256,7 @@ def update(card):
     check("an update that others have signed is refused", answer["code"] != 0 and "signature" in answer["text"].lower(), answer)
     before = card.sh("cat /data/edge/starts; sqlite3 -version 2>/dev/null; ls /data/edge/recordings/forest | sort").strip()
     slots = len(card.slots)
-    card.ask(command="(sleep 1; /usr/lib/edge-card/update /run/updates/broken.raucb >/run/update.log 2>&1) & disown")
+    later(card, "/usr/lib/edge-card/update /run/updates/broken.raucb >/run/update.log 2>&1")
     card.wait("the broken one is tried", lambda: len(card.slots) > slots and card.slots[-1] == "bootB", 900)
     card.wait("and left", lambda: len(card.slots) > slots + 1, 900)
     check("an update whose daemon does not start falls back by itself", card.slots[-1] == "bootA", card.slots)
@@ -264,13 +265,18 @@ def update(card):
     check("with what was heard before", bool(card.json("/api/v1/recordings?listener=forest")["recordings"]), before)
     mount_updates(card)
     slots = len(card.slots)
-    card.ask(command="(sleep 1; /usr/lib/edge-card/update /run/updates/good.raucb >/run/update.log 2>&1) & disown")
+    later(card, "/usr/lib/edge-card/update /run/updates/good.raucb >/run/update.log 2>&1")
     card.wait("the good one is tried", lambda: len(card.slots) > slots and card.slots[-1] == "bootB", 900)
     card.up(240)
     ready(card)
     card.wait("it is committed", lambda: card.sh("/usr/lib/edge-card/slots committed").strip() == "B", 300)
     check("an update that proves well stays", "rauc.slot=B" in card.sh("cat /proc/cmdline"))
     check("and the firmware would start it from now on", "boot_partition=3" in card.sh("sed -n '/all/,/tryboot]/p' /boot/config/autoboot.txt"))
+
+
+def later(card, command):
+    """What ends the box, and so the connection over which it is asked for."""
+    card.sh(f"systemd-run --quiet --on-active=1 --timer-property=AccuracySec=100ms bash -c {shlex.quote(command)}")
 
 
 def mount_updates(card):
@@ -282,7 +288,8 @@ def watchdog(card):
     check("systemd feeds the hardware's watchdog", "i6300ESB" in card.sh("cat /sys/class/watchdog/watchdog0/identity")
           and card.sh("cat /sys/class/watchdog/watchdog0/state").strip() == "active")
     slots = len(card.slots)
-    card.ask(command="echo 0 >/proc/sys/kernel/panic; (sleep 1; echo c >/proc/sysrq-trigger) & disown")
+    card.sh("echo 0 >/proc/sys/kernel/panic")
+    later(card, "echo c >/proc/sysrq-trigger")
     card.wait("the box is reset", lambda: len(card.slots) > slots, 120)
     card.up(240)
     ready(card)

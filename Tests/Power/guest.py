@@ -75,7 +75,7 @@ def check():
         page = get(path + (f"&cursor={cursor}" if cursor else ""))
         for row in page["recordings"]:
             recordings.setdefault(row["listener"], []).append(row)
-        cursor = page.get("next_cursor") or page.get("cursor")
+        cursor = page.get("next")
         if not cursor or not page["recordings"]:
             break
     coverage = {row["listener"]: row for row in get("/api/v1/coverage?from=2000-01-01T00:00:00Z")["listeners"]}

@@ -12,17 +12,21 @@ struct StartGuard: Sendable {
     /// Starts in a row that did not last, after which the next one is safe; 0 for never.
     let mostBadStarts: Int
     private let path: String
+    private let bootID: String
 
-    init(baseFolder: String, mostBadStarts: Int) {
+    /// - Parameter bootID: of the machine's present life. Starts of another life do not count: power that comes and goes is no
+    ///   fault of the daemon's.
+    init(baseFolder: String, mostBadStarts: Int, bootID: String) {
         path = "\(baseFolder)/starts"
         self.mostBadStarts = mostBadStarts
+        self.bootID = bootID
     }
 
     /// Bad starts in a row until now. What cannot be read counts as none.
     var badStarts: Int {
-        (try? String(contentsOfFile: path, encoding: .utf8)).flatMap { Int($0.trimmingSpaces) }.map {
-            min(max($0, 0), 1_000_000)
-        } ?? 0
+        let words = (try? String(contentsOfFile: path, encoding: .utf8))?.split(whereSeparator: \.isWhitespace) ?? []
+        guard words.count == 2, words[1] == bootID, let count = Int(words[0]) else { return 0 }
+        return min(max(count, 0), 1_000_000)
     }
 
     /// Notes a start, which is a bad one until ``isGood()`` says otherwise.
@@ -46,6 +50,6 @@ struct StartGuard: Sendable {
 
     private func write(_ count: Int) {
         // Atomic: a torn number would be taken for none. Failing is no reason not to start.
-        try? Data("\(count)\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        try? Data("\(count) \(bootID)\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 }

@@ -4,6 +4,7 @@ import CEdgeSystem
 import Foundation
 import Logging
 import NIOCore
+import Sensors
 import ServiceLifecycle
 import Store
 
@@ -35,7 +36,9 @@ struct RunCommand: AsyncParsableCommand {
         if let processors = settings.appliance.otherProcessors, !processors.bindEverything() {
             logger.error("The machine has none of the processors of everything_but_analyzer_cpu_affinity; all are used")
         }
-        let start = StartGuard(baseFolder: settings.box.baseFolder, mostBadStarts: settings.appliance.mostBadStarts)
+        let start = StartGuard(
+            baseFolder: settings.box.baseFolder, mostBadStarts: settings.appliance.mostBadStarts,
+            bootID: TimeService().now().bootID)
         do {
             try FileManager.default.createDirectory(
                 atPath: settings.box.baseFolder, withIntermediateDirectories: true)

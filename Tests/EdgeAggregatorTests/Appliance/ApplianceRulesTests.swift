@@ -95,12 +95,14 @@ import Testing
     @Test func countsBadStarts() throws {
         let folder = try TestFolders.temporary("edge-starts")
         defer { TestFolders.remove(folder) }
-        let start = StartGuard(baseFolder: folder, mostBadStarts: 3)
+        let start = StartGuard(baseFolder: folder, mostBadStarts: 3, bootID: "life-1")
         for _ in 0..<3 { #expect(start.begin() == .normal) }
         #expect(start.backOff(after: start.badStarts) == .zero)
         #expect(start.begin() == .safe)
         #expect(start.backOff(after: start.badStarts) == .seconds(5))
         #expect(start.backOff(after: 100) == .seconds(60))
+        // Another life of the machine: its power was cut, which is no fault.
+        #expect(StartGuard(baseFolder: folder, mostBadStarts: 3, bootID: "life-2").badStarts == 0)
         start.tryAgain()
         #expect(start.begin() == .normal)
         #expect(start.begin() == .safe)
@@ -108,7 +110,7 @@ import Testing
         #expect(start.begin() == .normal)
         try Data("rubbish".utf8).write(to: URL(fileURLWithPath: "\(folder)/starts"))
         #expect(start.badStarts == 0)
-        #expect(StartGuard(baseFolder: folder, mostBadStarts: 0).begin() == .normal)
+        #expect(StartGuard(baseFolder: folder, mostBadStarts: 0, bootID: "life-1").begin() == .normal)
     }
 
     @Test func writesTheJournalsNativeForm() {
