@@ -57,9 +57,23 @@ class Card(Machine):
         self.is_on = False
         self.stream = None
 
-    def on(self, is_try=False):
+    def on(self):
         self.is_on = True
-        self.boot(is_try)
+        threading.Thread(target=self.live, daemon=True).start()
+
+    def live(self):
+        """Starts whenever the box resets, as the firmware does. One thread for all: a machine ends with the thread that started it."""
+        is_try = False
+        while self.is_on:
+            process = self.process = self.boot(is_try)
+            is_try = False
+            for text in process.stdout:
+                self.console.append(text.rstrip())
+                # The kernel's words for the argument of reboot(2), which the firmware of a Pi gets to see.
+                if "Restarting system with command '0 tryboot'" in text:
+                    is_try = True
+            process.wait()
+            self.stream = None
 
     def boot(self, is_try):
         slot, line = Firmware(self.image).load(is_try, self.folder)
@@ -74,22 +88,8 @@ class Card(Machine):
                    "-device", "virtio-net-pci,netdev=n,romfile=", "-netdev",
                    f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{self.control_port}-:9000,hostfwd=tcp:127.0.0.1:{self.api_port}-:8000",
                    *watchdog, "-append", line]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, errors="replace", preexec_fn=die_with_parent)
-        threading.Thread(target=self.follow, args=(self.process,), daemon=True).start()
-
-    def follow(self, process):
-        """Until the box resets; then the firmware starts it anew."""
-        is_try = False
-        for text in process.stdout:
-            self.console.append(text.rstrip())
-            # The kernel's words for the argument of reboot(2), which the firmware of a Pi gets to see.
-            if "Restarting system with command '0 tryboot'" in text:
-                is_try = True
-        process.wait()
-        if self.is_on and process is self.process:
-            self.stream = None
-            self.boot(is_try)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, errors="replace", preexec_fn=die_with_parent)
 
     def ask(self, do=None, **request):
         with self.lock:
@@ -132,4 +132,5 @@ class Card(Machine):
         """Power off, at once."""
         self.is_on = False
         self.stream = None
-        self.off()
+        if self.process is not None:
+            self.off()
