@@ -313,7 +313,7 @@ def main():
     from card import Firmware
     start = Firmware(image).starts["config"]
     subprocess.run(["mcopy", "-o", "-i", f"{image}@@{start}", yaml, "::edge.yaml"], check=True)
-    card = Card(image, extra="edge.health_seconds=150 edge.ready_seconds=10", disks=[updates])
+    card = Card(image, extra="edge.health_seconds=60 edge.ready_seconds=10", disks=[updates])
     card.token = "card-token-of-the-test"
     try:
         card.on()
