@@ -36,7 +36,7 @@ def off():
 
 def give_up(*words):
     say("BAD", *words)
-    log = open("/tmp/daemon.log", errors="replace").read()[-3000:]
+    log = open("/run/tmp/daemon.log", errors="replace").read()[-3000:]
     for line in log.splitlines()[-15:]:
         say("LOG", line)
     off()
@@ -49,12 +49,12 @@ def get(path, raw=False):
 
 
 def start():
-    environment = dict(PATH=os.environ["PATH"], HOME="/tmp", BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
+    environment = dict(PATH=os.environ["PATH"], HOME="/run/tmp", TMPDIR="/run/tmp", BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
                        MIN_FREE_DISK_BYTES="1000000", MIN_RECORDING_DURATION_SEC="0.1", HEALTH_INTERVAL_SEC="0", NODE_ADMISSION="open",
-                       CONFIG_PATH="/tmp/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
+                       CONFIG_PATH="/run/tmp/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
                        SAFE_MODE_AFTER="3", SAFE_MODE_MINUTES="60")
-    open("/tmp/settings.yaml", "w").close()
-    daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open("/tmp/daemon.log", "ab"), stderr=subprocess.STDOUT)
+    open("/run/tmp/settings.yaml", "w").close()
+    daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open("/run/tmp/daemon.log", "ab"), stderr=subprocess.STDOUT)
     for _ in range(1200):
         if daemon.poll() is not None:
             give_up(f"the daemon ended with {daemon.returncode}")

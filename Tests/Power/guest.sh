@@ -4,9 +4,9 @@ here=$1
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2>/dev/null
-mount -t tmpfs tmp /tmp
+
 mount -t tmpfs run /run
-mkdir -p /run/disk
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
+mkdir -p /run/disk /run/tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp
 ip link set lo up
 exec python3 "$here/guest.py" $(sed 's/.*edge.arguments=\([^ ]*\).*/\1/; s/,/ /g' /proc/cmdline)
