@@ -115,6 +115,8 @@ def spoiled(mode):
     finally:
         lines = life.cut()
     after = len(lines) - len(before)
+    if mode == "error_writes" and state.split()[-1] == "200":
+        raise Failure(f"the daemon says that it is ready while the disk refuses everything: {state}")
     if mode == "error_writes":
         # What it acknowledged while the disk refused must be there too: it may acknowledge nothing that was refused.
         kept = lines

@@ -83,7 +83,9 @@ struct StatusSnapshot: Sendable {
         var reasons: [String] = []
         if house.registry.isShuttingDown { reasons.append("the daemon is ending") }
         if !house.storageGuard.mayKeepSound { reasons.append("the disk is full: sound is not kept") }
-        if house.store.statistics.failuresInARow >= 3 { reasons.append("the disk refuses what is written") }
+        if let refusal = house.store.statistics.lastRefusal, .now - refusal < .seconds(10) {
+            reasons.append("the disk refuses what is written")
+        }
         if let analysis = house.analysis, !analysis.isReady { reasons.append("no analysis worker has started") }
         return reasons
     }

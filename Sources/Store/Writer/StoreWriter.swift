@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import GRDB
 import Synchronization
@@ -155,6 +156,12 @@ final class StoreWriter: @unchecked Sendable {
         condition.unlock()
     }
 
+    /// Whether the disk, not the change, was at fault (SQLite's primary result codes).
+    private static func isRefusedByDisk(_ result: Result<Void, StoreError>) -> Bool {
+        guard case .failure(let error) = result else { return false }
+        return [SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN].contains(error.resultCode & 0xFF)
+    }
+
     /// Returns the jobs that found no room and are to be tried again.
     private func commit(_ group: [Job]) -> [Job] {
         let started = ContinuousClock.now
@@ -165,8 +172,7 @@ final class StoreWriter: @unchecked Sendable {
             state.lastCommit = .now
             state.pendingSince = state.queue.isEmpty ? nil : .now
             state.statistics.note(seconds: elapsed, changes: changes)
-            let isAllRefused = results.allSatisfy { if case .failure = $0 { true } else { false } }
-            state.statistics.failuresInARow = isAllRefused ? state.statistics.failuresInARow + 1 : 0
+            if results.contains(where: Self.isRefusedByDisk) { state.statistics.lastRefusal = .now }
         }
         if plan != .nothing, group.contains(where: { $0.changes.contains(where: \.mayMakeDeliveries) }) { ring() }
         var waiting: [Job] = []
@@ -242,8 +248,8 @@ public struct StoreStatistics: Sendable {
     public var commits = 0
     public var changes = 0
     public var refusedChanges = 0
-    /// Groups of changes of which nothing could be written, since one could.
-    public var failuresInARow = 0
+    /// When the disk last refused a change; not when it was full.
+    public var lastRefusal: ContinuousClock.Instant?
     public var lastCommitSeconds = 0.0
     public var longestCommitSeconds = 0.0
     public var databaseBytes: Int64 = 0
