@@ -30,7 +30,7 @@ class Daemon:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
         open(f"{self.folder}/settings.yaml", "w").close()
         environment.update(
-            BASE_DIR=self.folder, LISTEN="127.0.0.1:0", METRICS_PORT="0", CONFIG_PATH=f"{self.folder}/settings.yaml",
+            BASE_DIR=self.folder, LISTEN="127.0.0.1:0", METRICS_PORT="0", API_REQUESTS_PER_MINUTE="0", CONFIG_PATH=f"{self.folder}/settings.yaml",
             MODELS_DIR=MODELS, LOG_LEVEL="error", PRIVACY_THRESHOLD="1", MIN_FREE_DISK_BYTES="1000000")
         environment.update({key: str(value) for key, value in settings.items()})
         started = time.monotonic()

@@ -15,24 +15,8 @@ if [ "$(uname -m)" != x86_64 ]; then
     exit 69
 fi
 
-packages=(qemu-system-x86 busybox-static cpio kmod xz-utils gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static alsa-utils)
-missing=()
-for package in "${packages[@]}"; do
-    [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)" = "install ok installed" ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    echo "fetch-hardware-rig: installing ${missing[*]}"
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    log=$(mktemp)
-    if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-        tail -n 20 "$log" >&2
-        echo "fetch-hardware-rig: the packages could not be installed: ${missing[*]}" >&2
-        exit 69
-    fi
-    rm -f "$log"
-fi
+"$(dirname "$0")/install-packages.sh" fetch-hardware-rig qemu-system-x86 busybox-static cpio kmod xz-utils gcc-aarch64-linux-gnu \
+    libc6-dev-arm64-cross qemu-user-static alsa-utils
 
 if [ -f "$folder/done-1" ]; then exit 0; fi
 rm -rf "$folder"

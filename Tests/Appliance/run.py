@@ -21,6 +21,10 @@ EDGE_YAML = """\
 site_name: north-ridge
 ssh_authorized_keys:
   - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ5xvV0bq0v7n8m4k9pTtY0cXU5c3Qm0a1bZs2dEfGhI test@outside
+wifi:
+  country: SE
+  networks:
+    - {ssid: hut, password: "long enough"}
 broker:
   listen_everywhere: true
   users: {isems: "mesh-secret"}
@@ -79,6 +83,12 @@ def first_start(card):
           and "1883" in card.sh("ss -ltn"))
     text = card.sh("ps -eo args")
     check("time is kept in step", "systemd-timesyncd" in text)
+    card.sh("mount -o remount,rw /boot/config; cp /boot/config/edge.yaml /run/edge.right; echo '{ not: [yaml' >/boot/config/edge.yaml; "
+            "rm -f /run/wpa_supplicant/*; /usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; "
+            "mount -o remount,ro /boot/config")
+    check("with a broken edge.yaml the box stays what it was, its Wi-Fi too", "is wrong" in card.sh("cat /run/first-boot.log")
+          and "hut".encode().hex() in card.sh("cat /run/wpa_supplicant/wpa_supplicant-wlan0.conf") and card.sh("hostname").strip() == "north-ridge"
+          and card.sh("cat /data/system/secrets/api_token").strip() == "card-token-of-the-test")
     failed = card.sh("systemctl --failed --no-legend --plain")
     check("no unit has failed", failed.strip() == "", failed)
 

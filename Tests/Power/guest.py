@@ -212,7 +212,6 @@ def main():
     os.makedirs(BASE, exist_ok=True)
     daemon = start()
     check()
-    life = int(time.time() * 1000) % 100_000_000
     life = random.SystemRandom().randrange(1 << 24)
     for work in (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life)):
         def guarded(work=work):

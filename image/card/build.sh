@@ -95,7 +95,6 @@ ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"
 rm -rf "$root/etc/wpa_supplicant" && ln -s /run/wpa_supplicant "$root/etc/wpa_supplicant"
-ln -sf /data/edge "$root/var/lib/edge-aggregator.data"
 sed -i 's/^root:[^:]*:/root:!*:/' "$root/etc/shadow"
 # The broker keeps nothing on the root.
 sed -i -e '/^persistence/d' -e '/^log_dest/d' -e '/^pid_file/d' "$root/etc/mosquitto/mosquitto.conf"
@@ -120,8 +119,9 @@ if [ -n "$kernel" ]; then
     mkdir -p "$root/lib/modules"
     cp -r "$kernel/modules/." "$root/lib/modules/"
 else
-    cp "$(ls "$root"/boot/vmlinuz-* | sort -V | tail -n 1)" "$boot/kernel8.img"
-    version=$(ls "$root/lib/modules" | sort -V | tail -n 1)
+    vmlinuz=$(ls "$root"/boot/vmlinuz-* | sort -V | tail -n 1)
+    version=${vmlinuz#*/boot/vmlinuz-}
+    cp "$vmlinuz" "$boot/kernel8.img"
     # What a card, a USB disk or an emulated one hangs on.
     "$here/initrd.sh" "$root/lib/modules" "$version" "$root/bin/busybox" "$boot/initramfs8" \
         bcm2835-dma sdhci-iproc sdhci-brcmstb mmc_block raspberrypi-power pcie-brcmstb reset-raspberrypi xhci-pci usb-storage uas \

@@ -30,8 +30,7 @@ struct APITokenFile {
             try file.synchronize()
             try file.close()
         }
-        _ = try? FileManager.default.removeItem(atPath: path)
-        try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        guard rename(temporary, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         return (token, true)
     }
 }

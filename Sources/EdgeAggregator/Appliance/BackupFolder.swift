@@ -39,8 +39,11 @@ struct BackupFolder {
             databaseBytes: facts.bytes, databaseSha256: try Self.sha256(database), schema: facts.schema,
             recordings: facts.recordings, detections: facts.detections, observations: facts.observations,
             files: copied)
+        // The sound too, before anything says that it is there.
+        sync()
         // Last: a folder without it is no backup.
         try Answer.encoder.encode(made).write(to: URL(fileURLWithPath: manifest), options: .atomic)
+        sync()
         return made
     }
 
@@ -71,6 +74,7 @@ struct BackupFolder {
             }
             _ = try DatabaseBackup.copy(from: database, to: place)
             try restoreSound(settings.recordings.folder)
+            sync()
             return aside
         }
     }

@@ -15,13 +15,6 @@ struct BoardWatch: Service {
         let memoryPressure: Double
     }
 
-    /// A board's state that matters here.
-    struct Reading: Equatable, Sendable {
-        var temperature: Double?
-        var isSupplyLow = false
-        var memoryPressure: Double?
-    }
-
     let limits: Limits
     let pace: AnalysisPace
     let interval: Duration
@@ -35,20 +28,17 @@ struct BoardWatch: Service {
             var last = 100
             while !Task.isCancelled {
                 let strain = board.strain()
-                let reading = Reading(
-                    temperature: strain.temperature, isSupplyLow: strain.isSupplyLow,
-                    memoryPressure: strain.memoryPressure)
-                let percent = Self.percent(reading, limits)
+                let percent = Self.percent(strain, limits)
                 pace.percent = percent
-                if reading.memoryPressure ?? 0 >= limits.memoryPressure { edge_give_back_memory() }
+                if strain.memoryPressure ?? 0 >= limits.memoryPressure { edge_give_back_memory() }
                 if (percent < 100) != (last < 100) {
                     logger.notice(
                         percent < 100
                             ? "The analysis is slowed down to spare the board; reception is not"
                             : "The analysis works at its full pace again",
                         metadata: [
-                            "percent": "\(percent)", "celsius": "\(reading.temperature ?? .nan)",
-                            "supply_low": "\(reading.isSupplyLow)", "memory_pressure": "\(reading.memoryPressure ?? 0)",
+                            "percent": "\(percent)", "celsius": "\(strain.temperature ?? .nan)",
+                            "supply_low": "\(strain.isSupplyLow)", "memory_pressure": "\(strain.memoryPressure ?? 0)",
                         ])
                 }
                 last = percent
@@ -59,15 +49,15 @@ struct BoardWatch: Service {
     }
 
     /// How much of the time the analysis may work, 10...100.
-    static func percent(_ reading: Reading, _ limits: Limits) -> Int {
+    static func percent(_ strain: BoardStrain, _ limits: Limits) -> Int {
         var percent = 100.0
-        if let celsius = reading.temperature, celsius > limits.warm {
+        if let celsius = strain.temperature, celsius > limits.warm {
             let share = limits.hot > limits.warm ? (limits.hot - celsius) / (limits.hot - limits.warm) : 0
             percent = min(percent, 10 + 90 * max(0, share))
         }
-        // A supply that is too low is a card that may be written wrongly: half the load is the least that helps.
-        if reading.isSupplyLow { percent = min(percent, 25) }
-        if let pressure = reading.memoryPressure, pressure >= limits.memoryPressure { percent = min(percent, 25) }
+        // A supply that is too low is a card that may be written wrongly.
+        if strain.isSupplyLow { percent = min(percent, 25) }
+        if let pressure = strain.memoryPressure, pressure >= limits.memoryPressure { percent = min(percent, 25) }
         return Int(percent.rounded())
     }
 }

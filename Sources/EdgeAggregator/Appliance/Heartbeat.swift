@@ -4,7 +4,6 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Store
-import Synchronization
 
 /// Feeds the watchdog of the service manager from progress, never from a timer: each time every event loop has answered, every
 /// receiving thread has, and the store has brought a commit to its end since the last time. Whoever is wedged is killed, and

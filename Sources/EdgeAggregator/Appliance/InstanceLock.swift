@@ -2,19 +2,24 @@ import Foundation
 
 /// Holds `base_dir` for one program: two daemons on the same files, or a restore under a running one, would spoil both.
 final class InstanceLock: Sendable {
-    struct Held: Error, CustomStringConvertible {
+    struct Refused: Error, CustomStringConvertible {
         let description: String
     }
 
     private let descriptor: Int32
 
-    /// - Throws: ``Held`` when somebody else has it. The kernel frees it when its holder ends, however that ends.
+    /// - Throws: ``Refused`` when somebody else has it, or this user may not write there. The kernel frees it when its holder ends, however that ends.
     init(baseFolder: String) throws {
         descriptor = open("\(baseFolder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        guard descriptor >= 0 else {
+            throw Refused(
+                description:
+                    "\(baseFolder)/lock cannot be opened (\(String(cString: strerror(errno)))): make the folder writable for this user, or set base_dir to another one"
+            )
+        }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw Held(
+            throw Refused(
                 description: "Another daemon uses \(baseFolder): end it first, or set base_dir to another folder")
         }
     }

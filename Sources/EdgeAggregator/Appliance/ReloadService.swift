@@ -11,7 +11,6 @@ struct ReloadService: Service {
     let settings: Settings
     let keeper: Doorkeeper
     let book: TLSBook?
-    let manager: ServiceManager
     let logger: Logger
     /// Reads the settings as they are now.
     let load: @Sendable () throws -> Settings

@@ -18,7 +18,6 @@ struct ServiceManager: Sendable {
 
     func ready(_ status: String) { tell("READY=1\nSTATUS=\(status)") }
     func alive() { tell("WATCHDOG=1") }
-    func status(_ text: String) { tell("STATUS=\(text)") }
     func stopping() { tell("STOPPING=1\nSTATUS=Closing recordings") }
 
     /// Start-up that takes long, such as the check of a large database, is no hang.

@@ -29,7 +29,7 @@ struct StartGuard: Sendable {
         return min(max(count, 0), 1_000_000)
     }
 
-    /// Notes a start, which is a bad one until ``isGood()`` says otherwise.
+    /// Notes a start, which is a bad one until ``lasted()`` says otherwise.
     func begin() -> Mode {
         let before = badStarts
         write(before + 1)
@@ -43,7 +43,7 @@ struct StartGuard: Sendable {
     }
 
     /// It has run for long enough, or was ended as it should be.
-    func isGood() { try? FileManager.default.removeItem(atPath: path) }
+    func lasted() { try? FileManager.default.removeItem(atPath: path) }
 
     /// Safe mode has held: the next start is a normal one, but one more bad start brings the safe mode back.
     func tryAgain() { write(max(0, mostBadStarts - 1)) }

@@ -19,7 +19,7 @@ struct StartWatch: Service {
             switch mode {
             case .normal:
                 try? await Task.sleep(for: Self.good)
-                if !Task.isCancelled { start.isGood() }
+                if !Task.isCancelled { start.lasted() }
             case .safe:
                 try? await Task.sleep(for: safeFor)
                 guard !Task.isCancelled else { return }

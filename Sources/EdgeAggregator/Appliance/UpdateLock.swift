@@ -1,5 +1,4 @@
 import Foundation
-import Logging
 import ServiceLifecycle
 
 /// Asks whoever updates containers to wait while recordings are written (balena documentation, "Update locking": the update waits as
@@ -13,7 +12,6 @@ struct UpdateLock: Service {
     let path: String
     /// Whether something is being written.
     let isBusy: @Sendable () -> Bool
-    let logger: Logger
 
     func run() async throws {
         let folder = (path as NSString).deletingLastPathComponent

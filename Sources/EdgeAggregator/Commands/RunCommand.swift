@@ -61,13 +61,13 @@ struct RunCommand: AsyncParsableCommand {
                 greet(settings, port: ports.first ?? 0, sample: sample)
             }
             // Ended as it should be: the next start is a normal one; after safe mode it is watched closely.
-            if mode == .normal { start.isGood() } else { start.tryAgain() }
+            if mode == .normal { start.lasted() } else { start.tryAgain() }
         } catch let error as ClassifierError {
             printError("\(error)")
             throw ExitCodes.failure
-        } catch let error as InstanceLock.Held {
+        } catch let error as InstanceLock.Refused {
             printError("\(error)")
-            throw ExitCodes.failure
+            throw ExitCodes.inputOutput
         } catch let error as TLSBook.Unusable {
             printError("\(error)")
             throw ExitCodes.settings

@@ -166,11 +166,11 @@ struct Daemon {
                     isBusy: { [keeper = house.keeper] in
                         let state = keeper.statistics
                         return state.openSegments > 0 || state.finishing > 0
-                    }, logger: logger))
+                    }))
         }
         services.append(
             ReloadService(
-                settings: settings, keeper: keeper, book: book, manager: manager, logger: logger,
+                settings: settings, keeper: keeper, book: book, logger: logger,
                 load: { [file = settings.file] in try Settings(path: file) }))
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }

@@ -35,8 +35,7 @@ struct Routes: Sendable {
         addNodePaths(router)
         addHealth(router)
         let guarded = router.group().add(middleware: SecurityHeaders()).add(middleware: OriginGuard()).add(
-            middleware: TokenGuard(
-                keeper: keeper, proxies: access.trustedProxies, requests: requests, failures: failures))
+            middleware: tokenGuard)
         if !access.stockPaths.contains(.metrics) { guarded.get("/metrics", use: metrics.answer) }
         guarded.get("/", use: dashboard.answer)
         guarded.get("/events", use: events.stream)
@@ -65,11 +64,19 @@ struct Routes: Sendable {
         return router
     }
 
+    private var tokenGuard: TokenGuard {
+        TokenGuard(keeper: keeper, proxies: access.trustedProxies, requests: requests, failures: failures)
+    }
+
     /// What the second port answers.
     func metricsRouter() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
         router.add(middleware: ErrorAnswers())
-        router.get("/metrics", use: metrics.answer)
+        if access.stockPaths.contains(.metrics) {
+            router.get("/metrics", use: metrics.answer)
+        } else {
+            router.group().add(middleware: tokenGuard).get("/metrics", use: metrics.answer)
+        }
         return router
     }
 

@@ -18,7 +18,7 @@ extension SettingsCatalogue {
             "Addresses of proxies (10.0.0.2, 10.0.0.0/24) whose X-Forwarded-For tells who asks."),
         .init(
             "stock_paths", .list, "recordings,co2,isems,piwardrive,metrics", group: "Access",
-            "Which paths of the stock clients are answered; they need no api_token, only what their own settings ask for. Without metrics, /metrics on the main addresses needs the token."
+            "Which paths of the stock clients are answered; they need no api_token, only what their own settings ask for. Without metrics, /metrics needs the token, on metrics_port too."
         ),
         .init(
             "api_requests_per_minute", .int(0...1_000_000), "1200", group: "Access",

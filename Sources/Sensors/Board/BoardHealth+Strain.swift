@@ -6,6 +6,12 @@ public struct BoardStrain: Sendable {
     public let isSupplyLow: Bool
     /// Share of the last ten seconds in which something waited for memory, % (PSI, `some avg10`).
     public let memoryPressure: Double?
+
+    public init(temperature: Double?, isSupplyLow: Bool, memoryPressure: Double?) {
+        self.temperature = temperature
+        self.isSupplyLow = isSupplyLow
+        self.memoryPressure = memoryPressure
+    }
 }
 
 extension BoardHealth {

@@ -2,8 +2,8 @@ import GRDB
 
 /// The tables, and how older databases become newer ones. Steps are only ever added.
 enum Schema {
-    /// The schema's number: of its last step.
-    static let level = 7
+    /// The schema's number: how many steps it has.
+    static var level: Int { migrator.migrations.count }
     /// The lowest level whose program can still work with this schema. A step that only adds what older programs pass over
     /// leaves it; one that changes what they read or write raises it to its own number.
     static let leastReader = 7

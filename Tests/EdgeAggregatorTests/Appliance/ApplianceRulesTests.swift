@@ -1,6 +1,7 @@
 import EdgeTesting
 import Foundation
 import Logging
+import Sensors
 import Testing
 
 @testable import EdgeAggregator
@@ -73,7 +74,7 @@ import Testing
         let limits = BoardWatch.Limits(warm: 75, hot: 82, memoryPressure: 20)
         func percent(_ celsius: Double?, low: Bool = false, memory: Double? = nil) -> Int {
             BoardWatch.percent(
-                BoardWatch.Reading(temperature: celsius, isSupplyLow: low, memoryPressure: memory), limits)
+                BoardStrain(temperature: celsius, isSupplyLow: low, memoryPressure: memory), limits)
         }
         #expect(percent(nil) == 100)
         #expect(percent(75) == 100)
@@ -106,7 +107,7 @@ import Testing
         start.tryAgain()
         #expect(start.begin() == .normal)
         #expect(start.begin() == .safe)
-        start.isGood()
+        start.lasted()
         #expect(start.begin() == .normal)
         try Data("rubbish".utf8).write(to: URL(fileURLWithPath: "\(folder)/starts"))
         #expect(start.badStarts == 0)

@@ -48,8 +48,10 @@ import Testing
     }
 
     @Test func answersOnlyTheStockPathsThatAreOn() throws {
+        let metricsPort = try TestFolders.freePort()
         let daemon = try DaemonProcess(settings: [
             "STOCK_PATHS": "recordings", "REQUIRE_API_TOKEN": "yes", "API_TOKEN": "t0ken-t0ken",
+            "METRICS_PORT": "\(metricsPort)",
         ])
         try daemon.start()
         for path in ["/measurements/latest", "/stats", "/overlay", "/data/co2/x"] {
@@ -58,6 +60,11 @@ import Testing
         #expect(try answer(daemon, "/ou/co2unit-30aea42a5140/alive", method: "POST").status == 404)
         #expect(try answer(daemon, "/metrics").status == 401)
         #expect(try answer(daemon, "/metrics", ["Authorization: Bearer t0ken-t0ken"]).status == 200)
+        #expect(try DaemonProcess.request("GET", "/metrics", port: metricsPort).status == 401)
+        let allowed = try DaemonProcess.request(
+            "GET", "/metrics", port: metricsPort, headers: ["Authorization: Bearer t0ken-t0ken"])
+        #expect(allowed.status == 200)
+        #expect(allowed.body.contains("edge_aggregator_"))
         #expect(try answer(daemon, "/recordings_stream").status == 405)
     }
 

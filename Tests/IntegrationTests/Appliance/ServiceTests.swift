@@ -164,7 +164,7 @@ import Testing
         let daemon = try DaemonProcess()
         try daemon.start()
         let second = try daemon.command("run")
-        #expect(second.status == 1)
+        #expect(second.status == 74)
         #expect(second.output.contains("Another daemon uses \(daemon.folder)"), "\(second.output)")
     }
 

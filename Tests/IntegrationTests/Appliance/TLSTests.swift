@@ -26,27 +26,11 @@ import Testing
         guard made.status == 0 else { throw DaemonProcess.Failure(description: made.text) }
     }
 
-    private func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        return withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length)
-                getsockname(descriptor, $0, &length)
-            }
-            return Int(UInt16(bigEndian: pointer.pointee.sin_port))
-        }
-    }
-
     @Test func answersOverTLSAndTakesANewCertificateWithoutDroppingAStream() throws {
         let folder = try TestFolders.temporary("edge-tls")
         defer { TestFolders.remove(folder) }
         try makeIdentity("first", in: folder)
-        let port = try freePort()
+        let port = try TestFolders.freePort()
         let daemon = try DaemonProcess(settings: [
             "TLS_LISTEN": "127.0.0.1:\(port)", "TLS_CERTIFICATE_FILE": "\(folder)/cert.pem",
             "TLS_KEY_FILE": "\(folder)/key.pem", "LOG_LEVEL": "notice", "MIN_RECORDING_DURATION_SEC": "0.5",
