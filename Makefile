@@ -7,12 +7,16 @@ SAMPLES_DIR ?= $(BASE_DIR)/samples
 TEST_SERVERS ?= $(BASE_DIR)/test-servers
 HARDWARE_RIG ?= $(BASE_DIR)/hardware
 SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
-RELEASE = .build/release/edge-aggregator
-# With the Swift runtime inside: what is run here is what is packaged.
-SWIFT_RELEASE = swift build -c release --static-swift-stdlib --product edge-aggregator
+# Always with the Swift runtime inside: what is run here is what is packaged. BUILD=debug links what the tests built, in seconds, for
+# continuous integration; its parts were compiled for the shared runtime, so the linker has to be told what that is made of.
+BUILD ?= release
+PROGRAM = .build/$(BUILD)/edge-aggregator
+RUNTIME_debug = FoundationXML FoundationNetworking CoreFoundation _FoundationICU _FoundationCShims _FoundationCollections
+SWIFT_BUILD = swift build -c $(BUILD) --static-swift-stdlib --product edge-aggregator \
+	$(if $(RUNTIME_$(BUILD)),-Xlinker --start-group $(RUNTIME_$(BUILD):%=-Xlinker -l%) -Xlinker --end-group)
 CUTS ?= 50
 PARTS ?=
-DIST ?= $(BASE_DIR)/dist
+DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 ARCH ?= arm64
 DEB ?=
 MODELS ?= yes
@@ -46,12 +50,12 @@ setup-tests: setup
 	@scripts/fetch-test-servers.sh $(TEST_SERVERS)
 
 build: setup
-	$(SWIFT_RELEASE)
+	$(SWIFT_BUILD)
 
 # The daemon's package, for the processor of this machine; with the Swift runtime inside.
 deb: build
 	@scripts/setup-image.sh
-	@image/deb/build.sh $(DIST)
+	@image/deb/build.sh $(DIST) $(PROGRAM)
 
 # A card. ARCH=arm64 wants DEB, a package built on a Pi or another arm64 machine; without it a stand-in takes the daemon's place.
 image:
@@ -66,7 +70,7 @@ bundle:
 		$(DIST)/edge-aggregator-$(ARCH).raucb
 
 run: build
-	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(RELEASE) run --sample $(SAMPLE)
+	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(PROGRAM) run --sample $(SAMPLE)
 
 TEST_FOLDERS = EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))"
 
@@ -97,17 +101,18 @@ test-appliance: deb setup-tests
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(DIST)/edge-aggregator_*.deb $(PARTS)
 
-test-image:
-	@$(MAKE) --no-print-directory image ARCH=arm64 DEB= MODELS=no DIST=$(BASE_DIR)/image/arm64
-	python3 Tests/Appliance/arm64.py $(BASE_DIR)/image/arm64/edge-aggregator-arm64.img
+test-image: setup
+	@scripts/setup-image.sh
+	@MACHINE=aarch64 scripts/fetch-models.sh $(BASE_DIR)/models-arm64 $(SAMPLES_DIR)
+	Tests/Appliance/arm64.sh $(SAMPLE) $(MODELS_DIR) $(BASE_DIR)/models-arm64
 
 test-power: build
 	@scripts/setup-image.sh
-	python3 Tests/Power/run.py $(RELEASE) $(BASE_DIR)/power $(CUTS)
+	python3 Tests/Power/run.py $(PROGRAM) $(BASE_DIR)/power $(CUTS)
 
 test-container: build
 	@scripts/setup-image.sh
-	Tests/Container/run.sh $(RELEASE) $(BASE_DIR)/image
+	Tests/Container/run.sh $(PROGRAM) $(BASE_DIR)/image
 
 test-embedded: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)

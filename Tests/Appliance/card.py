@@ -45,10 +45,12 @@ class Card(Machine):
 
     ARCHITECTURES = {
         "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"],
-        "arm64": ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a72"],
+        "arm64": ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt"],
     }
 
-    def __init__(self, image, arch="amd64", extra="", memory=2048, disks=()):
+    def __init__(self, image, arch="amd64", extra="", memory=2048, disks=(), processor="cortex-a72", kernel=None):
+        """`kernel`: a folder whose vmlinuz and initrd are started in the place of the card's, as a Pi 5 takes kernel_2712.img."""
+        self.processor, self.kernel = processor, kernel
         self.image, self.arch, self.extra, self.memory, self.disks = os.path.abspath(image), arch, extra, memory, disks
         self.folder = tempfile.mkdtemp(prefix="edge-card-")
         self.control_port, self.api_port = free_port(), free_port()
@@ -80,9 +82,13 @@ class Card(Machine):
         self.slots.append(slot)
         console = "ttyS0" if self.arch == "amd64" else "ttyAMA0"
         line = re.sub(r"console=\S+ ", "", line) + f" console={console} {self.extra}"
+        kernel, initrd = f"{self.folder}/kernel8.img", f"{self.folder}/initramfs8"
+        if self.kernel:
+            kernel, initrd = f"{self.kernel}/vmlinuz", f"{self.kernel}/initrd"
+        processor = ["-cpu", self.processor] if self.arch == "arm64" else []
         watchdog = ["-device", "i6300esb", "-action", "watchdog=reset"]
-        command = [*self.ARCHITECTURES[self.arch], "-m", str(self.memory), "-smp", "2", "-nographic", "-nodefaults", "-no-reboot",
-                   "-serial", "stdio", "-kernel", f"{self.folder}/kernel8.img", "-initrd", f"{self.folder}/initramfs8",
+        command = [*self.ARCHITECTURES[self.arch], *processor, "-m", str(self.memory), "-smp", "2", "-nographic", "-nodefaults", "-no-reboot",
+                   "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
                    "-drive", f"file={self.image},format=raw,if=virtio,cache=writethrough",
                    *[word for disk in self.disks for word in ("-drive", f"file={disk},format=raw,if=virtio,readonly=on")],
                    "-device", "virtio-net-pci,netdev=n,romfile=", "-netdev",
@@ -96,8 +102,8 @@ class Card(Machine):
             try:
                 if self.stream is None:
                     self.stream = socket.create_connection(("127.0.0.1", self.control_port), timeout=10)
-                    self.stream.settimeout(request.get("seconds", 300))
                     self.file = self.stream.makefile("rwb")
+                self.stream.settimeout(request.get("seconds", 300) + 10)
                 self.file.write(json.dumps(request).encode() + b"\n")
                 self.file.flush()
                 line = self.file.readline()
@@ -111,8 +117,8 @@ class Card(Machine):
             raise Failure(f"{request}: {answer['error']}")
         return answer
 
-    def sh(self, command, check=True):
-        answer = self.ask(command=command)
+    def sh(self, command, check=True, seconds=300):
+        answer = self.ask(command=command, seconds=seconds)
         if check and answer["code"] != 0:
             raise Failure(f"{command}: {answer['text']}")
         return answer["text"]
