@@ -9,7 +9,10 @@ script=${2:-$here/run.py}
 shim=$here/../../Sources/System/CEdgeGPIO
 configuration=${CONFIGURATION:-debug}
 products=$(swift build -c "$configuration" --show-bin-path)
-swift build -c "$configuration" --product edge-aggregator
+# The release as the package has it, with the Swift runtime inside.
+runtime=()
+if [ "$configuration" = release ]; then runtime=(--static-swift-stdlib); fi
+swift build -c "$configuration" "${runtime[@]}" --product edge-aggregator
 # The shim over both forms of libgpiod: the machine's own, and 2.x from its sources.
 gcc -std=gnu11 -O1 -Wall -Wextra -Werror -o "$products/gpio-check-1" "$here/gpio_check.c" "$shim"/*.c -I"$shim/include" \
     $(pkg-config --cflags --libs libgpiod)

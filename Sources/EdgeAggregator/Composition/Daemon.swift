@@ -110,7 +110,7 @@ struct Daemon {
         let directory = DeviceDirectory(house: house)
         deliveries = try DeliveryHouse(
             settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() })
-        gate = StreamGate(house: house, keeper: keeper)
+        gate = StreamGate(house: house, keeper: keeper, proxies: settings.access.trustedProxies)
         ingest = try IngestLoop(
             house: house, threads: settings.recordings.threads,
             quotaBytesPerSecond: settings.reception.quotaBytesPerSecond)

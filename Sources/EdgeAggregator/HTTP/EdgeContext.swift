@@ -6,11 +6,17 @@ struct EdgeContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The connection, for routes that must close it.
     let channel: any Channel
+    /// The address of whoever asks, without a port. ``ClientAddresses`` looks behind proxies.
+    var client: String
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
         channel = source.channel
+        client = source.channel.remoteAddress?.ipAddress ?? "unknown"
     }
 
-    var remoteAddress: String { channel.remoteAddressText }
+    /// Whoever asks, for people to read: with the port where nobody stands between.
+    var remoteAddress: String {
+        client == channel.remoteAddress?.ipAddress ? channel.remoteAddressText : client
+    }
 }

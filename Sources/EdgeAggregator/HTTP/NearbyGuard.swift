@@ -5,15 +5,14 @@ import Hummingbird
 struct NearbyGuard: RouterMiddleware {
     /// If it has a token for the API, that was asked for already.
     let keeper: Doorkeeper
-    let proxies: TrustedProxies
 
     func handle(
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
     ) async throws -> Response {
         // What comes through a proxy that nobody has named comes from who knows where, be the proxy on the box itself.
-        let client = request.client(context, proxies)
         let isNearby =
-            Self.isLoopback(client) && (!request.isForwarded || client != context.channel.remoteAddress?.ipAddress)
+            Self.isLoopback(context.client)
+            && (!request.isForwarded || context.client != context.channel.remoteAddress?.ipAddress)
         guard keeper.apiToken.isEmpty, request.method != .get, !isNearby else {
             return try await next(request, context)
         }

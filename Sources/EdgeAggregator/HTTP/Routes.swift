@@ -31,6 +31,7 @@ struct Routes: Sendable {
     func router() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
         router.add(middleware: ErrorAnswers())
+        router.add(middleware: ClientAddresses(proxies: access.trustedProxies))
         if access.stockPaths.contains(.recordings) { addStockPaths(router) }
         addNodePaths(router)
         addHealth(router)
@@ -65,13 +66,14 @@ struct Routes: Sendable {
     }
 
     private var tokenGuard: TokenGuard {
-        TokenGuard(keeper: keeper, proxies: access.trustedProxies, requests: requests, failures: failures)
+        TokenGuard(keeper: keeper, requests: requests, failures: failures)
     }
 
     /// What the second port answers.
     func metricsRouter() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
         router.add(middleware: ErrorAnswers())
+        router.add(middleware: ClientAddresses(proxies: access.trustedProxies))
         if access.stockPaths.contains(.metrics) {
             router.get("/metrics", use: metrics.answer)
         } else {
@@ -159,7 +161,7 @@ struct Routes: Sendable {
 
     private func addNodeResources(_ api: RouterGroup<EdgeContext>) {
         let nodes = field.resources
-        let changes = api.group().add(middleware: NearbyGuard(keeper: keeper, proxies: access.trustedProxies))
+        let changes = api.group().add(middleware: NearbyGuard(keeper: keeper))
         api.get("/nodes", use: nodes.list)
         api.get("/nodes/rejected", use: nodes.rejected)
         api.get("/nodes/:kind/:id", use: nodes.show)

@@ -4,14 +4,13 @@ import Hummingbird
 /// Asks for the API's token, if there is one; says no to whoever asks or guesses too often.
 struct TokenGuard: RouterMiddleware {
     let keeper: Doorkeeper
-    let proxies: TrustedProxies
     let requests: ClientRates
     let failures: ClientRates
 
     func handle(
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
     ) async throws -> Response {
-        let client = request.client(context, proxies)
+        let client = context.client
         guard requests.take(client) else { return try tooMany("requests") }
         let token = keeper.apiToken
         guard !token.isEmpty else { return try await next(request, context) }

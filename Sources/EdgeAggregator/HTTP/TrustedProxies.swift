@@ -53,16 +53,24 @@ struct TrustedProxies: Sendable {
     private func isTrusted(_ address: String) -> Bool { ranges.contains { $0.contains(address) } }
 }
 
-extension Request {
-    static let forwardedFor = HTTPField.Name("X-Forwarded-For")
+/// Finds out, before anything else, who asks.
+struct ClientAddresses: RouterMiddleware {
+    let proxies: TrustedProxies
 
-    /// The address of whoever asks.
-    func client(_ context: EdgeContext, _ proxies: TrustedProxies) -> String {
-        let forwarded = Self.forwardedFor.map { headers[values: $0] } ?? []
-        return proxies.client(
-            connection: context.channel.remoteAddress?.ipAddress ?? "unknown", forwardedFor: forwarded)
+    func handle(
+        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        var context = context
+        context.client = proxies.client(connection: context.client, forwardedFor: request.forwardedFor)
+        return try await next(request, context)
     }
+}
+
+extension Request {
+    private static let forwardedForName = HTTPField.Name("X-Forwarded-For")
+
+    fileprivate var forwardedFor: [String] { Self.forwardedForName.map { headers[values: $0] } ?? [] }
 
     /// Whether somebody stood between, by what the request says.
-    var isForwarded: Bool { Self.forwardedFor.map { headers[$0] != nil } ?? false }
+    var isForwarded: Bool { !forwardedFor.isEmpty }
 }

@@ -5,6 +5,7 @@ import Sensors
 struct StreamGate: Sendable {
     let house: ReceptionHouse
     let keeper: Doorkeeper
+    let proxies: TrustedProxies
 
     enum Verdict: Sendable {
         case admitted(AdmittedStream)

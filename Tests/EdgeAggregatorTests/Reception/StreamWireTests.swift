@@ -28,9 +28,10 @@ import Testing
     @Test func readsATokenInThePathAndExpectations() {
         let text =
             "POST /t/secret/recordings_stream?listener_id=x HTTP/1.1\r\ntransfer-encoding: Chunked\r\n"
-            + "Expect: 100-continue\r\nx-edge-mock: 1\r\n\r\n"
+            + "Expect: 100-continue\r\nx-edge-mock: 1\r\nX-Forwarded-For: 203.0.113.6, 10.0.0.2\r\nx-forwarded-for: 10.0.0.3\r\n\r\n"
         let head = StreamHead(
-            query: "listener_id=x", authorization: nil, pathToken: "secret", expectsContinue: true, isMock: true)
+            query: "listener_id=x", authorization: nil, pathToken: "secret", expectsContinue: true, isMock: true,
+            forwardedFor: ["203.0.113.6, 10.0.0.2", "10.0.0.3"])
         #expect(read(text) == .stream(head, headBytes: text.utf8.count))
     }
 

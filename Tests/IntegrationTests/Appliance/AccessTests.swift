@@ -103,6 +103,29 @@ import Testing
         #expect(try answer(daemon, path, ["X-Forwarded-For: 127.0.0.1"], method: "POST").status == 403)
     }
 
+    /// A proxy on 127.0.0.1 passes a stream on; in both forms of it, the one without a length goes straight to the ingest.
+    @Test(arguments: ["Transfer-Encoding: chunked", "Content-Length: 10000000"])
+    func showsWhoStreamsThroughATrustedProxy(body: String) throws {
+        for (trusted, expected) in [("127.0.0.1", "203.0.113.6"), ("10.0.0.1", "127.0.0.1:")] {
+            let daemon = try DaemonProcess(settings: ["TRUSTED_PROXIES": trusted])
+            try daemon.start()
+            let stream = try RawConnection(port: daemon.port)
+            try stream.send(
+                "POST /recordings_stream?listener_id=far HTTP/1.1\r\nHost: x\r\n\(body)\r\nX-Forwarded-For: 198.51.100.9, 203.0.113.6\r\n\r\n"
+            )
+            let frame = WireMaker.frame(0, WireMaker.ramp(from: 0, samples: 16_384))
+            try stream.send(body.hasPrefix("T") ? WireMaker.chunk(frame) : frame)
+            var shown = ""
+            try waitFor("the stream among the listeners") {
+                let listeners = try daemon.json("/api/v1/listeners")["listeners"] as? [[String: Any]] ?? []
+                let connections = listeners.first?["connections"] as? [[String: Any]] ?? []
+                shown = connections.first?["remote_address"] as? String ?? ""
+                return !shown.isEmpty
+            }
+            #expect(shown.hasPrefix(expected), "\(shown)")
+        }
+    }
+
     @Test func tellsBrowsersWhatTheyMayDo() throws {
         let daemon = try DaemonProcess()
         try daemon.start()

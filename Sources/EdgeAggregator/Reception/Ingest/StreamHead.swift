@@ -21,6 +21,8 @@ struct StreamHead: Equatable, Sendable {
     /// Whether the client waits for `100 Continue` before it sends.
     let expectsContinue: Bool
     let isMock: Bool
+    /// Values of X-Forwarded-For, one a line.
+    var forwardedFor: [String] = []
 
     /// Reads the head of `POST <path>` with a chunked body.
     static func read(_ bytes: UnsafeRawBufferPointer, path: String) -> Reading {
@@ -43,7 +45,8 @@ struct StreamHead: Equatable, Sendable {
         return .stream(
             StreamHead(
                 query: head.query, authorization: head.authorization, pathToken: route.token,
-                expectsContinue: head.expectsContinue, isMock: head.isMock),
+                expectsContinue: head.expectsContinue, isMock: head.isMock,
+                forwardedFor: head.forwardedFor),
             headBytes: end + 4)
     }
 
@@ -83,6 +86,7 @@ struct StreamHead: Equatable, Sendable {
         var hasLength = false
         var expectsContinue = false
         var isMock = false
+        var forwardedFor: [String] = []
 
         /// Nil when a line is not a field.
         init?(_ lines: ArraySlice<Substring>) {
@@ -99,6 +103,7 @@ struct StreamHead: Equatable, Sendable {
                 case "authorization": authorization = authorization ?? String(value)
                 case "expect": expectsContinue = value.lowercased() == "100-continue"
                 case "x-edge-mock": isMock = true
+                case "x-forwarded-for": forwardedFor.append(String(value))
                 case "upgrade": return nil
                 default: continue
                 }

@@ -64,6 +64,12 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
         return changed
     }
 
+    private func remoteAddress(_ head: StreamHead, _ channel: any Channel) -> String {
+        let connection = channel.remoteAddress?.ipAddress ?? "unknown"
+        let client = gate.proxies.client(connection: connection, forwardedFor: head.forwardedFor)
+        return client == connection ? channel.remoteAddressText : client
+    }
+
     /// False when the stream is not admitted, or its socket cannot be had.
     private func takeOver(_ head: StreamHead, headBytes: Int, _ context: ChannelHandlerContext) -> Bool {
         let socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(
@@ -73,7 +79,7 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
         let ticket = loop.reserve()
         let client = StreamRequest(query: head.query, authorization: head.authorization, pathToken: head.pathToken)
         let verdict = gate.judge(
-            client, isMock: head.isMock, remoteAddress: context.channel.remoteAddressText,
+            client, isMock: head.isMock, remoteAddress: remoteAddress(head, context.channel),
             close: { [loop] in loop.close(ticket) })
         guard case .admitted(let stream) = verdict else {
             close(descriptor)
