@@ -17,7 +17,8 @@ import time
 import deliveries
 import forecasts
 import nodes
-from harness import CORES, DAEMON, LIBRARY, MODEL, REFERENCE, ROOT, SAMPLES, SHM, TOOLS, Daemon, run_json
+from harness import CORES, DAEMON, LIBRARY, MODEL, REFERENCE, ROOT, SAMPLES, SHM, TOOLS, Daemon, free_port, run_json
+from relay import Relay
 
 
 def sound(seconds, folder):
@@ -107,6 +108,31 @@ def reception():
         bare_cpu += bare_result["cpu_seconds"] * load["bytes"] / bare_result["bytes"]
         daemon.stop()
     return {"reception_cpu_ratio": daemon_cpu / bare_cpu, "reception_cpu_seconds_per_gb": daemon_cpu / total * 1e9}
+
+
+def secured():
+    """CPU of a gigabyte received over TLS, against the same without."""
+    megabytes, listeners, rounds = 60, 8, 3
+    folder = tempfile.mkdtemp(prefix="edge-tls-", dir=SHM)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
+    cpu, sent = {}, {}
+    for _ in range(rounds):
+        for way in ("plain", "tls"):
+            tls_port = free_port()
+            daemon = Daemon(ANALYZE_RECORDINGS="false", TLS_LISTEN=f"127.0.0.1:{tls_port}", TLS_CERTIFICATE_FILE=f"{folder}/cert.pem",
+                            TLS_KEY_FILE=f"{folder}/key.pem")
+            before = daemon.cpu_seconds()
+            with Relay(tls_port) as relay:
+                port = relay.port if way == "tls" else daemon.port
+                load = run_json(f"{TOOLS}/load", str(port), str(listeners), str(megabytes), "pushed")
+            assert load["answered"] == listeners, load
+            cpu[way] = cpu.get(way, 0) + daemon.cpu_seconds() - before
+            sent[way] = sent.get(way, 0) + load["bytes"]
+            daemon.stop()
+    shutil.rmtree(folder)
+    plain, tls = (cpu[way] / sent[way] * 1e9 for way in ("plain", "tls"))
+    return {"reception_tls_ratio": tls / plain, "reception_tls_cpu_seconds_per_gb": tls}
 
 
 def thousand():
@@ -211,7 +237,7 @@ LIMITS = {
     "grib_decode_of_eccodes": ("<=", 1.0), "globe_added_peak_rss_mb": ("<=", 40), "globe_currents_added_peak_rss_mb": ("<=", 40), "box_of_41_steps_netcdf_p99_ms": ("<=", 50),
     "box_of_41_steps_json_p99_ms": ("<=", 50),
 }
-PARTS = [start, reception, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware, nodes.nodes, forecasts.forecasts]
+PARTS = [start, reception, secured, thousand, memory, lag, analysis, deliveries.week, deliveries.lines, deliveries.files, rows, hardware, nodes.nodes, forecasts.forecasts]
 
 
 def main():

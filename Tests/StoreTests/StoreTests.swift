@@ -239,6 +239,39 @@ import Testing
         }
     }
 
+    /// Each state that a power cut may leave behind, by hand: the next start has the new database, and the old one is kept.
+    @Test(arguments: [0, 1, 2, 3])
+    func bringsTheChangeOfDatabasesToItsEnd(moved: Int) async throws {
+        try await withStore { store, path in
+            try await store.commit([.openRecording(recording("old"))])
+            let backup = "\(path).backup"
+            try await store.commit([.openRecording(recording("also old"))])
+            store.close()
+            let made = try Store(path: backup)
+            try await made.commit([.openRecording(recording("new"))])
+            made.close()
+            try DatabaseSwap(path: path, reason: .restore).begin(from: backup)
+            for suffix in ["-wal", "-shm", ""].prefix(moved)
+            where FileManager.default.fileExists(atPath: path + suffix) {
+                try FileManager.default.moveItem(atPath: path + suffix, toPath: "\(path).before-restore-1\(suffix)")
+            }
+            let next = try Store(path: path)
+            #expect(next.notices.count == 1)
+            #expect(try await next.recording(name: "new") != nil)
+            #expect(try await next.recording(name: "old") == nil)
+            next.close()
+            let old = try Store(path: "\(path).before-restore-1")
+            #expect(try await old.recording(name: "old") != nil)
+            #expect(try await old.recording(name: "also old") != nil)
+            old.close()
+            // Only once.
+            let last = try Store(path: path)
+            #expect(last.notices.isEmpty)
+            #expect(try await last.recording(name: "new") != nil)
+            last.close()
+        }
+    }
+
     @Test func refusesADatabaseOfANewerVersionWithoutACopyOfBefore() async throws {
         try await withStore { store, path in
             try await store.pool.writeWithoutTransaction {

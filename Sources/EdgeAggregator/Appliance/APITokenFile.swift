@@ -13,6 +13,13 @@ struct APITokenFile {
         return token.count >= 16 ? token : nil
     }
 
+    /// The token that the API asks for by these settings; empty for none.
+    static func token(for settings: Settings) throws -> String {
+        guard settings.box.apiToken.isEmpty else { return settings.box.apiToken }
+        return settings.access.isTokenNeeded
+            ? try APITokenFile(baseFolder: settings.box.baseFolder).readOrMake().token : ""
+    }
+
     /// The token, and whether it was made just now.
     func readOrMake() throws -> (token: String, isNew: Bool) {
         if let existing { return (existing, false) }

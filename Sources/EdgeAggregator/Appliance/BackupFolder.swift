@@ -61,20 +61,13 @@ struct BackupFolder {
         let lock = try InstanceLock(baseFolder: settings.box.baseFolder)
         return try withExtendedLifetime(lock) {
             let place = "\(settings.box.baseFolder)/edge.db"
-            var aside: String?
-            if files.fileExists(atPath: place) {
-                var number = 1
-                while files.fileExists(atPath: "\(place).before-restore-\(number)") { number += 1 }
-                let name = "\(place).before-restore-\(number)"
-                // The journal has what was committed last: it goes with its database.
-                for suffix in ["-wal", "-shm", ""] where files.fileExists(atPath: place + suffix) {
-                    try files.moveItem(atPath: place + suffix, toPath: name + suffix)
-                }
-                aside = name
-            }
-            _ = try DatabaseBackup.copy(from: database, to: place)
+            let swap = DatabaseSwap(path: place, reason: .restore)
+            // What can fail for want of room comes first; until the last line the box is what it was.
             try restoreSound(settings.recordings.folder)
             sync()
+            try swap.begin(from: database)
+            let aside = try swap.finish()
+            try FileOwner(of: settings.box.baseFolder).take(place)
             return aside
         }
     }
@@ -89,6 +82,7 @@ struct BackupFolder {
 
     private func copy(_ source: String, to target: String) throws -> Int {
         let files = FileManager.default
+        let owner = FileOwner(of: target)
         var count = 0
         guard let names = files.enumerator(atPath: source) else { return 0 }
         for case let name as String in names {
@@ -100,6 +94,7 @@ struct BackupFolder {
                 atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             do {
                 try files.copyItem(atPath: "\(source)/\(name)", toPath: place)
+                try owner.take(name, below: target)
                 count += 1
             } catch {
                 // Retention may have removed it meanwhile.

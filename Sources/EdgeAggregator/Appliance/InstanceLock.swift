@@ -17,6 +17,7 @@ final class InstanceLock: Sendable {
                     "\(baseFolder)/lock cannot be opened (\(String(cString: strerror(errno)))): make the folder writable for this user, or set base_dir to another one"
             )
         }
+        try FileOwner(of: baseFolder).take("\(baseFolder)/lock")
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw Refused(

@@ -34,8 +34,14 @@ struct ReloadService: Service {
     }
 
     private func apply(_ new: Settings, over old: Settings) {
-        // A token that was made at the start is in no settings, and stays.
-        let token = new.box.apiToken.isEmpty && old.box.apiToken.isEmpty ? keeper.apiToken : new.box.apiToken
+        let token: String
+        do {
+            token = try APITokenFile.token(for: new)
+        } catch {
+            // Open doors are no answer to a disk that is ill.
+            logger.error("No token could be made; the one of before stays", metadata: ["reason": "\(error)"])
+            token = keeper.apiToken
+        }
         keeper.rules = Doorkeeper.Rules(
             listeners: ListenerAdmission(allowed: new.reception.allowed, tokens: new.reception.tokens),
             apiToken: token)

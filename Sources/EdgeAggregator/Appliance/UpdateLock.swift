@@ -6,8 +6,8 @@ import ServiceLifecycle
 struct UpdateLock: Service {
     /// How long an update may have to wait.
     static let most = Duration.seconds(3600)
-    /// How long the way is free then; a container's supervisor looks about every ten seconds.
-    static let opening = Duration.seconds(60)
+    /// How long the way is free then: a supervisor that found it locked looks again ever more seldom, in the end each quarter of an hour.
+    static let opening = Duration.seconds(20 * 60)
 
     let path: String
     /// Whether something is being written.
@@ -30,13 +30,21 @@ struct UpdateLock: Service {
                         heldSince = nil
                     }
                 } else if isBusy(), now >= freeUntil {
-                    if FileManager.default.createFile(atPath: path, contents: Data()) { heldSince = now }
+                    if take() { heldSince = now }
                 }
                 try? await Task.sleep(for: .seconds(1))
             }
         }
         try? await gracefulShutdown()
         release()
+    }
+
+    /// By itself alone, so that two never hold it.
+    private func take() -> Bool {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
     }
 
     private func release() { unlink(path) }

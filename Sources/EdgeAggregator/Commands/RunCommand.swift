@@ -32,6 +32,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         let logger = Logger(label: "edge-aggregator")
         signal(SIGPIPE, SIG_IGN)
+        // Until the daemon listens for it, a reload changes nothing.
+        signal(SIGHUP, SIG_IGN)
         edge_use_little_memory()
         if let processors = settings.appliance.otherProcessors, !processors.bindEverything() {
             logger.error("The machine has none of the processors of everything_but_analyzer_cpu_affinity; all are used")

@@ -35,7 +35,9 @@ struct Routes: Sendable {
         if access.stockPaths.contains(.recordings) { addStockPaths(router) }
         addNodePaths(router)
         addHealth(router)
-        let guarded = router.group().add(middleware: SecurityHeaders()).add(middleware: OriginGuard()).add(
+        let guarded = router.group().add(middleware: SecurityHeaders()).add(middleware: ErrorAnswers()).add(
+            middleware: OriginGuard()
+        ).add(
             middleware: tokenGuard)
         if !access.stockPaths.contains(.metrics) { guarded.get("/metrics", use: metrics.answer) }
         guarded.get("/", use: dashboard.answer)

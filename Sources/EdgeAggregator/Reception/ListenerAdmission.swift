@@ -10,6 +10,13 @@ struct ListenerAdmission: Sendable {
     /// Listener id, or `*` for every listener, to token. Empty: no token is asked for.
     let tokens: [String: String]
 
+    /// Whether a listener could be admitted with it, whichever it is.
+    func isKnown(token: String?) -> Bool {
+        guard !tokens.isEmpty else { return true }
+        guard let token else { return false }
+        return tokens.values.contains { Tokens.areEqual($0, token) }
+    }
+
     func judge(_ listener: ListenerID, token: String?) -> Verdict {
         if !allowed.isEmpty, !allowed.contains(listener.text) {
             return .refused(reason: "the listener is not on the allow-list")

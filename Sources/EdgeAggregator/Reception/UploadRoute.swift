@@ -24,10 +24,14 @@ struct UploadRoute: Sendable {
             query: request.uri.query, authorization: request.headers[.authorization],
             pathToken: context.parameters.get("token"))
         do {
+            try judge(client)
             let name = try await withTaskExecutorPreference(house.executor) {
                 var form = UploadForm(boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes)
                 defer { form.discard() }
-                for try await buffer in request.body { try form.consume(buffer) }
+                for try await buffer in request.body {
+                    guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
+                    try form.consume(buffer)
+                }
                 let upload = try form.finish()
                 return try await store(upload, client: client)
             }
@@ -50,6 +54,19 @@ struct UploadRoute: Sendable {
             return StockAnswer.detail(
                 "The upload could not be stored: send it again", status: .internalServerError, channel: context.channel)
         }
+    }
+
+    /// Before anything is written: whoever cannot be admitted whatever the form says, and a disk without room.
+    private func judge(_ client: StreamRequest) throws {
+        if let text = client.listenerID, let listener = ListenerID(text),
+            case .refused(let reason) = keeper.listeners.judge(listener, token: client.token)
+        {
+            throw UploadRefusal.notAdmitted(reason: reason)
+        }
+        guard keeper.listeners.isKnown(token: client.token) else {
+            throw UploadRefusal.notAdmitted(reason: client.token == nil ? "no token was sent" : "the token is wrong")
+        }
+        guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
     }
 
     private func answer(_ refusal: UploadRefusal, _ context: EdgeContext) -> Response {

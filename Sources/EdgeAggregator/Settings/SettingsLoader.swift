@@ -1,8 +1,8 @@
 import Foundation
 import Yams
 
-/// Reads the settings from where they may stand: defaults, the file, `.env`, the service manager's credentials, the
-/// environment; the later wins.
+/// Reads the settings from where they may stand: defaults, the file, `.env`, the service manager's credentials (or
+/// the secrets' files beside the settings, for whoever may read them), the environment; the later wins.
 struct SettingsLoader {
     /// Where a value came from, for people.
     struct Effective: Sendable {
@@ -36,7 +36,11 @@ struct SettingsLoader {
         let dotenv = ((path ?? "./settings.yaml") as NSString).deletingLastPathComponent
         let dotenvPath = dotenv.isEmpty ? ".env" : "\(dotenv)/.env"
         if FileManager.default.fileExists(atPath: dotenvPath) { loadDotenv(dotenvPath) }
-        if let folder = environment["CREDENTIALS_DIRECTORY"], !folder.isEmpty { loadCredentials(folder) }
+        if let folder = environment["CREDENTIALS_DIRECTORY"], !folder.isEmpty {
+            loadCredentials(folder)
+        } else if let path {
+            loadSecretsBeside(path)
+        }
         loadEnvironment(environment)
     }
 
@@ -176,6 +180,17 @@ struct SettingsLoader {
             let names = ["\(folder)/\(setting.name)", "\(folder)/edge_\(setting.name)"]
             guard let path = names.first(where: { FileManager.default.fileExists(atPath: $0) }) else { continue }
             takeSecret(setting, path: path, place: "credential \(setting.name)")
+        }
+    }
+
+    /// For whoever may read them, the files that the service manager makes credentials of: root's commands see what the daemon sees.
+    private mutating func loadSecretsBeside(_ path: String) {
+        guard let real = realpath(path, nil) else { return }
+        defer { free(real) }
+        let folder = "\((String(cString: real) as NSString).deletingLastPathComponent)/secrets"
+        for setting in SettingsCatalogue.all where setting.isSecret {
+            let file = "\(folder)/\(setting.name)"
+            if access(file, R_OK) == 0 { takeSecret(setting, path: file, place: file) }
         }
     }
 

@@ -14,6 +14,13 @@ struct SchemaHistory {
     ///
     /// - Returns: what an operator should know; nil when nothing was done.
     func makeUsable() throws -> String? {
+        for reason in DatabaseSwap.Reason.allCases {
+            let swap = DatabaseSwap(path: path, reason: reason)
+            if swap.isBegun {
+                _ = try swap.finish()
+                return "\(path): what was to take its place before the power went has taken it"
+            }
+        }
         guard FileManager.default.fileExists(atPath: path), let found = try read() else { return nil }
         if found.steps.count > level { return found.leastReader <= level ? nil : try goBack() }
         guard found.steps.count < level, !found.steps.isEmpty else { return nil }
@@ -69,14 +76,10 @@ struct SchemaHistory {
             throw StoreError(
                 .newerSchema, reason: "\(path): start the newer version again, or restore a backup made before it")
         }
-        var number = 1
-        while FileManager.default.fileExists(atPath: "\(path).newer-\(number)") { number += 1 }
-        let aside = "\(path).newer-\(number)"
-        for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
-            try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
-        }
-        _ = try DatabaseBackup.copy(from: copy.path, to: path)
+        let swap = DatabaseSwap(path: path, reason: .goBack)
+        try swap.begin(from: copy.path)
+        let aside = try swap.finish()
         return
-            "the database of a newer version was put aside as \(aside), and the copy of before its change is used; recordings on disk are taken up again"
+            "the database of a newer version was put aside as \(aside ?? ""), and the copy of before its change is used; recordings on disk are taken up again"
     }
 }

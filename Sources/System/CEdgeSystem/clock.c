@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "clock.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef __linux__
+#include <sys/syscall.h>
 #include <sys/timex.h>
 #endif
 
@@ -30,11 +33,21 @@ int64_t edge_realtime_ns(void) {
     return nanoseconds(CLOCK_REALTIME);
 }
 
+#ifdef __linux__
+// The call itself: glibc's function makes clock_adjtime(2) of it, which containers forbid where they allow this one.
+static int ask_clock(struct timex *state) {
+    memset(state, 0, sizeof *state);
+    return (int)syscall(SYS_adjtimex, state);
+}
+#endif
+
 bool edge_clock_is_synchronised(void) {
 #ifdef __linux__
     struct timex state;
-    memset(&state, 0, sizeof state);
-    int result = adjtimex(&state);
+    int result = ask_clock(&state);
+    // A sandbox may forbid even the question (systemd.exec(5), ProtectClock=); timesyncd leaves a mark for such
+    // (systemd-timesyncd.service(8)).
+    if (result == -1 && errno == EPERM) return access("/run/systemd/timesync/synchronized", F_OK) == 0;
     return result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 #else
     return true;
@@ -45,8 +58,8 @@ bool edge_clock_is_synchronised(void) {
 
 bool edge_clock_offset(int64_t *offset_ns, int64_t *error_ns) {
 #ifdef __linux__
-    struct timex state = {.modes = 0};
-    if (adjtimex(&state) == -1) return false;
+    struct timex state;
+    if (ask_clock(&state) == -1) return false;
     *offset_ns = state.status & STA_NANO ? state.offset : (int64_t)state.offset * 1000;
     *error_ns = (int64_t)state.maxerror * 1000;
     return true;

@@ -126,6 +126,19 @@ import Testing
         }
     }
 
+    /// A stranger's two hundred megabytes are not written down first.
+    @Test(arguments: ["?listener_id=a&token=wrong", "?listener_id=a", "?token=wrong", ""])
+    func refusesStrangersUploadsBeforeTheirBodies(query: String) throws {
+        let daemon = try DaemonProcess(settings: ["LISTENER_TOKENS": "a=right;b=other"])
+        try daemon.start()
+        let connection = try RawConnection(port: daemon.port)
+        try connection.send(
+            "POST /recordings_upload\(query) HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 200000000\r\n\r\n"
+        )
+        #expect(try connection.answer().hasPrefix("HTTP/1.1 403"))
+        #expect(try daemon.uploadNothing() == 403)
+    }
+
     @Test func tellsBrowsersWhatTheyMayDo() throws {
         let daemon = try DaemonProcess()
         try daemon.start()
@@ -156,6 +169,13 @@ import Testing
         }
         // A stream without the listener's token is held, so its answer is not waited for: the upload says it at once.
         #expect([401, 403].contains(try daemon.uploadNothing()))
+        // What the service manager would make credentials of: found beside the settings by whoever may read it.
+        let beside = try DaemonProcess()
+        try FileManager.default.createDirectory(atPath: "\(beside.folder)/secrets", withIntermediateDirectories: true)
+        try Data("kept-beside\n".utf8).write(to: URL(fileURLWithPath: "\(beside.folder)/secrets/api_token"))
+        let shown = try beside.command("settings", "--json").output
+        #expect(shown.contains("secrets\\/api_token") || shown.contains("secrets/api_token"))
+        #expect(!shown.contains("kept-beside"))
         let missing = try DaemonProcess(settings: ["API_TOKEN_FILE": "\(folder)/nothing"])
         let refused = try missing.command("settings", "check")
         #expect(refused.status == 78)

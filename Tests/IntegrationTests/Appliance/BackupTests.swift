@@ -36,6 +36,7 @@ import Testing
         let restored = try daemon.command("restore", backup)
         #expect(restored.status == 0, "\(restored.output)")
         #expect(FileManager.default.fileExists(atPath: "\(daemon.folder)/edge.db.before-restore-1"))
+        #expect(!FileManager.default.fileExists(atPath: "\(daemon.folder)/edge.db.restoring"))
         try daemon.start()
         // What the backup knows, and what lay on the disk beside it.
         let names = try daemon.recordings().compactMap { $0["listener"] as? String }
@@ -50,6 +51,26 @@ import Testing
         let refused = try daemon.command("restore", backup)
         #expect(refused.status == 74)
         #expect(refused.output.contains("is not as it was"), "\(refused.output)")
+    }
+
+    /// Root's hand on the box: what it restores is the daemon's user's, as the folder is.
+    @Test(.enabled(if: geteuid() == 0)) func leavesWhatItRestoresToTheDaemonsUser() throws {
+        let daemon = try DaemonProcess()
+        try daemon.start()
+        try send(daemon, "before", recordings: 1)
+        let backup = "\(daemon.folder)/backup"
+        #expect(try daemon.command("backup", backup, "--recordings").status == 0)
+        #expect(daemon.stop() == 0)
+        try FileManager.default.removeItem(atPath: "\(daemon.folder)/recordings/before0")
+        let nobody: UInt32 = 65534
+        #expect(chown(daemon.folder, nobody, nobody) == 0)
+        #expect(chown("\(daemon.folder)/recordings", nobody, nobody) == 0)
+        #expect(try daemon.command("restore", backup).status == 0)
+        let sound = try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/recordings/before0")
+        for path in ["edge.db", "lock", "recordings/before0", "recordings/before0/\(sound.first ?? "none")"] {
+            let facts = try FileManager.default.attributesOfItem(atPath: "\(daemon.folder)/\(path)")
+            #expect((facts[.ownerAccountID] as? NSNumber)?.uint32Value == nobody, "\(path)")
+        }
     }
 
     @Test func gathersWhatHelpsWithoutSecrets() throws {

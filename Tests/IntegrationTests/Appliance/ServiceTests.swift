@@ -140,6 +140,15 @@ import Testing
         kill(daemon.pid, SIGHUP)
         usleep(500_000)
         #expect(try status("second-one") == 200)
+        // Without a token of its own the box still asks for one where it has to.
+        try write("require_api_token: yes\n")
+        kill(daemon.pid, SIGHUP)
+        try waitFor("a token of the box's own") {
+            FileManager.default.fileExists(atPath: "\(daemon.folder)/api-token")
+        }
+        try waitFor("the end of the second token") { try status("second-one") == 401 }
+        let own = try String(contentsOfFile: "\(daemon.folder)/api-token", encoding: .utf8)
+        #expect(try status(own.trimmingCharacters(in: .whitespacesAndNewlines)) == 200)
         #expect(daemon.stop() == 0)
     }
 

@@ -12,7 +12,8 @@ int64_t edge_monotonic_ns(void);
 /// Nanoseconds since 1970 by the machine's clock (CLOCK_REALTIME).
 int64_t edge_realtime_ns(void);
 
-/// Whether the kernel knows its clock to be synchronised (adjtimex(2): no STA_UNSYNC). False where it cannot be asked.
+/// Whether the kernel knows its clock to be synchronised (adjtimex(2): no STA_UNSYNC), or systemd-timesyncd does where the
+/// kernel may not be asked. False where nobody can be.
 bool edge_clock_is_synchronised(void);
 
 /// How far the kernel's clock still is from what set it, and the largest error that the kernel expects, in nanoseconds

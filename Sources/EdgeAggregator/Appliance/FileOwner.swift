@@ -1,0 +1,33 @@
+import Foundation
+
+/// The user to whom the daemon's files belong. What root makes for the daemon must not stay root's, or the daemon cannot use it.
+struct FileOwner {
+    private let user: uid_t
+    private let group: gid_t
+
+    /// The owner of a folder, or of the nearest one above that is there.
+    init(of folder: String) {
+        var path = folder
+        while !FileManager.default.fileExists(atPath: path), path != "/", !path.isEmpty {
+            path = (path as NSString).deletingLastPathComponent
+        }
+        let facts = (try? FileManager.default.attributesOfItem(atPath: path.isEmpty ? "." : path)) ?? [:]
+        user = (facts[.ownerAccountID] as? NSNumber)?.uint32Value ?? 0
+        group = (facts[.groupOwnerAccountID] as? NSNumber)?.uint32Value ?? 0
+    }
+
+    /// Gives it a file. Only root can give, and only root needs to.
+    func take(_ path: String) throws {
+        guard geteuid() == 0, user != 0 else { return }
+        guard lchown(path, user, group) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+    }
+
+    /// Gives it a file and the folders on the way to it.
+    func take(_ name: String, below folder: String) throws {
+        var path = folder
+        for piece in name.split(separator: "/") {
+            path += "/\(piece)"
+            try take(path)
+        }
+    }
+}
