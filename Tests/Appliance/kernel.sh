@@ -8,7 +8,7 @@ rig=$(cd "$1" && pwd)
 output=$2
 busybox=${3:-/bin/busybox}
 version=$(cat "$rig/version")
-[ "$(cat "$output/version" 2>/dev/null)" = "$version-4" ] && exit 0
+[ "$(cat "$output/version" 2>/dev/null)" = "$version-5" ] && exit 0
 rm -rf "$output"
 mkdir -p "$output/modules/$version"
 work=$(mktemp -d)
@@ -20,7 +20,7 @@ list() { modprobe -d "$work/base" -S "$version" --show-depends "$1" 2>/dev/null 
 "$here/../../image/card/initrd.sh" "$rig/modules" "$version" "$busybox" "$output/initrd" virtio_pci virtio_blk ext4
 # Those that this processor's kernel has not are passed over.
 for module in virtio_net virtio_blk ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 i6300esb i2c-dev hid-mcp2221 uhid snd-aloop zram \
-    loop squashfs dm-verity dm-flakey gpio-sim virtio-rng; do
+    loop squashfs dm-verity dm-flakey gpio-sim virtio-rng mac80211_hwsim; do
     for path in $(list $module); do
         target=$output/modules/$version/${path#*/lib/modules/"$version"/}
         mkdir -p "$(dirname "$target")"
@@ -31,4 +31,4 @@ cp "$rig/modules/$version"/modules.{builtin,builtin.modinfo,order} "$output/modu
 mkdir -p "$work/own/lib"
 ln -s "$(realpath "$output/modules")" "$work/own/lib/modules"
 depmod -b "$work/own" "$version"
-echo "$version-4" >"$output/version"
+echo "$version-5" >"$output/version"

@@ -25,12 +25,17 @@ wifi:
   country: SE
   networks:
     - {ssid: hut, password: "long enough"}
+    - {ssid: barn, password: "short"}
+ntp_servers: [ntp.example]
 broker:
   listen_everywhere: true
   users: {isems: "mesh-secret"}
 settings:
   api_token: "card-token-of-the-test"
-  listener_tokens: {"*": "ears-of-the-test"}
+  listener_tokens:
+    "*": ears-of-the-test
+    porch: "ears-of-the-test"
+  influx_token:
   analyze_recordings: true
   analyzer_workers: 1
   safe_mode_minutes: 1
@@ -79,18 +84,77 @@ def first_start(card):
           and "passwordauthentication no" in card.sh("sshd -T 2>/dev/null | tr A-Z a-z") and card.sh("grep ^root /etc/shadow").startswith("root:!"))
     edge = card.sh("cat /boot/config/edge.yaml")
     check("secrets are moved off the FAT partition", "card-token-of-the-test" not in edge and "(moved to the box)" in edge, edge)
-    check("the broker asks for a password", "mesh-secret" not in card.sh("cat /data/system/mosquitto.passwords")
-          and "1883" in card.sh("ss -ltn"))
+    check("and the file says the rest as before", "latitude" not in edge and "ssid: hut" in edge and "influx_token:" in edge, edge)
+    broker(card)
     text = card.sh("ps -eo args")
-    check("time is kept in step", "systemd-timesyncd" in text)
-    card.sh("mount -o remount,rw /boot/config; cp /boot/config/edge.yaml /run/edge.right; echo '{ not: [yaml' >/boot/config/edge.yaml; "
-            "rm -f /run/wpa_supplicant/*; /usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; "
-            "mount -o remount,ro /boot/config")
-    check("with a broken edge.yaml the box stays what it was, its Wi-Fi too", "is wrong" in card.sh("cat /run/first-boot.log")
-          and "hut".encode().hex() in card.sh("cat /run/wpa_supplicant/wpa_supplicant-wlan0.conf") and card.sh("hostname").strip() == "north-ridge"
-          and card.sh("cat /data/system/secrets/api_token").strip() == "card-token-of-the-test")
+    check("time is kept in step, with the servers of edge.yaml", "systemd-timesyncd" in text
+          and "ntp.example" in card.sh("timedatectl show-timesync -p SystemNTPServers"))
+    check("a box without a clock starts no earlier than its image", int(card.sh("stat -c %Y /usr/lib/clock-epoch")) > 1_700_000_000)
+    wireless(card)
+    mistakes(card)
     failed = card.sh("systemctl --failed --no-legend --plain")
     check("no unit has failed", failed.strip() == "", failed)
+
+
+MQTT = """
+import socket, sys
+def connect(address, user, password):
+    def text(value): return len(value).to_bytes(2, "big") + value.encode()
+    flags, rest = (0xC2, text(user) + text(password)) if user else (2, b"")
+    body = text("MQTT") + bytes([4, flags, 0, 30]) + text("test-" + user) + rest
+    with socket.create_connection(address, 5) as line:
+        line.sendall(bytes([0x10, len(body)]) + body)
+        return line.recv(4)[3]
+own = socket.gethostbyname_ex(socket.gethostname())[2]
+outside = next(words.split()[1].split("/")[0] for words in open("/run/addresses") if words.strip().startswith("inet "))
+print(connect((outside, 1883), "isems", "mesh-secret"), connect((outside, 1883), "isems", "wrong"), connect((outside, 1883), "", ""),
+      connect(("127.0.0.1", 1884), "", ""))
+"""
+
+
+def python(card, text):
+    encoded = base64.b64encode(text.encode()).decode()
+    return card.sh(f"echo {encoded} | base64 -d | python3 -")
+
+
+def broker(card):
+    """MQTT 3.1.1: 0 is admitted, 4 a wrong password, 5 not authorised."""
+    card.sh("ip -4 addr show scope global >/run/addresses")
+    codes = python(card, MQTT).split()
+    check("the broker lets users in by their passwords, others not, and the box itself", codes[0] == "0" and codes[1] in "45" and codes[2] in "45"
+          and codes[3] == "0", codes)
+    check("passwords are kept as hashes", "mesh-secret" not in card.sh("cat /data/system/mosquitto.passwords"))
+
+
+def wireless(card):
+    """A wireless card that is not there, by the kernel's own simulator."""
+    card.sh("modprobe mac80211_hwsim radios=1")
+    card.wait("the service of the wireless card", lambda: card.sh("systemctl is-active wpa_supplicant@wlan0 || true").strip() == "active", 30)
+    def networks():
+        text = card.sh("wpa_cli -p /run/wpa_supplicant -i wlan0 list_networks", check=False)
+        return "hut" in text and text
+    status = card.wait("its networks", networks, 30)
+    check("Wi-Fi looks for the networks of edge.yaml; a wrong one is left out", "hut" in status and "barn" not in status, status)
+    card.sh("rmmod mac80211_hwsim")
+
+
+def mistakes(card):
+    """edge.yaml as people leave it: the box stays what it was."""
+    before = card.sh("cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf")
+    for what, text, said in (("broken", "{ not: [yaml", "is wrong"), ("empty", "", "it is empty"), ("zeros", "\\0\\0\\0\\0", "is wrong")):
+        card.sh("mount -o remount,rw /boot/config; cp /boot/config/edge.yaml /run/edge.right; "
+                f"printf {shlex.quote(text)} >/boot/config/edge.yaml; rm -f /run/wpa_supplicant/*; "
+                "/usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+        after = card.sh("cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf")
+        check(f"edge.yaml {what}: the box stays what it was, its Wi-Fi too", said in card.sh("cat /run/first-boot.log") and after == before
+              and "hut".encode().hex() in card.sh("cat /run/wpa_supplicant/wpa_supplicant-wlan0.conf")
+              and card.sh("hostname").strip() == "north-ridge", card.sh("cat /run/first-boot.log"))
+    card.sh("mount -o remount,rw /boot/config; printf '  latitude: 62\n  max_listners: 3\n' >>/boot/config/edge.yaml; "
+            "/usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+    after = card.sh("cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf")
+    check("a setting that does not exist: said, and the settings of before stay", after == before and "max_listners" in card.sh("cat /run/first-boot.log"),
+          card.sh("cat /run/first-boot.log"))
+    card.sh("/usr/lib/edge-card/first-boot")
 
 
 def hardened(card):
@@ -158,6 +222,27 @@ def policy(card):
     check("it sees its own processes alone", found["others"] <= 3, found)
     card.sh("rm /run/systemd/system/edge-aggregator.service.d/probe.conf && systemctl daemon-reload && systemctl restart edge-aggregator")
     ready(card)
+
+
+def clock(card):
+    """The unit may not ask the kernel of its clock; what timesyncd knows, it knows."""
+    check("a clock that nobody has set is not trusted", card.json("/api/v1/status")["is_clock_synchronised"] is False)
+    card.sh("mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized")
+    card.wait("it is trusted", lambda: card.json("/api/v1/status")["is_clock_synchronised"], 20)
+    status, body = upload(card, "porch")
+    check("a clock that timesyncd has set is trusted under the unit", status == 200, body)
+    card.sh("rm /run/systemd/timesync/synchronized")
+
+
+def plugged(card):
+    """A sound card whose driver comes after the daemon."""
+    card.sh("rmmod snd_aloop snd_pcm snd_timer snd; systemctl restart edge-aggregator")
+    ready(card)
+    card.sh("modprobe snd-aloop; udevadm settle")
+    text = card.sh("sh -c 'echo $$ >/sys/fs/cgroup/system.slice/edge-aggregator.service/cgroup.procs; exec 3<>/dev/snd/controlC0 && echo opened' 2>&1 || true")
+    check("a sound card that is plugged in later may be used", "opened" in text, text)
+    text = card.sh("sh -c 'echo $$ >/sys/fs/cgroup/system.slice/edge-aggregator.service/cgroup.procs; exec 3</dev/vda && echo opened' 2>&1 || true")
+    check("a disk may not", "opened" not in text, text)
 
 
 def function(card):
@@ -231,20 +316,28 @@ def safe_mode(card):
     facts = show(card, "StatusText")
     check("three bad starts: safe mode, and the unit says so", facts["StatusText"].startswith("Safe mode"), facts)
     check("the API says so", card.json("/api/v1/status")["mode"] == "safe")
+    check("an update in safe mode has not proved well", card.ask(command="/usr/lib/edge-card/well")["code"] != 0)
     check("sound is taken all the same", upload(card, "safe")[0] == 200)
     card.wait("it tries again by itself", lambda: card.json("/api/v1/status")["mode"] == "normal", 240)
     card.wait("what came meanwhile is analysed", lambda: not card.json("/api/v1/recordings?analysis=pending")["recordings"], 300)
     check("after its time the daemon starts normally, and catches up", True)
+    card.wait("and one in normal mode has", lambda: card.ask(command="/usr/lib/edge-card/well")["code"] == 0, 30)
 
 
 def tools(card):
     """Backup and bundle by an operator's hand on the box."""
-    environment = "CONFIG_PATH=/data/system/settings.yaml"
-    text = card.sh(f"cd /tmp && {environment} edge-aggregator backup /tmp/backup")
+    text = card.sh("cd /tmp && edge-aggregator status")
+    check("root's commands know the settings and the secrets", "listeners" in text.lower(), text)
+    text = card.sh("cd /tmp && edge-aggregator backup /data/backup")
     check("a backup beside the running daemon", "recordings" in text, text)
-    text = card.sh(f"cd /tmp && {environment} edge-aggregator support-bundle -o /tmp/bundle.tar.gz && mkdir -p o && tar -xzf bundle.tar.gz -C o && "
-                   "grep -c . o/support/journal.txt; grep -rl -e card-token-of-the-test -e ears-of-the-test o || echo none")
-    check("a bundle with the journal, without secrets", text.strip().endswith("none") and int(re.findall(r"^(\d+)$", text, re.M)[0]) > 10, text)
+    text = card.sh("cd /tmp && edge-aggregator support-bundle -o /tmp/bundle.tar.gz && mkdir -p o && tar -xzf bundle.tar.gz -C o && "
+                   "grep -c . o/support/journal.txt; ls o/support; grep -rl -e card-token-of-the-test -e ears-of-the-test o || echo none")
+    check("a bundle with the journal and what the API tells, without secrets", text.strip().endswith("none")
+          and int(re.findall(r"^(\d+)$", text, re.M)[0]) > 10 and "ledger" in text, text)
+    heard = len(card.json("/api/v1/recordings")["recordings"])
+    card.sh("cd /tmp && systemctl stop edge-aggregator && edge-aggregator restore /data/backup && systemctl start edge-aggregator && rm -r /data/backup")
+    ready(card)
+    check("what root restores is the daemon's", heard > 0 and len(card.json("/api/v1/recordings")["recordings"]) == heard)
 
 
 def package(card):
@@ -254,6 +347,11 @@ def package(card):
     inside = "chroot /run/pkg/root"
     card.sh(f"{inside} sh -c 'echo \"# mine\" >>/etc/edge-aggregator/settings.yaml; mkdir -p /var/lib/edge-aggregator; echo x >/var/lib/edge-aggregator/data; dpkg -i /p.deb'")
     check("an upgrade keeps changed settings", card.sh("tail -1 /run/pkg/root/etc/edge-aggregator/settings.yaml").strip() == "# mine")
+    link = "/run/pkg/root/etc/systemd/system/multi-user.target.wants/edge-aggregator.service"
+    card.sh(f"{inside} sh -c 'dpkg -r edge-aggregator </dev/null'")
+    check("a package that is removed does not start", card.sh(f"test -L {link} || echo gone").strip() == "gone")
+    card.sh(f"{inside} dpkg -i /p.deb")
+    check("and starts again when it comes back", card.sh(f"test -L {link} && echo there").strip() == "there")
     card.sh(f"{inside} sh -c 'dpkg -P edge-aggregator </dev/null'")
     check("purge asks nothing and leaves what was heard", card.sh("cat /run/pkg/root/var/lib/edge-aggregator/data").strip() == "x"
           and "No such" in card.sh("ls /run/pkg/root/etc/edge-aggregator/settings.yaml 2>&1 || true"))
@@ -304,6 +402,12 @@ def watchdog(card):
     card.up(240)
     ready(card)
     check("a kernel that hangs: reset by the watchdog, and everything is back", True)
+    slots = len(card.slots)
+    later(card, "systemctl isolate emergency.target")
+    card.wait("the start after an emergency", lambda: len(card.slots) > slots, 120)
+    card.up(240)
+    ready(card)
+    check("a start that fails is tried again: nobody is there for a shell", True)
 
 
 def main():
@@ -323,7 +427,7 @@ def main():
     from card import Firmware
     start = Firmware(image).starts["config"]
     subprocess.run(["mcopy", "-o", "-i", f"{image}@@{start}", yaml, "::edge.yaml"], check=True)
-    card = Card(image, extra="edge.health_seconds=60 edge.ready_seconds=10", disks=[updates])
+    card = Card(image, extra="edge.health_seconds=60 edge.ready_seconds=10 edge.emergency_seconds=5", disks=[updates])
     card.token = "card-token-of-the-test"
     try:
         card.on()
@@ -334,7 +438,7 @@ def main():
                 "bench = mcp2221.MCP2221(chips.all_chips()); bench.plug(); time.sleep(1e6)'")
         ready(card)
         wanted = sys.argv[7:]
-        parts = [first_start, hardened, policy, function, reload, tools, restarts, safe_mode, package, watchdog, update]
+        parts = [first_start, hardened, policy, clock, function, plugged, reload, tools, restarts, safe_mode, package, watchdog, update]
         for part in parts:
             if wanted and part.__name__ not in wanted:
                 continue

@@ -9,6 +9,7 @@ rig=$1 sample=$(realpath "$2") models=$(realpath "$3") package=$(realpath "$4")
 shift 4
 export cache=$project/var/image
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "test-appliance: only made for amd64" >&2; exit 69; }
+python3 "$here/test_edge_yaml.py"
 "$here/kernel.sh" "$rig" "$cache/kernel"
 work=$cache/test
 rm -rf "$work"

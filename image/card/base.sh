@@ -7,10 +7,16 @@ output=$2
 shift 2
 mapfile -t packages < <(sed 's/#.*//' "$here/packages" | grep -v '^[[:space:]]*$')
 packages+=("$@")
-if [ "$arch" = arm64 ]; then packages+=(linux-image-arm64 busybox-static); fi
+hooks=()
+if [ "$arch" = arm64 ]; then
+    packages+=(linux-image-arm64 busybox-static firmware-brcm80211 wireless-regdb)
+    # The files alone: its scripts want a mounted boot partition.
+    # shellcheck disable=SC2016
+    hooks+=('--customize-hook=chroot "$1" sh -c "cd /tmp && apt-get download -q raspi-firmware && dpkg-deb -x raspi-firmware_*.deb fw && rm -f raspi-firmware_*.deb && mv fw/usr/lib/raspi-firmware /usr/lib/ && mkdir -p /usr/share/doc/raspi-firmware && cp fw/usr/share/doc/raspi-firmware/copyright /usr/share/doc/raspi-firmware/ && rm -r fw"')
+fi
 # The card has a start of its own (initrd.sh): the usual one takes minutes to make where programs are emulated.
 export INITRD=No
-key=$(printf '%s\n' "$arch" "${packages[@]}" | sha256sum | cut -d' ' -f1)
+key=$(printf '%s\n' "$arch" "${packages[@]}" "${hooks[@]}" | sha256sum | cut -d' ' -f1)
 if [ -f "$output" ] && [ "$(cat "$output.key" 2>/dev/null)" = "$key" ]; then exit 0; fi
 mkdir -p "$(dirname "$output")"
 mirror=${MIRROR:-$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)}
@@ -22,7 +28,7 @@ if ! "$here/foreign.py" "$arch" mmdebstrap --mode=root --format=tar --architectu
     --aptopt='APT::Sandbox::User "root"' --aptopt='Apt::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    --include="$list" bookworm "$output.part" \
+    "${hooks[@]}" --include="$list" bookworm "$output.part" \
     "deb $mirror bookworm main non-free-firmware" >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     echo "image: the root could not be bootstrapped from $mirror (MIRROR names another)" >&2

@@ -96,8 +96,11 @@ ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"
 rm -rf "$root/etc/wpa_supplicant" && ln -s /run/wpa_supplicant "$root/etc/wpa_supplicant"
 sed -i 's/^root:[^:]*:/root:!*:/' "$root/etc/shadow"
-# The broker keeps nothing on the root.
-sed -i -e '/^persistence/d' -e '/^log_dest/d' -e '/^pid_file/d' "$root/etc/mosquitto/mosquitto.conf"
+# Commands by hand find the settings that edge.yaml makes, and the secrets beside them.
+mkdir -p "$root/etc/edge-aggregator"
+ln -sf /data/system/settings.yaml "$root/etc/edge-aggregator/settings.yaml"
+# A box without a clock starts no earlier than its image was made, when the key of updates was there already.
+touch "$root/usr/lib/clock-epoch"
 for unit in edge-first-boot:sysinit edge-zram:multi-user edge-health:multi-user; do
     mkdir -p "$root/etc/systemd/system/${unit#*:}.target.wants"
     ln -sf "/etc/systemd/system/${unit%:*}.service" "$root/etc/systemd/system/${unit#*:}.target.wants/${unit%:*}.service"
@@ -128,6 +131,9 @@ else
         virtio_pci virtio_mmio virtio_blk ext4
 fi
 find "$root/usr/lib" -path '*broadcom/bcm27*-rpi-*.dtb' -exec cp {} "$boot/" \; 2>/dev/null || true
+# What a Pi 4's own start-up code asks for; a Pi 5 has it in its flash memory.
+find "$root/usr/lib/raspi-firmware" \( -name 'start4*.elf' -o -name 'fixup4*.dat' \) -exec cp {} "$boot/" \; 2>/dev/null || true
+rm -rf "$root/usr/lib/raspi-firmware"
 cp "$here/config.txt" "$boot/config.txt"
 sed 's/@SLOT@/A/g' "$here/cmdline.txt" >"$boot/cmdline.txt"
 mkdir "$work/boot-b"

@@ -50,6 +50,13 @@ struct DeliveryHouse: Sendable {
     ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
+        if !Self.plan(settings, isClockHeld: false).sinks.isEmpty,
+            settings.effective["aggregator_uuid"]?.source == "default"
+        {
+            logger.warning(
+                "This box has no name of its own: what two such boxes deliver cannot be told apart. Set aggregator_uuid",
+                metadata: ["aggregator_uuid": "\(uuid)"])
+        }
         let transport = deliveries.influx != nil || deliveries.prometheus != nil ? try CurlTransport() : nil
         // Of its own: a disk that is slow to read a file from must not hold up small messages.
         let fileTransport = deliveries.s3 != nil ? try CurlTransport() : nil
