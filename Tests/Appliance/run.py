@@ -345,6 +345,8 @@ def package(card):
     card.sh("mkdir -p /run/pkg && mount -t tmpfs -o size=900m none /run/pkg && mkdir -p /run/pkg/root")
     card.sh("cp -ax /. /run/pkg/root/ && cp /run/updates/package.deb /run/pkg/root/p.deb")
     inside = "chroot /run/pkg/root"
+    # As on any Debian: on the card the settings are a link to what edge.yaml makes.
+    card.sh(f"{inside} sh -c 'rm /etc/edge-aggregator/settings.yaml; dpkg -i --force-confmiss /p.deb'")
     card.sh(f"{inside} sh -c 'echo \"# mine\" >>/etc/edge-aggregator/settings.yaml; mkdir -p /var/lib/edge-aggregator; echo x >/var/lib/edge-aggregator/data; dpkg -i /p.deb'")
     check("an upgrade keeps changed settings", card.sh("tail -1 /run/pkg/root/etc/edge-aggregator/settings.yaml").strip() == "# mine")
     link = "/run/pkg/root/etc/systemd/system/multi-user.target.wants/edge-aggregator.service"

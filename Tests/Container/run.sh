@@ -87,7 +87,8 @@ check=$(buildah inspect --type image localhost/edge | python3 -c 'import json, s
 [ "$check" = "['CMD', 'edge-aggregator', 'healthcheck']" ] || { echo "test-container: the health check is $check" >&2; exit 1; }
 container=$(buildah from --pull-never localhost/edge)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-environment=(--env "LISTEN=127.0.0.1:$port" --env METRICS_PORT=0 --env ANALYZE_RECORDINGS=false --env REQUIRE_API_TOKEN=yes)
+environment=(--env "LISTEN=127.0.0.1:$port" --env METRICS_PORT=0 --env ANALYZE_RECORDINGS=false --env REQUIRE_API_TOKEN=yes
+    --env BALENA_DEVICE_UUID=0123456789abcdef0123456789abcdef)
 setsid bash -c "exec buildah --storage-driver vfs --root '$store/root' --runroot '$store/run' run --isolation chroot ${environment[*]} $container -- /usr/bin/edge-aggregator-start" \
     >"$work/daemon.log" 2>&1 &
 daemon=$!
@@ -97,7 +98,10 @@ for _ in $(seq 1 120); do
         owner=$(buildah run --isolation chroot "$container" -- stat -c %u /data/edge.db)
         [ "$owner" = 990 ] || { echo "test-container: /data/edge.db is of user $owner, not of edge-aggregator (990)" >&2; exit 1; }
         grep -q 'The token for the page' "$work/daemon.log" || { echo "test-container: no token was shown" >&2; exit 1; }
-        echo "the daemon is not root, made its token and keeps its data in /data"
+        name=$(python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:$port/metrics').read().decode())" |
+            sed -n 's/.*_info{.*aggregator_uuid="\([^"]*\)".*/\1/p')
+        [ "$name" = edge-0123456789ab ] || { echo "test-container: the box is called $name" >&2; exit 1; }
+        echo "the daemon is not root, is called $name, made its token and keeps its data in /data"
         exit 0
     fi
     sleep 0.5

@@ -41,13 +41,19 @@ final class DaemonProcess {
     }
 
     /// Starts the daemon and waits until it says where it listens.
-    func start() throws {
+    ///
+    /// - Parameter logPath: a file for its log, instead of the test's own standard error.
+    func start(logPath: String? = nil) throws {
         process = Process()
         process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
         process.arguments = ["run"]
         process.environment = environment
         let output = Pipe()
         process.standardOutput = output
+        if let logPath {
+            try Data().write(to: URL(fileURLWithPath: logPath))
+            process.standardError = FileHandle(forWritingAtPath: logPath)
+        }
         try process.run()
         var text = ""
         while !text.contains("listeners POST") {

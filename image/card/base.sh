@@ -10,9 +10,7 @@ packages+=("$@")
 hooks=()
 if [ "$arch" = arm64 ]; then
     packages+=(linux-image-arm64 busybox-static firmware-brcm80211 wireless-regdb)
-    # The files alone: its scripts want a mounted boot partition.
-    # shellcheck disable=SC2016
-    hooks+=('--customize-hook=chroot "$1" sh -c "cd /tmp && apt-get download -q raspi-firmware && dpkg-deb -x raspi-firmware_*.deb fw && rm -f raspi-firmware_*.deb && mv fw/usr/lib/raspi-firmware /usr/lib/ && mkdir -p /usr/share/doc/raspi-firmware && cp fw/usr/share/doc/raspi-firmware/copyright /usr/share/doc/raspi-firmware/ && rm -r fw"')
+    hooks+=("--customize-hook=$here/firmware.sh")
 fi
 # The card has a start of its own (initrd.sh): the usual one takes minutes to make where programs are emulated.
 export INITRD=No

@@ -199,7 +199,8 @@ struct Daemon {
         services.append(ingest)
         services.append(ShutdownAnnouncer(house: house, manager: manager))
         var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: Logger(label: logger.label) { [handler = logger.handler] _ in ServiceNames(handler) })
         configuration.maximumGracefulShutdownDuration = .seconds(settings.box.shutdownTimeoutSeconds)
         let group = ServiceGroup(configuration: configuration)
         let outcome: Result<Void, any Error>

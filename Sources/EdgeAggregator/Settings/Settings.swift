@@ -2,7 +2,7 @@ import AudioDSP
 import Foundation
 
 /// The effective settings, checked. One struct a part.
-struct Settings: Sendable {
+struct Settings: Sendable, CustomStringConvertible {
     let effective: [String: SettingsLoader.Effective]
     let file: String?
     let warnings: [SettingsProblem]
@@ -19,6 +19,9 @@ struct Settings: Sendable {
     let soundCards: [SoundCardSettings]
     let nodes: NodeSettings
     let forecasts: ForecastSettings
+
+    /// Without their values: secrets are among them.
+    var description: String { "the settings of \(file ?? "the environment")" }
 
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {

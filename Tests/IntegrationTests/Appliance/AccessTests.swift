@@ -169,6 +169,18 @@ import Testing
         }
         // A stream without the listener's token is held, so its answer is not waited for: the upload says it at once.
         #expect([401, 403].contains(try daemon.uploadNothing()))
+        // Whatever is logged.
+        let chatty = try DaemonProcess(settings: [
+            "API_TOKEN_FILE": "\(folder)/one", "CREDENTIALS_DIRECTORY": folder, "LOG_LEVEL": "trace",
+            "INFLUX_URL": "http://127.0.0.1:9", "ISEMS_MQTT_PASSWORD": "of-the-mesh", "NODE_TOKENS": "isems:*=of-the-nodes",
+        ])
+        try chatty.start(logPath: "\(folder)/log")
+        #expect(chatty.stop() == 0)
+        let log = try String(contentsOfFile: "\(folder)/log", encoding: .utf8)
+        #expect(log.contains("Starting service") && log.contains("ReloadService"))
+        for secret in ["from-a-file", "from-a-credential", "of-influx", "of-the-mesh", "of-the-nodes"] {
+            #expect(!log.contains(secret) && !chatty.greeting.contains(secret), "\(secret)")
+        }
         // What the service manager would make credentials of: found beside the settings by whoever may read it.
         let beside = try DaemonProcess()
         try FileManager.default.createDirectory(atPath: "\(beside.folder)/secrets", withIntermediateDirectories: true)
