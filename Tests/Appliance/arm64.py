@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from card import Card, Failure
+from card import Card, Failure, Firmware
 
 IMAGE, KERNEL, SCORES = sys.argv[1:4]
 started = time.monotonic()
@@ -63,6 +63,10 @@ def started_card(name, **how):
 
 card = None
 try:
+    files = Firmware(IMAGE)
+    sizes = {name: len(files.read(slot, name)) for slot in ("bootA", "bootB")
+             for name in ("start4.elf", "fixup4.dat", "start4cd.elf", "fixup4cd.dat", "bcm2711-rpi-4-b.dtb", "config.txt")}
+    check("what a Pi 4's start-up asks for is on both boot partitions", min(sizes.values()) > 100, sizes)
     card = started_card("Pi 4")
     ready(card, "Pi 4")
     pages(card, 4096)
