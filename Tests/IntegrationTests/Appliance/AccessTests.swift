@@ -172,7 +172,8 @@ import Testing
         // Whatever is logged.
         let chatty = try DaemonProcess(settings: [
             "API_TOKEN_FILE": "\(folder)/one", "CREDENTIALS_DIRECTORY": folder, "LOG_LEVEL": "trace",
-            "INFLUX_URL": "http://127.0.0.1:9", "ISEMS_MQTT_PASSWORD": "of-the-mesh", "NODE_TOKENS": "isems:*=of-the-nodes",
+            "INFLUX_URL": "http://127.0.0.1:9", "ISEMS_MQTT_PASSWORD": "of-the-mesh",
+            "NODE_TOKENS": "isems:*=of-the-nodes",
         ])
         try chatty.start(logPath: "\(folder)/log")
         #expect(chatty.stop() == 0)
