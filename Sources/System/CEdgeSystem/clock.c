@@ -34,10 +34,12 @@ int64_t edge_realtime_ns(void) {
 }
 
 #ifdef __linux__
-// The call itself: glibc's function makes clock_adjtime(2) of it, which containers forbid where they allow this one.
+// glibc makes clock_adjtime(2) of adjtimex, which containers forbid where they allow the call of that name.
 static int ask_clock(struct timex *state) {
     memset(state, 0, sizeof *state);
-    return (int)syscall(SYS_adjtimex, state);
+    int result = adjtimex(state);
+    if (result == -1 && errno == EPERM) result = (int)syscall(SYS_adjtimex, state);
+    return result;
 }
 #endif
 
