@@ -21,6 +21,7 @@ PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 ARCH ?= arm64
 DEB ?=
+PACKAGE = $(DIST)/edge-aggregator_$(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift)_$(shell dpkg --print-architecture).deb
 MODELS ?= yes
 EDGE_YAML ?=
 
@@ -101,7 +102,7 @@ test-hardware: setup
 
 test-appliance: deb setup-tests
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
-	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(DIST)/edge-aggregator_*.deb $(PARTS)
+	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(PACKAGE) $(PARTS)
 
 test-image: setup
 	@scripts/setup-image.sh

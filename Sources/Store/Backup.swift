@@ -16,7 +16,11 @@ public enum DatabaseBackup {
     /// Copies the database at `source` to the new file `target`, synced and looked through.
     ///
     /// - Throws: ``StoreError``; nothing is left at `target` then.
-    public static func copy(from source: String, to target: String) throws(StoreError) -> Facts {
+    ///
+    /// - Parameter prepare: what is done with the copy before it gets its name.
+    public static func copy(
+        from source: String, to target: String, prepare: (String) throws -> Void = { _ in }
+    ) throws(StoreError) -> Facts {
         do {
             guard FileManager.default.fileExists(atPath: source) else {
                 throw StoreError(.open, reason: "\(source): there is no database")
@@ -39,6 +43,7 @@ public enum DatabaseBackup {
             }
             try from.close()
             let facts = try look(at: partial)
+            try prepare(partial)
             try sync(partial)
             guard rename(partial, target) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
             try sync((target as NSString).deletingLastPathComponent)

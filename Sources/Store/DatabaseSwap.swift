@@ -27,8 +27,10 @@ public struct DatabaseSwap: Sendable {
     /// Copies `source` beside the database, which stays as it is.
     ///
     /// - Throws: ``StoreError``; nothing has changed then.
-    public func begin(from source: String) throws(StoreError) {
-        _ = try DatabaseBackup.copy(from: source, to: coming)
+    ///
+    /// - Parameter prepare: what is done with the copy before it counts.
+    public func begin(from source: String, prepare: (String) throws -> Void = { _ in }) throws(StoreError) {
+        _ = try DatabaseBackup.copy(from: source, to: coming, prepare: prepare)
     }
 
     /// Moves the old database aside, with its journal, and the copy to its place.

@@ -63,7 +63,7 @@ public final class Store: Sendable {
     private static func open(
         _ path: String, _ options: Options, _ notices: inout [String]
     ) throws -> DatabasePool {
-        if let notice = try SchemaHistory(path: path).makeUsable() { notices.append(notice) }
+        notices += try SchemaHistory(path: path).makeUsable()
         var configuration = Configuration()
         configuration.label = "edge.db"
         configuration.maximumReaderCount = 4

@@ -152,6 +152,13 @@ def mistakes(card):
     card.sh("mount -o remount,rw /boot/config; printf '  latitude: 62\n  max_listners: 3\n' >>/boot/config/edge.yaml; "
             "/usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
     after = card.sh("cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf")
+    card.sh("mount -o remount,rw /boot/config; sed -i '/^settings:/,$d; /^wifi:/,/barn/d' /boot/config/edge.yaml; "
+            "printf 'wifi: hut\nsettings:\n  latitude:3\n' >>/boot/config/edge.yaml; rm -f /run/wpa_supplicant/*; "
+            "/usr/lib/edge-card/first-boot >/run/first-boot.lines; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+    lines = card.sh("cat /run/first-boot.lines; cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys "
+                    "/data/system/mosquitto/edge.conf")
+    check("lines that are no map: said, and the rest stays, Wi-Fi too", lines.endswith(before) and "settings:" in lines and "wifi:" in lines
+          and "hut".encode().hex() in card.sh("cat /run/wpa_supplicant/wpa_supplicant-wlan0.conf"), lines)
     check("a setting that does not exist: said, and the settings of before stay", after == before and "max_listners" in card.sh("cat /run/first-boot.log"),
           card.sh("cat /run/first-boot.log"))
     card.sh("/usr/lib/edge-card/first-boot")

@@ -14,7 +14,7 @@ if [ "$arch" = arm64 ]; then
 fi
 # The card has a start of its own (initrd.sh): the usual one takes minutes to make where programs are emulated.
 export INITRD=No
-key=$(printf '%s\n' "$arch" "${packages[@]}" "${hooks[@]}" | sha256sum | cut -d' ' -f1)
+key=$({ printf '%s\n' "$arch" "${packages[@]}"; if [ ${#hooks[@]} -gt 0 ]; then cat "$here/firmware.sh"; fi; } | sha256sum | cut -d' ' -f1)
 if [ -f "$output" ] && [ "$(cat "$output.key" 2>/dev/null)" = "$key" ]; then exit 0; fi
 mkdir -p "$(dirname "$output")"
 mirror=${MIRROR:-$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)}

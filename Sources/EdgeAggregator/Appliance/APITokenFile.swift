@@ -14,9 +14,11 @@ struct APITokenFile {
     }
 
     /// The token that the API asks for by these settings; empty for none.
-    static func token(for settings: Settings) throws -> String {
+    ///
+    /// - Parameter isNeeded: whether one is needed whatever the settings say.
+    static func token(for settings: Settings, isNeeded: Bool = false) throws -> String {
         guard settings.box.apiToken.isEmpty else { return settings.box.apiToken }
-        return settings.access.isTokenNeeded
+        return settings.access.isTokenNeeded || isNeeded
             ? try APITokenFile(baseFolder: settings.box.baseFolder).readOrMake().token : ""
     }
 

@@ -65,10 +65,8 @@ struct BackupFolder {
             // What can fail for want of room comes first; until the last line the box is what it was.
             try restoreSound(settings.recordings.folder)
             sync()
-            try swap.begin(from: database)
-            let aside = try swap.finish()
-            try FileOwner(of: settings.box.baseFolder).take(place)
-            return aside
+            try swap.begin(from: database) { try FileOwner(of: settings.box.baseFolder).take($0) }
+            return try swap.finish()
         }
     }
 
@@ -83,6 +81,10 @@ struct BackupFolder {
     private func copy(_ source: String, to target: String) throws -> Int {
         let files = FileManager.default
         let owner = FileOwner(of: target)
+        try files.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try owner.take(target)
+        let partial = "\(target)/.copying"
+        defer { unlink(partial) }
         var count = 0
         guard let names = files.enumerator(atPath: source) else { return 0 }
         for case let name as String in names {
@@ -93,7 +95,10 @@ struct BackupFolder {
             try files.createDirectory(
                 atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             do {
-                try files.copyItem(atPath: "\(source)/\(name)", toPath: place)
+                // Whole or not at all: what has the name is not copied again.
+                unlink(partial)
+                try files.copyItem(atPath: "\(source)/\(name)", toPath: partial)
+                guard rename(partial, place) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
                 try owner.take(name, below: target)
                 count += 1
             } catch {

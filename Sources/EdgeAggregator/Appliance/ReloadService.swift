@@ -36,7 +36,8 @@ struct ReloadService: Service {
     private func apply(_ new: Settings, over old: Settings) {
         let token: String
         do {
-            token = try APITokenFile.token(for: new)
+            // The addresses are those of the start until a restart: a token that they needed is still asked for.
+            token = try APITokenFile.token(for: new, isNeeded: settings.access.isTokenNeeded)
         } catch {
             // Open doors are no answer to a disk that is ill.
             logger.error("No token could be made; the one of before stays", metadata: ["reason": "\(error)"])

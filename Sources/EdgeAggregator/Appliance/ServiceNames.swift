@@ -23,8 +23,9 @@ struct ServiceNames: LogHandler {
 
     func log(event: LogEvent) {
         var event = event
-        event.metadata = event.metadata?.filter { $0.key != "sl-services" }.mapValues { value in
-            "\("\(value)".prefix { $0 != "(" })"
+        event.metadata?["sl-services"] = nil
+        if let service = event.metadata?["sl-service"] {
+            event.metadata?["sl-service"] = "\("\(service)".prefix { $0 != "(" })"
         }
         lines.log(event: event)
     }

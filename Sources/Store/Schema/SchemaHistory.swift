@@ -12,15 +12,21 @@ struct SchemaHistory {
 
     /// Before the database is opened in earnest.
     ///
-    /// - Returns: what an operator should know; nil when nothing was done.
-    func makeUsable() throws -> String? {
+    /// - Returns: what an operator should know; nothing when nothing was done.
+    func makeUsable() throws -> [String] {
+        var notices: [String] = []
         for reason in DatabaseSwap.Reason.allCases {
             let swap = DatabaseSwap(path: path, reason: reason)
             if swap.isBegun {
                 _ = try swap.finish()
-                return "\(path): what was to take its place before the power went has taken it"
+                notices.append("\(path): what was to take its place before the power went has taken it")
             }
         }
+        if let notice = try fit() { notices.append(notice) }
+        return notices
+    }
+
+    private func fit() throws -> String? {
         guard FileManager.default.fileExists(atPath: path), let found = try read() else { return nil }
         if found.steps.count > level { return found.leastReader <= level ? nil : try goBack() }
         guard found.steps.count < level, !found.steps.isEmpty else { return nil }

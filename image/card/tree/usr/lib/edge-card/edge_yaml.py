@@ -9,14 +9,24 @@ class Unusable(ValueError):
     """The file says nothing that could be used."""
 
 
+class Loader(yaml.SafeLoader):
+    """Every value as the text that stands there, as the daemon reads its settings: YAML would make 5744368105847 of the token
+    0123456701234567, and false of Norway."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+
 def parse(text):
     # A card that was pulled out of a computer too early has a file of no bytes, or of zeros: that is no wish for nothing.
     if not text.strip("\0 \t\r\n"):
         raise Unusable("it is empty")
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise Unusable(str(error))
+        found = yaml.load(text, Loader=Loader)
+    except Exception as error:  # Its own, and what deep nesting or odd tags make of it.
+        raise Unusable(f"{type(error).__name__}: {error}")
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -28,8 +38,14 @@ def is_set(value):
     return value is not None and value != "" and value != {} and value != []
 
 
+def is_yes(value):
+    return str(value).lower() in ("true", "yes", "on", "1")
+
+
 def secrets(settings, names):
-    """What stands in the settings under names of secrets, as the text of a file each. None: it was moved before."""
+    """What stands in the settings under names of secrets, as the text of a file each. None: it was moved before.
+
+    Raises Unusable for one that is neither a value nor a map."""
     found = {}
     for key, value in settings.items():
         key = str(key).lower()
@@ -38,9 +54,11 @@ def secrets(settings, names):
         if value == MOVED:
             found[key] = None
         elif isinstance(value, dict):
-            found[key] = "".join(f"{name}={word};" for name, word in value.items())
+            found[key] = "".join(f"{name}={word};" for name, word in value.items() if is_set(word))
+        elif isinstance(value, str):
+            found[key] = value
         else:
-            found[key] = str(value)
+            raise Unusable(f"{key}: a value, or a map of names to values, is expected")
     return found
 
 
@@ -57,7 +75,7 @@ def blotted(text, names):
 
     Raises Unusable when it cannot be made so: the text must not be changed then."""
     spots, wanted = [], parse(text)
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = yaml.compose(text, Loader=Loader)
     for key, value in root.value if isinstance(root, yaml.MappingNode) else []:
         if key.value != "settings" or not isinstance(value, yaml.MappingNode):
             continue
