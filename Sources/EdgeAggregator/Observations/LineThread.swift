@@ -129,7 +129,12 @@ final class LineThread: Sendable {
             if edges.isEmpty { break }
             for edge in edges { entry.watch.take(edge) }
         }
-        entry.watch.settle(nowNanoseconds: edge_monotonic_ns())
+        let now = edge_monotonic_ns()
+        entry.watch.settle(nowNanoseconds: now)
+        if entry.watch.isLookDue(nowNanoseconds: now) {
+            guard let isActive = entry.line.isActive() else { return false }
+            entry.watch.look(isActive: isActive, nowNanoseconds: now)
+        }
         return true
     }
 

@@ -38,7 +38,11 @@ public struct LineWatch: Sendable {
     public var edges: Counts { debounce == 0 ? counts : .both }
     private let counts: Counts
     private let debounce: Int64
+    /// The kernel reads a line's level when it comes to the edge, not when the edge was: of quick ones it may tell a level that has
+    /// passed. So, a while after the last edge, the line itself is looked at.
+    private static let shortestRest: Int64 = 10_000_000
     private var pending: Change?
+    private var restsAtNanoseconds: Int64?
     private var lastNumber: UInt32 = 0
 
     /// - Parameters:
@@ -61,6 +65,7 @@ public struct LineWatch: Sendable {
             if edge.isActive == (counts == .rising) { count += 1 }
             return
         }
+        restsAtNanoseconds = edge.timeNanoseconds + max(debounce, Self.shortestRest)
         if edge.isActive == isActive {
             pending = nil
         } else {
@@ -78,16 +83,25 @@ public struct LineWatch: Sendable {
         if changes.count < Self.mostChanges { changes.append(change) }
     }
 
-    /// When ``settle(nowNanoseconds:)`` is due; nil when nothing is pending.
-    public var settlesAtNanoseconds: Int64? { pending.map { $0.timeNanoseconds + debounce } }
+    /// When ``settle(nowNanoseconds:)`` or a look is due; nil when nothing is pending.
+    public var settlesAtNanoseconds: Int64? {
+        guard let change = pending else { return restsAtNanoseconds }
+        return min(change.timeNanoseconds + debounce, restsAtNanoseconds ?? .max)
+    }
+
+    /// Whether the line has come to rest since its last edge, and should be looked at.
+    public func isLookDue(nowNanoseconds: Int64) -> Bool {
+        restsAtNanoseconds.map { nowNanoseconds >= $0 } ?? false
+    }
 
     public mutating func takeChanges() -> [Change] {
         defer { changes.removeAll(keepingCapacity: true) }
         return changes
     }
 
-    /// For a line without edges, which is looked at again and again.
+    /// For a line without edges, which is looked at again and again, and for one that has come to rest.
     public mutating func look(isActive now: Bool, nowNanoseconds: Int64) {
+        restsAtNanoseconds = nil
         guard edges == .both else {
             if now != isActive {
                 take(Edge(timeNanoseconds: nowNanoseconds, isActive: now, number: lastNumber &+ 1))

@@ -292,10 +292,24 @@ struct Datasheets: Sendable {
         gauge.take(edge(702, false))
         gauge.settle(nowNanoseconds: 900 * ms)
         check(gauge.count == 2, "a spike")
+        // The kernel told the level of before: the line itself, at rest, has the last word.
+        gauge.take(edge(920, true))
+        gauge.take(edge(921, false))
+        check(
+            !gauge.isLookDue(nowNanoseconds: 930 * ms) && gauge.isLookDue(nowNanoseconds: 931 * ms), "at rest for 10 ms"
+        )
+        gauge.look(isActive: true, nowNanoseconds: 931 * ms)
+        gauge.settle(nowNanoseconds: 936 * ms)
+        check(gauge.count == 3 && gauge.missedEdges == 0 && gauge.isActive, "a tip whose edges told it wrong")
+        gauge.look(isActive: true, nowNanoseconds: 950 * ms)
+        check(
+            !gauge.isLookDue(nowNanoseconds: 990 * ms) && gauge.settlesAtNanoseconds == nil, "nothing more to look for")
+        gauge.take(edge(960, false))
+        gauge.settle(nowNanoseconds: 980 * ms)
         // Numbers that are left out are edges that were lost.
         number += 3
         gauge.take(edge(1000, true))
-        check(gauge.missedEdges == 3, "three lost")
+        check(gauge.missedEdges == 3 && gauge.count == 3, "three lost")
         // Without debouncing each edge that comes is one that counts.
         var wheel = LineWatch(isActive: false, counts: .falling, debounceNanoseconds: 0)
         number = 0
