@@ -24,7 +24,12 @@ struct UploadRoute: Sendable {
             query: request.uri.query, authorization: request.headers[.authorization],
             pathToken: context.parameters.get("token"))
         do {
-            try judge(client)
+            do {
+                try judge(client)
+            } catch {
+                try await passOver(request.body)
+                throw error
+            }
             let name = try await withTaskExecutorPreference(house.executor) {
                 var form = UploadForm(boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes)
                 defer { form.discard() }
@@ -55,6 +60,17 @@ struct UploadRoute: Sendable {
                 "The upload could not be stored: send it again", status: .internalServerError, channel: context.channel)
         }
     }
+
+    /// Reads the body of a refused upload and keeps nothing, so that its sender comes to hear why; of a large one only the beginning.
+    private func passOver(_ body: RequestBody) async throws {
+        var bytes = 0
+        for try await buffer in body {
+            bytes += buffer.readableBytes
+            if bytes > Self.mostPassedOverBytes { break }
+        }
+    }
+
+    private static let mostPassedOverBytes = 4 << 20
 
     /// Before anything is written: whoever cannot be admitted whichever listener the form names, and a disk without room.
     private func judge(_ client: StreamRequest) throws {
