@@ -21,7 +21,8 @@ PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 ARCH ?= arm64
 DEB ?=
-PACKAGE = $(DIST)/edge-aggregator_$(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift)_$(shell dpkg --print-architecture).deb
+VERSION = $(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift)
+PACKAGE = $(DIST)/edge-aggregator_$(VERSION)_$(shell dpkg --print-architecture).deb
 MODELS ?= yes
 EDGE_YAML ?=
 
@@ -69,7 +70,7 @@ image:
 
 # An update for boxes with such a card, signed with the key of var/image/keys.
 bundle:
-	@ARCH=$(ARCH) image/card/bundle.sh $(DIST)/edge-aggregator-$(ARCH).img $(shell sed -n 's/.*text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift) \
+	@ARCH=$(ARCH) image/card/bundle.sh $(DIST)/edge-aggregator-$(ARCH).img $(VERSION) \
 		$(DIST)/edge-aggregator-$(ARCH).raucb
 
 run: build

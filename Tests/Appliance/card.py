@@ -52,7 +52,8 @@ class Card(Machine):
         """`kernel`: a folder whose vmlinuz and initrd are started in the place of the card's, as a Pi 5 takes kernel_2712.img."""
         self.processor, self.kernel = processor, kernel
         self.image, self.arch, self.extra, self.memory, self.disks = os.path.abspath(image), arch, extra, memory, disks
-        self.folder = tempfile.mkdtemp(prefix="edge-card-")
+        self.temporary = tempfile.TemporaryDirectory(prefix="edge-card-")
+        self.folder = self.temporary.name
         self.control_port, self.api_port = free_port(), free_port()
         self.console, self.slots, self.process = [], [], None
         self.lock = threading.Lock()

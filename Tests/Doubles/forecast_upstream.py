@@ -30,7 +30,9 @@ import threading
 import time
 import urllib.parse
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from serving import DoubleServer
 
 MESSAGES = [open(path, "rb").read() for path in sys.argv[2:]]
 WIND, WAVES = MESSAGES[:2], MESSAGES[2:]
@@ -316,12 +318,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(206, part, tag, cut, fault["value"] if kind == "drip" else 0)
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
-server = Server(("127.0.0.1", 0), Handler)
+server = DoubleServer(Handler)
 PORT = server.server_address[1]
 print(f"listening {PORT}", flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()

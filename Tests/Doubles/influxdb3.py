@@ -30,7 +30,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from serving import DoubleServer
 
 MOST_BYTES = 10 * 1024 * 1024
 FOLDER, TOKEN = sys.argv[1], sys.argv[2]
@@ -276,8 +278,7 @@ class Handler(BaseHTTPRequestHandler):
         }
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+server = DoubleServer(Handler)
 
 
 def end(*_):

@@ -15,7 +15,9 @@ import os
 import struct
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from serving import DoubleServer
 
 MODE = sys.argv[2]
 series = {}
@@ -161,8 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, b"", headers)
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
+server = DoubleServer(Handler)
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 print(f"listening {server.server_address[1]}", flush=True)
 server.serve_forever()

@@ -25,7 +25,9 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from serving import DoubleServer
 
 KIND, FOLDER, ACCESS, SECRET, BUCKET = sys.argv[1:6]
 
@@ -172,8 +174,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
 
 
-proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-proxy.daemon_threads = True
+proxy = DoubleServer(Handler)
 
 
 def end(*_):

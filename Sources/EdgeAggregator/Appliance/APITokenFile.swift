@@ -13,13 +13,15 @@ struct APITokenFile {
         return token.count >= 16 ? token : nil
     }
 
-    /// The token that the API asks for by these settings; empty for none.
+    /// The token that the API asks for by these settings, empty for none, and whether it was made just now.
     ///
     /// - Parameter isNeeded: whether one is needed whatever the settings say.
-    static func token(for settings: Settings, isNeeded: Bool = false) throws -> String {
-        guard settings.box.apiToken.isEmpty else { return settings.box.apiToken }
-        return settings.access.isTokenNeeded || isNeeded
-            ? try APITokenFile(baseFolder: settings.box.baseFolder).readOrMake().token : ""
+    static func token(
+        for settings: Settings, isNeeded: Bool = false
+    ) throws -> (token: String, isNew: Bool) {
+        guard settings.box.apiToken.isEmpty else { return (settings.box.apiToken, false) }
+        guard settings.access.isTokenNeeded || isNeeded else { return ("", false) }
+        return try APITokenFile(baseFolder: settings.box.baseFolder).readOrMake()
     }
 
     /// The token, and whether it was made just now.

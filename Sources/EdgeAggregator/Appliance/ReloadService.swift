@@ -37,7 +37,7 @@ struct ReloadService: Service {
         let token: String
         do {
             // The addresses are those of the start until a restart: a token that they needed is still asked for.
-            token = try APITokenFile.token(for: new, isNeeded: settings.access.isTokenNeeded)
+            token = try APITokenFile.token(for: new, isNeeded: settings.access.isTokenNeeded).token
         } catch {
             // Open doors are no answer to a disk that is ill.
             logger.error("No token could be made; the one of before stays", metadata: ["reason": "\(error)"])

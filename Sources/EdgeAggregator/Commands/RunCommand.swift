@@ -115,12 +115,11 @@ private func begin(_ start: StartGuard, _ logger: Logger) async throws -> StartG
     return mode
 }
 
-/// The token that the API asks for where the settings name none but one is needed; empty for none.
+/// The token that the API asks for; empty for none. One that is made now is shown.
 private func openDoor(_ settings: Settings, _ logger: Logger) throws -> String {
-    guard settings.box.apiToken.isEmpty, settings.access.isTokenNeeded else { return "" }
-    let file = APITokenFile(baseFolder: settings.box.baseFolder)
-    let (token, isNew) = try file.readOrMake()
+    let (token, isNew) = try APITokenFile.token(for: settings)
     if isNew {
+        let file = APITokenFile(baseFolder: settings.box.baseFolder)
         // To the terminal or the log of the very first start, and never again.
         print("The token for the page and the API, made just now and kept in \(file.path):\n  \(token)")
         fflush(nil)

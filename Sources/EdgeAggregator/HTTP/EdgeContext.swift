@@ -12,11 +12,9 @@ struct EdgeContext: RequestContext {
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
         channel = source.channel
-        client = source.channel.remoteAddress?.ipAddress ?? "unknown"
+        client = channel.farAddress
     }
 
     /// Whoever asks, for people to read: with the port where nobody stands between.
-    var remoteAddress: String {
-        client == channel.remoteAddress?.ipAddress ? channel.remoteAddressText : client
-    }
+    var remoteAddress: String { channel.address(of: client) }
 }

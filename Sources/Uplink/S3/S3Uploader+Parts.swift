@@ -106,7 +106,7 @@ extension S3Uploader {
         let answer = try await send(
             "POST", object.key, query: [("uploadId", upload.uploadID)],
             headers: isConditional && !object.mayReplace ? [("If-None-Match", "*")] : [], body: .bytes(body),
-            payloadHash: Self.hash(body))
+            payloadHash: FileDigest.hash(body))
         let meaning = S3Answer(answer)
         switch meaning {
         case .done, .exists:

@@ -164,8 +164,4 @@ struct S3Uploader: Sendable {
             throw S3Interruption(farEnd: .unavailable(reason: error.reason, retryAfterSeconds: nil))
         }
     }
-
-    static func hash(_ bytes: [UInt8]) -> String {
-        FileDigest.hash(bytes)
-    }
 }

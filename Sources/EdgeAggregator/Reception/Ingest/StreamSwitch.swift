@@ -65,9 +65,7 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func remoteAddress(_ head: StreamHead, _ channel: any Channel) -> String {
-        let connection = channel.remoteAddress?.ipAddress ?? "unknown"
-        let client = gate.proxies.client(connection: connection, forwardedFor: head.forwardedFor)
-        return client == connection ? channel.remoteAddressText : client
+        channel.address(of: gate.proxies.client(connection: channel.farAddress, forwardedFor: head.forwardedFor))
     }
 
     /// False when the stream is not admitted, or its socket cannot be had.
@@ -120,10 +118,12 @@ struct SwitchedChannel: ServerChildChannel {
 }
 
 extension Channel {
-    /// `address:port` of the far end.
-    var remoteAddressText: String {
-        remoteAddress.map { address in
-            address.ipAddress.map { "\($0):\(address.port ?? 0)" } ?? "\(address)"
-        } ?? "unknown"
+    /// The address of the far end, without its port.
+    var farAddress: String { remoteAddress?.ipAddress ?? "unknown" }
+
+    /// How a client is shown: `address:port` when it is the far end itself; behind a proxy its address alone.
+    func address(of client: String) -> String {
+        guard client == farAddress, let remoteAddress else { return client }
+        return remoteAddress.ipAddress.map { "\($0):\(remoteAddress.port ?? 0)" } ?? "\(remoteAddress)"
     }
 }
