@@ -7,15 +7,16 @@ SAMPLES_DIR ?= $(BASE_DIR)/samples
 TEST_SERVERS ?= $(BASE_DIR)/test-servers
 HARDWARE_RIG ?= $(BASE_DIR)/hardware
 SAMPLE = $(SAMPLES_DIR)/birds_10s.wav
-# Always with the Swift runtime inside: what is run here is what is packaged. BUILD=debug only links so what the tests built, in
-# seconds, for continuous integration: compiled for the shared runtime first, so that `swift build` can go on from there; hence the
-# linker has to be told what the static one is made of.
+# Always with the Swift runtime inside: what is run here is what is packaged. BUILD=debug takes what the tests built, linked anew in
+# seconds, for continuous integration.
 BUILD ?= release
+ifeq ($(BUILD),debug)
+PROGRAM = .build/debug-static/edge-aggregator
+BUILD_PROGRAM = swift build --product edge-aggregator && scripts/link-static.py $(PROGRAM)
+else
 PROGRAM = .build/$(BUILD)/edge-aggregator
-SWIFT_BUILD = swift build -c $(BUILD) --static-swift-stdlib --product edge-aggregator
-RUNTIME = FoundationXML FoundationNetworking CoreFoundation _FoundationICU _FoundationCShims _FoundationCollections
-SWIFT_LINK = swift build --product edge-aggregator && \
-	$(SWIFT_BUILD) -Xlinker --start-group $(RUNTIME:%=-Xlinker -l%) -Xlinker --end-group
+BUILD_PROGRAM = swift build -c $(BUILD) --static-swift-stdlib --product edge-aggregator
+endif
 CUTS ?= 50
 PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
@@ -54,7 +55,7 @@ setup-tests: setup
 	@scripts/fetch-test-servers.sh $(TEST_SERVERS)
 
 build: setup
-	$(if $(filter debug,$(BUILD)),$(SWIFT_LINK),$(SWIFT_BUILD))
+	$(BUILD_PROGRAM)
 
 # The daemon's package, for the processor of this machine; with the Swift runtime inside.
 deb: build

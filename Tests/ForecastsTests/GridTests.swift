@@ -74,6 +74,16 @@ struct GridTests {
         #expect(coast.value(latitude: 0, longitude: 80, isDirection: false) == 0)
     }
 
+    /// Values that are further from each other than a Float can tell: what a damaged message may hold.
+    @Test func picturesOfAnything() {
+        let grid = RegularGrid(
+            latitude: RegularAxis(first: 0, step: 1, count: 2), longitude: RegularAxis(first: 0, step: 1, count: 4))
+        let most = Float.greatestFiniteMagnitude
+        let field = GridField(grid: grid, values: [-most, 0, most, .nan, .infinity, -most, 0, most])
+        // Two rows of four are one line: the northern one, least to most in ten shades.
+        #expect(FieldPicture(field).lines == ["· +@"])
+    }
+
     /// A stretch of a field through the file and back.
     @Test func filesGiveBackWhatWasWritten() throws {
         let folder = try TestFolders.temporary("fields")

@@ -15,6 +15,8 @@ fields=(Sources/Forecasts/*/*.swift -I Sources/System/CBlosc -I Sources/System/C
 # shellcheck disable=SC2206
 fields+=($(pkg-config --cflags libopenjp2 | sed 's/-I/-Xcc -I/g') $(pkg-config --libs blosc netcdf libopenjp2))
 mkdir -p "$out"
+# The sanitizer's own report is enough.
+export SWIFT_BACKTRACE=enable=no
 echo "fuzz: seed $seed"
 
 total=0

@@ -36,8 +36,8 @@ class Machine:
         """With `nanoseconds_an_instruction` the machine has one core whose time is what it executes, whatever else the host does:
         1, 2, 4, 8."""
         self.rig = os.path.abspath(rig)
-        self.folder = tempfile.TemporaryDirectory(prefix="edge-machine-")
-        initrd = f"{self.folder.name}/initrd.gz"
+        self.temporary = tempfile.TemporaryDirectory(prefix="edge-machine-")
+        initrd = f"{self.temporary.name}/initrd.gz"
         subprocess.run([f"{HERE}/initrd.sh", self.rig, initrd], check=True)
         self.control_port, self.api_port = free_port(), free_port()
         # Without the machine's own virtualisation, which is not everywhere, and not everywhere whole.
@@ -129,4 +129,3 @@ class Machine:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self.folder.cleanup()

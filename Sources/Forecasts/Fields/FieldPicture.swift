@@ -16,7 +16,8 @@ public struct FieldPicture: Sendable {
         let down = max(1, min(height, Int((Double(across) * Double(height) / Double(width) / 2).rounded())))
         let values = field.values.filter(\.isFinite)
         let (low, high) = (values.min() ?? .nan, values.max() ?? .nan)
-        let span = high - low
+        // A damaged file's values may be further from each other than a Float can tell.
+        let span = Double(high) - Double(low)
         (least, most) = (low, high)
         lines = (0..<down).map { line in
             let row = min(height - 1, (down - 1 - line) * height / down + height / down / 2)
@@ -24,8 +25,8 @@ public struct FieldPicture: Sendable {
                 (0..<across).map { place -> Character in
                     let value = field.values[row * width + place * width / across]
                     guard value.isFinite else { return Self.missing }
-                    let share = span > 0 ? (value - low) / span : 0
-                    return Self.shades[min(Self.shades.count - 1, Int(share * Float(Self.shades.count)))]
+                    let share = span > 0 ? (Double(value) - Double(low)) / span : 0
+                    return Self.shades[min(Self.shades.count - 1, Int(share * Double(Self.shades.count)))]
                 })
         }
     }
