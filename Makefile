@@ -22,6 +22,7 @@ PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 ARCH ?= arm64
 DEB ?=
+KERNEL ?=
 VERSION = $(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift)
 PACKAGE = $(DIST)/edge-aggregator_$(VERSION)_$(shell dpkg --print-architecture).deb
 MODELS ?= yes
@@ -33,7 +34,7 @@ help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
 	@echo "make test         set up and run all tests"
 	@echo "make deb          the Debian package, for this machine's processor"
-	@echo "make image        a card: ARCH=arm64 DEB=package EDGE_YAML=file; make bundle: a signed update"
+	@echo "make image        a card: ARCH=arm64 DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
 	@echo "make lint         format and language checks"
 	@echo "make test-faults  200 kills and a full disk (make test has the short form)"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
@@ -66,7 +67,7 @@ deb: build
 image:
 	@scripts/setup-image.sh
 	@if [ "$(MODELS)" = yes ]; then MACHINE=$(if $(filter arm64,$(ARCH)),aarch64,x86_64) scripts/fetch-models.sh $(BASE_DIR)/models-$(ARCH) $(SAMPLES_DIR); fi
-	@image/card/build.sh --arch $(ARCH) $(if $(DEB),--deb $(DEB)) $(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(ARCH)) \
+	@image/card/build.sh --arch $(ARCH) $(if $(DEB),--deb $(DEB)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(ARCH)) \
 		$(if $(EDGE_YAML),--edge-yaml $(EDGE_YAML)) $(DIST)/edge-aggregator-$(ARCH).img
 
 # An update for boxes with such a card, signed with the key of var/image/keys.

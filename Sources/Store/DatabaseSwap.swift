@@ -33,10 +33,23 @@ public struct DatabaseSwap: Sendable {
         _ = try DatabaseBackup.copy(from: source, to: coming, prepare: prepare)
     }
 
+    /// Lets a copy that lies on the same disk be the one, without another copy of it.
+    func begin(with copy: String) throws {
+        guard rename(copy, coming) == 0 else { throw Self.failure }
+    }
+
     /// Moves the old database aside, with its journal, and the copy to its place.
     ///
     /// - Returns: where the old one is now, if there was one.
     public func finish() throws -> String? {
+        let aside = try putAside()
+        guard rename(coming, path) == 0 else { throw Self.failure }
+        try DatabaseBackup.sync((path as NSString).deletingLastPathComponent)
+        return aside
+    }
+
+    /// - Returns: where the old one is now, if there was one.
+    func putAside() throws -> String? {
         let files = FileManager.default
         var aside: String?
         var number = 1
@@ -47,8 +60,6 @@ public struct DatabaseSwap: Sendable {
             guard rename(path + suffix, name + suffix) == 0 else { throw Self.failure }
             if suffix.isEmpty { aside = name }
         }
-        try DatabaseBackup.sync((path as NSString).deletingLastPathComponent)
-        guard rename(coming, path) == 0 else { throw Self.failure }
         try DatabaseBackup.sync((path as NSString).deletingLastPathComponent)
         return aside
     }

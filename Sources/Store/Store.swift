@@ -33,7 +33,9 @@ public final class Store: Sendable {
 
     /// Opens the database, or makes it. A damaged file is put aside, never deleted, and a new one begun.
     ///
-    /// - Throws: ``StoreError``; ``StoreError/Code/newerSchema`` for a database of a newer version.
+    /// So is one of a newer version that this one cannot work with, unless there is a copy of before.
+    ///
+    /// - Throws: ``StoreError``.
     public init(path: String, options: Options = Options()) throws(StoreError) {
         self.path = path
         do {

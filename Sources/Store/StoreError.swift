@@ -5,7 +5,6 @@ import GRDB
 public struct StoreError: Error, CustomStringConvertible {
     public enum Code: String, Sendable {
         case open = "the database could not be opened"
-        case newerSchema = "the database was written by a newer version of this program"
         case diskFull = "there is no room for the database"
         case overloaded = "too many changes wait to be written"
         case closed = "the database is closed"

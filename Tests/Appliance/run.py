@@ -40,6 +40,7 @@ settings:
   analyzer_workers: 1
   safe_mode_minutes: 1
   health_interval_sec: 5
+  node_allow: "isems:n1"
   sensors:
     shelf: gpio_input chip=pinctrl-test offset=0 interval=3600
     hut: scd4x bus=MCP2221 interval=5 altitude_m=340
@@ -104,7 +105,12 @@ def connect(address, user, password):
     body = text("MQTT") + bytes([4, flags, 0, 30]) + text("test-" + user) + rest
     with socket.create_connection(address, 5) as line:
         line.sendall(bytes([0x10, len(body)]) + body)
-        return line.recv(4)[3]
+        code = line.recv(4)[3]
+        if code == 0 and user:
+            said = text("/isems/n1/csvlog") + LINE
+            line.sendall(bytes([0x30, len(said) & 127 | 128, len(said) >> 7]) + said + bytes([0xE0, 0]))
+        return code
+LINE = b"n1;1;1530364575;ATmega8_A_1;711;0;18.614;18.614;14.073;100;100;28;11.67;14.086;7;20;52.507309;13.458635;300"
 own = socket.gethostbyname_ex(socket.gethostname())[2]
 outside = next(words.split()[1].split("/")[0] for words in open("/run/addresses") if words.strip().startswith("inet "))
 print(connect((outside, 1883), "isems", "mesh-secret"), connect((outside, 1883), "isems", "wrong"), connect((outside, 1883), "", ""),
@@ -123,6 +129,10 @@ def broker(card):
     codes = python(card, MQTT).split()
     check("the broker lets users in by their passwords, others not, and the box itself", codes[0] == "0" and codes[1] in "45" and codes[2] in "45"
           and codes[3] == "0", codes)
+    def heard():
+        return "ATmega8_A_1" in card.api("/measurements/n1/latest", headers={"Authorization": ""})[1]
+    card.wait("what a node says to the broker with its password", heard, 30)
+    check("what a node says to the broker with its password is here", True)
     check("passwords are kept as hashes", "mesh-secret" not in card.sh("cat /data/system/mosquitto.passwords"))
 
 
@@ -161,7 +171,27 @@ def mistakes(card):
           and "hut".encode().hex() in card.sh("cat /run/wpa_supplicant/wpa_supplicant-wlan0.conf"), lines)
     check("a setting that does not exist: said, and the settings of before stay", after == before and "max_listners" in card.sh("cat /run/first-boot.log"),
           card.sh("cat /run/first-boot.log"))
+    # Each of these alone is a wrong setting; the firmware's lines are the boards' own.
+    for what, words, said in (("a secret that another card has", "  sentry_dsn: (moved to the box)", "sentry_dsn: `(moved to the box)` stands there"),
+                              ("a folder elsewhere", "  recordings_dir: /data/recordings", "below /data/edge")):
+        card.sh(f"mount -o remount,rw /boot/config; printf '%s\n' {shlex.quote(words)} >>/boot/config/edge.yaml; "
+                "/usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+        after = card.sh("cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf")
+        check(f"{what}: said, and the settings of before stay", after == before and said in card.sh("cat /run/first-boot.log"),
+              card.sh("cat /run/first-boot.log"))
+    # What a newer version took and this one does not know.
+    card.sh("cp /data/system/settings.yaml /run/settings.right; sed -i 's/\"base_dir\"/\"of_tomorrow\": \"1\", \"base_dir\"/' /data/system/settings.yaml; "
+            "mount -o remount,rw /boot/config; printf '  of_tomorrow: 1\n' >>/boot/config/edge.yaml; /usr/lib/edge-card/first-boot >/run/first-boot.log; "
+            "cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+    check("settings that only a newer version knows are left out, and the box can start", "of_tomorrow" not in card.sh("cat /data/system/settings.yaml")
+          and "cannot use those of before" in card.sh("cat /run/first-boot.log"), card.sh("cat /run/first-boot.log"))
+    card.sh("mount -o remount,rw /boot/config; printf 'firmware: [dtoverlay=w1-gpio, rm -rf]\n' >>/boot/config/edge.yaml; "
+            "/usr/lib/edge-card/first-boot >/run/first-boot.log; cp /run/edge.right /boot/config/edge.yaml; mount -o remount,ro /boot/config")
+    lines = card.sh("mount -r /dev/disk/by-partlabel/bootA /mnt; cat /mnt/user.txt; umount /mnt")
+    check("the firmware's lines are beside its own", lines == "dtoverlay=w1-gpio\n" and "1 lines are neither" in card.sh("cat /run/first-boot.log"), lines)
     card.sh("/usr/lib/edge-card/first-boot")
+    check("all of it can be taken back", before == card.sh(
+        "cat /data/system/settings.yaml /data/system/secrets/* /data/system/authorized_keys /data/system/mosquitto/edge.conf"))
 
 
 def hardened(card):

@@ -4,6 +4,7 @@ import Foundation
 public final class ShiftedClock {
     private let folder: String
     private let file: FileHandle
+    private let library: String
 
     /// - Parameters:
     ///   - seconds: by how much the time of day is ahead.
@@ -13,17 +14,7 @@ public final class ShiftedClock {
         let path = "\(folder)/shift"
         _ = FileManager.default.createFile(atPath: path, contents: Data(count: 16))
         file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
-        let compiler = Process()
-        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        compiler.arguments = [
-            "clang", "-shared", "-fPIC", "-O1", "-o", "\(folder)/shifted_clock.so",
-            "\(TestFolders.root)/Tests/Doubles/shifted_clock.c", "-ldl",
-        ]
-        try compiler.run()
-        compiler.waitUntilExit()
-        guard compiler.terminationStatus == 0 else {
-            throw TestFolders.Missing(description: "clang could not make the shifted clock")
-        }
+        library = try Interposer.make("shifted_clock", in: folder)
         try set(seconds: seconds, isSynchronised: isSynchronised)
     }
 
@@ -37,6 +28,6 @@ public final class ShiftedClock {
 
     /// For the program's environment.
     public var environment: [String: String] {
-        ["LD_PRELOAD": "\(folder)/shifted_clock.so", "CLOCK_SHIFT_FILE": "\(folder)/shift"]
+        ["LD_PRELOAD": library, "CLOCK_SHIFT_FILE": "\(folder)/shift"]
     }
 }

@@ -47,6 +47,53 @@ import Testing
         #expect(try daemon.get("/api/v1/recordings/\(name)/audio").status == 200)
     }
 
+    /// 47.5 s make three recordings; the windows that reach over their ends are silenced on both sides, also where the next file
+    /// is still being encoded when they are analysed.
+    @Test(arguments: ["wav", "flac"]) func silencesAVoiceOverTheEndOfARecording(format: String) throws {
+        let daemon = try analysed(["PRIVACY_THRESHOLD": "0", "RECORDING_FORMAT": format, "ANALYZER_WORKERS": "2"])
+        let one = try birds()
+        try send(one + one + one + one + one[..<448_000], to: daemon, listener: "private")
+        try waitFor("the analysis") { try daemon.recordings("&analysis=done").count == 3 }
+        let names = try daemon.recordings().compactMap { $0["name"] as? String }.sorted()
+        var sound: [UInt8] = []
+        for name in names { sound += try decode("\(daemon.folder)/recordings/private/\(name)") }
+        // 324,263 samples four times and 224,000, in 16 windows of three seconds, the last of them padded.
+        #expect(sound.count == 8 * 324_263 + 448_000)
+        let loud = sound.indices.filter { sound[$0] != 0 }
+        #expect(loud.isEmpty, "from \(loud.first ?? 0) to \(loud.last ?? 0) of \(sound.count)")
+        for name in names { #expect(try daemon.get("/api/v1/recordings/\(name)/audio").status == 200) }
+    }
+
+    /// Linux tells an error of writing back once; sound that it was about is never acknowledged.
+    @Test func doesNotAcknowledgeWhatTheDiskRefusedOnce() throws {
+        let folder = try TestFolders.temporary("edge-sync")
+        defer { TestFolders.remove(folder) }
+        let order = "\(folder)/fail"
+        let daemon = try DaemonProcess(settings: [
+            "LD_PRELOAD": try Interposer.make("failing_sync", in: folder), "SYNC_FAILURE_FILE": order,
+            "SYNC_INTERVAL_MS": "50",
+        ])
+        try daemon.start()
+        let sound = try birds()
+        try send(sound, to: daemon, listener: "well")
+        let stream = try daemon.stream("ill")
+        try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
+        #expect(FileManager.default.createFile(atPath: order, contents: nil))
+        for number in 0..<8 {
+            try stream.send(
+                WireMaker.chunk(WireMaker.frame(number + 1, Array(sound[number * 32_768..<(number + 1) * 32_768]))))
+        }
+        try waitFor("the failure") { !FileManager.default.fileExists(atPath: order) }
+        try stream.send(WireMaker.lastChunk)
+        #expect(try DaemonProcess.parse(stream.answer()).status == 500)
+        try send(sound, to: daemon, listener: "well")
+        #expect(daemon.stop() == 0)
+        // The next start finds out what is there.
+        try daemon.start()
+        let found = try daemon.recordings("&listener=ill")
+        #expect(found.allSatisfy { $0["state"] as? String == "closed" })
+    }
+
     @Test func recordsFLACBitForBitAndMendsItAfterAKill() throws {
         let daemon = try DaemonProcess(settings: ["RECORDING_FORMAT": "flac", "SYNC_INTERVAL_MS": "50"])
         try daemon.start()

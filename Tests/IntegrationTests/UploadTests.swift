@@ -75,6 +75,19 @@ import Testing
         #expect(listeners.sorted() == ["l2", "l3", "listener01"])
     }
 
+    @Test func takesAnyNameAndTellsTimesThatAreNone() throws {
+        let daemon = try DaemonProcess()
+        try daemon.start()
+        let birds = try Array(Data(contentsOf: URL(fileURLWithPath: TestFolders.birds())))
+        // Names that say a time of no recorder, or no listener, are as good as any.
+        for name in ["a_99991231T235959Z.wav", "a_17000101T000000Z.wav", "forest walk_20251121T012744Z.wav"] {
+            #expect(try upload(daemon, [("name=\"file\"; filename=\"\(name)\"", birds)]).status == 200, "\(name)")
+        }
+        #expect(try daemon.get("/api/v1/coverage?from=2025-11-22&to=2025-11-21").status == 400)
+        #expect(try daemon.get("/api/v1/detections?from=\(Int64.min)").status == 400)
+        #expect(try daemon.recordings("&listener=upload").count == 3)
+    }
+
     /// The bird recording, encoded by another program (libsndfile's format number).
     private func encoded(_ format: Int) throws -> [UInt8] {
         let folder = try TestFolders.temporary()

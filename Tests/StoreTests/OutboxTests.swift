@@ -104,6 +104,27 @@ import Testing
         }
     }
 
+    /// The first one's last window reaches into the second: only once both are analysed it is known to hold no voice.
+    @Test func holdsAFileUntilTheOneBeforeItIsAnalysedWhereVoicesAreSilenced() async throws {
+        var plan = plan
+        plan.sendsUnheard = false
+        try await withStore(plan) { store in
+            try await store.commit([open("r1", start: 0), open("r2", start: 480_000), close("r1")[0]] + close("r2"))
+            #expect(try await due(store, "s3").isEmpty)
+            #expect(try await store.waitsForPredecessor(recording: "r2"))
+            #expect(try store.deletableRecordingsBlocking(limit: 10).isEmpty)
+            #expect(try store.unwantedRecordingsBlocking(withoutDetections: true, limit: 10).isEmpty)
+            try await store.commit([close("r1")[1]])
+            #expect(try await due(store, "s3").count == 2)
+            #expect(try await !store.waitsForPredecessor(recording: "r2"))
+        }
+        try await withStore(plan) { store in
+            try await store.commit([open("r1", start: 0), open("r2", start: 480_000), close("r1")[0]] + close("r2"))
+            try await store.commit([.deleteRecording(name: "r1", reason: "by request", atNanoseconds: 6)])
+            #expect(try await due(store, "s3").count == 1)
+        }
+    }
+
     @Test func writesNothingWithoutASink() async throws {
         try await withStore(.nothing) { store in
             try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x"])] + close("r"))

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Bootstraps the packages of the card's root: base.sh ARCH OUTPUT.tar [PACKAGE...]. Kept as long as the list is the same.
+# Bootstraps the packages of the card's root: base.sh ARCH OUTPUT.tar [PACKAGE...]. Kept as long as the list is the same, and for
+# BASE_MOST_DAYS days (30): what is signed into an update has Debian's security fixes up to then.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 arch=$1
@@ -14,11 +15,19 @@ if [ "$arch" = arm64 ]; then
 fi
 # The card has a start of its own (initrd.sh): the usual one takes minutes to make where programs are emulated.
 export INITRD=No
-key=$({ printf '%s\n' "$arch" "${packages[@]}"; if [ ${#hooks[@]} -gt 0 ]; then cat "$here/firmware.sh"; fi; } | sha256sum | cut -d' ' -f1)
-if [ -f "$output" ] && [ "$(cat "$output.key" 2>/dev/null)" = "$key" ]; then exit 0; fi
+suites="bookworm bookworm-updates bookworm-security"
+key=$({ printf '%s\n' "$arch" "$suites" "${packages[@]}"; if [ ${#hooks[@]} -gt 0 ]; then cat "$here/firmware.sh"; fi; } | sha256sum | cut -d' ' -f1)
+if [ -f "$output" ] && [ "$(cat "$output.key" 2>/dev/null)" = "$key" ] &&
+    [ -z "$(find "$output" -mtime "+${BASE_MOST_DAYS:-30}")" ]; then
+    echo "image: packages as of $(date -r "$output" +%F) ($output; without it the newest are taken)" >&2
+    exit 0
+fi
 mkdir -p "$(dirname "$output")"
-mirror=${MIRROR:-$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)}
+sources=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true)
+mirror=${MIRROR:-$(grep -v security <<<"$sources" | head -n 1 || true)}
 mirror=${mirror:-http://deb.debian.org/debian}
+security=${SECURITY_MIRROR:-$(grep security <<<"$sources" | head -n 1 || true)}
+security=${security:-http://deb.debian.org/debian-security}
 list=$(IFS=,; echo "${packages[*]}")
 echo "image: bootstrapping $arch from $mirror (minutes where programs are emulated)" >&2
 log=$(mktemp)
@@ -27,9 +36,10 @@ if ! "$here/foreign.py" "$arch" mmdebstrap --mode=root --format=tar --architectu
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     "${hooks[@]}" --include="$list" bookworm "$output.part" \
-    "deb $mirror bookworm main non-free-firmware" >"$log" 2>&1; then
+    "deb $mirror bookworm main non-free-firmware" "deb $mirror bookworm-updates main non-free-firmware" \
+    "deb $security bookworm-security main non-free-firmware" >"$log" 2>&1; then
     tail -n 30 "$log" >&2
-    echo "image: the root could not be bootstrapped from $mirror (MIRROR names another)" >&2
+    echo "image: the root could not be bootstrapped from $mirror and $security (MIRROR and SECURITY_MIRROR name others)" >&2
     exit 69
 fi
 rm -f "$log"

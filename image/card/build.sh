@@ -4,7 +4,8 @@
 #   --deb FILE        the daemon's package, of the card's architecture. Without one a stand-in takes its place, which says so
 #                     wherever it is asked: the rest of the image can then be built and started on any machine.
 #   --models FOLDER   the model, labels and library for the card's architecture
-#   --kernel FOLDER   vmlinuz, initrd and modules/ to use in the place of the root's own package
+#   --kernel FOLDER   vmlinuz, initrd and modules/ to use in the place of the root's own package; for a Pi also dtbs/ (*.dtb) and
+#                     overlays/ (*.dtbo), which belong to that kernel
 #   --edge-yaml FILE  settings to put on the card
 #   --packages "..."  more Debian packages
 #   --tree FOLDER     more files for the root
@@ -43,6 +44,10 @@ if [ -n "$deb" ] && [ "$(dpkg-deb -f "$deb" Architecture)" != "$arch" ]; then
     exit 65
 fi
 
+if [ -n "$kernel" ] && [ "$arch" = arm64 ] && ! compgen -G "$kernel/dtbs/*.dtb" >/dev/null; then
+    echo "image: $kernel/dtbs has no *.dtb: a Pi does not start this kernel without the descriptions of its boards" >&2
+    exit 66
+fi
 base=$cache/base-$arch.tar
 # shellcheck disable=SC2086
 "$here/base.sh" "$arch" "$base" $packages
@@ -121,20 +126,24 @@ if [ -n "$kernel" ]; then
     cp "$kernel/initrd" "$boot/initramfs8"
     mkdir -p "$root/lib/modules"
     cp -r "$kernel/modules/." "$root/lib/modules/"
+    [ ! -d "$kernel/dtbs" ] || cp "$kernel"/dtbs/*.dtb "$boot/"
+    [ ! -d "$kernel/overlays" ] || cp -r "$kernel/overlays" "$boot/"
 else
     vmlinuz=$(ls "$root"/boot/vmlinuz-* | sort -V | tail -n 1)
     version=${vmlinuz#*/boot/vmlinuz-}
     cp "$vmlinuz" "$boot/kernel8.img"
-    # What a card, a USB disk or an emulated one hangs on.
+    # What a card, a USB disk or an emulated one hangs on. A Pi 4's card has its power and its voltage from regulators, which no module
+    # names as what it needs: the board's description does.
     "$here/initrd.sh" "$root/lib/modules" "$version" "$root/bin/busybox" "$boot/initramfs8" \
-        bcm2835-dma sdhci-iproc sdhci-brcmstb mmc_block raspberrypi-power pcie-brcmstb reset-raspberrypi xhci-pci usb-storage uas \
+        fixed gpio-regulator bcm2835-dma sdhci-iproc sdhci-brcmstb mmc_block raspberrypi-power pcie-brcmstb reset-raspberrypi xhci-pci usb-storage uas \
         virtio_pci virtio_mmio virtio_blk ext4
+    find "$root/usr/lib" -path '*broadcom/bcm27*-rpi-*.dtb' -exec cp {} "$boot/" \; 2>/dev/null || true
 fi
-find "$root/usr/lib" -path '*broadcom/bcm27*-rpi-*.dtb' -exec cp {} "$boot/" \; 2>/dev/null || true
 # What a Pi 4's own start-up code asks for; a Pi 5 has it in its flash memory.
 find "$root/usr/lib/raspi-firmware" \( -name 'start4*.elf' -o -name 'fixup4*.dat' \) -exec cp {} "$boot/" \; 2>/dev/null || true
 rm -rf "$root/usr/lib/raspi-firmware"
 cp "$here/config.txt" "$boot/config.txt"
+: >"$boot/user.txt"
 sed 's/@SLOT@/A/g' "$here/cmdline.txt" >"$boot/cmdline.txt"
 mkdir "$work/boot-b"
 cp -r "$boot/." "$work/boot-b/"

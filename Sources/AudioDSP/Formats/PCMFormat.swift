@@ -40,6 +40,11 @@ public struct PCMFormat: Hashable, Sendable {
 
     /// The length of `frames` sample frames, rounded down; exact for centuries.
     public func durationNanoseconds(frames: Int64) -> Int64 {
+        Self.nanoseconds(frames: frames, sampleRate: sampleRate)
+    }
+
+    /// The same for sound of which only the rate is known.
+    public static func nanoseconds(frames: Int64, sampleRate: Int) -> Int64 {
         let (seconds, rest) = frames.quotientAndRemainder(dividingBy: Int64(sampleRate))
         return seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue
             &+ rest * 1_000_000_000 / Int64(sampleRate)

@@ -95,7 +95,10 @@ struct ListenerResources: Sendable {
         let query = Query(request)
         let now = house.time.now().utcNanoseconds
         let to = try query.time("to") ?? now + 86_400_000_000_000
-        let from = try query.time("from") ?? now - 7 * 86_400_000_000_000
+        let from = try query.time("from") ?? min(now, to) - 7 * 86_400_000_000_000
+        guard from < to else {
+            throw QueryError(name: "from", found: query.text("from") ?? "", wanted: "a time before `to`")
+        }
         let seconds = { (nanoseconds: Int64) in Double(nanoseconds) / 1e9 }
         let parts = try await house.store.coverage(
             fromNanoseconds: from, toNanoseconds: to, listener: query.text("listener")

@@ -97,7 +97,12 @@ struct RecordingResources: Sendable {
             return try Answer.problem(
                 .gone, "No sound", detail: "The sound of \(row.name) is not kept (\(row.deleteReason ?? row.state))")
         }
-        if isPrivacyOn, row.analysis == "pending" {
+        if isPrivacyOn, row.analysis == "failed" {
+            return try Answer.problem(
+                .forbidden, "Not analysed",
+                detail: "\(row.name) could not be analysed: whether a human voice is in it is not known")
+        }
+        if isPrivacyOn, try await isAwaited(row) {
             var answer = try Answer.problem(
                 .conflict, "Not analysed yet",
                 detail: "\(row.name) is handed out once no human voice is known to be in it")
@@ -108,6 +113,11 @@ struct RecordingResources: Sendable {
             path: "\(house.configuration.recordingsFolder)/\(row.relativePath)", name: row.name,
             type: row.container == "wav" ? "audio/wav" : row.container == "flac" ? "audio/flac" : "audio/mpeg"
         ).answer(request)
+    }
+
+    private func isAwaited(_ row: RecordingRecord) async throws -> Bool {
+        if row.analysis == "pending" { return true }
+        return try await house.store.waitsForPredecessor(recording: row.name)
     }
 
     @Sendable

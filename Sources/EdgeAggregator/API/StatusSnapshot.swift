@@ -36,8 +36,9 @@ struct StatusSnapshot: Sendable {
             var windowsWithVoice: Int64
             var detections: Int64
             var failures: Int64
-            /// Mean since the start, from a window's last sample to its detections in the store.
-            var meanLagSeconds: Double?
+            /// How far behind: the age of the oldest recording that waits for its analysis, or else what the listeners' last windows took
+            /// from their last sample to their detections in the store, the longest of them.
+            var lagSeconds: Double?
             var meanInferenceSeconds: Double?
             /// Share of the time that it may work, to spare the board.
             var pacePercent: Int
@@ -90,6 +91,14 @@ struct StatusSnapshot: Sendable {
         return reasons
     }
 
+    /// How far behind the analysis is with each listener.
+    func lagSeconds() async throws -> [String: Double] {
+        guard let analysis = house.analysis else { return [:] }
+        let now = house.time.now().utcNanoseconds
+        let waiting = try await house.store.oldestPendingAnalysis().mapValues { Double(max(0, now - $0)) / 1e9 }
+        return analysis.lagSeconds.merging(waiting, uniquingKeysWith: max)
+    }
+
     func take() async throws -> Status {
         let now = house.time.now()
         let connections = house.registry.connections
@@ -99,6 +108,7 @@ struct StatusSnapshot: Sendable {
         let totals = try await house.store.recordingTotals()
         let space = house.storageGuard.space
         let reasons = unreadyReasons
+        let lags = try await lagSeconds()
         let day: Int64 = 86_400_000_000_000
         let coverage = try await house.store.coverage(
             fromNanoseconds: now.utcNanoseconds - day, toNanoseconds: now.utcNanoseconds + day)
@@ -119,7 +129,7 @@ struct StatusSnapshot: Sendable {
                 windows: analysisMetrics.windows.total, windowsGated: analysisMetrics.windowsGated.total,
                 windowsSpilled: analysisMetrics.windowsSpilled.total,
                 windowsWithVoice: analysisMetrics.privacyWindows.total, detections: analysisMetrics.detections.total,
-                failures: analysisMetrics.failures.total, meanLagSeconds: analysisMetrics.lagSeconds.mean,
+                failures: analysisMetrics.failures.total, lagSeconds: lags.values.max(),
                 meanInferenceSeconds: analysisMetrics.inferenceSeconds.mean, pacePercent: pace.percent),
             disk: Status.Disk(
                 freeBytes: space.freeBytes, totalBytes: space.totalBytes, recordings: totals.count,

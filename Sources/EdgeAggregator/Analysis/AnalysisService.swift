@@ -285,7 +285,7 @@ final class AnalysisService: Sendable {
         metrics.windows.add(1)
         if outcome.humanScore >= configuration.privacyThreshold, configuration.privacyThreshold < 1 {
             metrics.privacyWindows.add(1)
-            redactor.redact(window, of: progress, score: outcome.humanScore)
+            redactor.redact(window, of: progress, isLive: completeNanoseconds != nil)
         }
         guard !outcome.found.isEmpty else {
             noteLag(completeNanoseconds, progress)
@@ -352,8 +352,9 @@ final class AnalysisService: Sendable {
             .analysed(
                 recording: progress.recording.name, state: state, windows: windows, error: error,
                 atNanoseconds: time.now().utcNanoseconds)
-        ]) { [self] _ in
-            metrics.recordingsAnalysed.add(1)
+        ]) { [self] result in
+            // What failed, or could not be written down, is no recording processed.
+            if case .success = result, state == "done" { metrics.recordingsAnalysed.add(1) }
             untrack(progress)
         }
     }
@@ -367,8 +368,8 @@ final class AnalysisService: Sendable {
                 LedgerEntry(
                     listenerID: recording.listener, sessionID: recording.sessionID, run: recording.run,
                     recordingName: recording.name, kind: "loss", reason: "not analysed",
-                    startNanoseconds: recording.startNanoseconds + (first - progress.startFrame48k) * 1_000_000_000
-                        / 48_000,
+                    startNanoseconds: recording.startNanoseconds
+                        + PCMFormat.nanoseconds(frames: first - progress.startFrame48k, sampleRate: BirdNET.sampleRate),
                     durationNanoseconds: 0, frames: Int64(windows.count), bytes: 0,
                     notedNanoseconds: now.utcNanoseconds))
         ])

@@ -37,7 +37,8 @@ final class DetectionEngine: Sendable {
     ) -> [DetectionRecord] {
         let recording = progress.recording
         let offsetFrames = window.startFrame48k - progress.startFrame48k
-        let start = recording.startNanoseconds + offsetFrames * 1_000_000_000 / 48_000
+        let start =
+            recording.startNanoseconds + PCMFormat.nanoseconds(frames: offsetFrames, sampleRate: BirdNET.sampleRate)
         return found.map { found in
             let label = labels.entries[found.labelIndex]
             return DetectionRecord(

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import ServiceLifecycle
 
 /// Asks whoever updates containers to wait while recordings are written (balena documentation, "Update locking": the update waits as
@@ -10,17 +11,20 @@ struct UpdateLock: Service {
     static let opening = Duration.seconds(20 * 60)
 
     let path: String
+    let logger: Logger
     /// Whether something is being written.
     let isBusy: @Sendable () -> Bool
 
     func run() async throws {
         let folder = (path as NSString).deletingLastPathComponent
         try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        // Of a daemon that was killed.
-        release()
+        // Of a daemon that was killed; one that somebody else has taken is theirs.
+        let owner = (try? FileManager.default.attributesOfItem(atPath: path))?[.ownerAccountID] as? NSNumber
+        if owner?.uint32Value == geteuid() { release() }
         await cancelWhenGracefulShutdown {
             var heldSince: ContinuousClock.Instant?
             var freeUntil = ContinuousClock.now
+            var isTold = false
             while !Task.isCancelled {
                 let now = ContinuousClock.now
                 if let since = heldSince {
@@ -30,7 +34,14 @@ struct UpdateLock: Service {
                         heldSince = nil
                     }
                 } else if isBusy(), now >= freeUntil {
-                    if take() { heldSince = now }
+                    if take() {
+                        heldSince = now
+                    } else if errno != EEXIST, !isTold {
+                        isTold = true
+                        logger.warning(
+                            "The lock against updates cannot be taken: an update may come while recordings are written",
+                            metadata: ["path": "\(path)", "reason": "\(String(cString: strerror(errno)))"])
+                    }
                 }
                 try? await Task.sleep(for: .seconds(1))
             }

@@ -71,10 +71,7 @@ struct DaemonOptions: ParsableArguments {
     }
 
     func base(_ settings: Settings) -> String {
-        let address = settings.box.addresses.first.map {
-            "http://\($0.host == "0.0.0.0" ? "127.0.0.1" : $0.host):\($0.port)"
-        }
-        return url ?? address ?? "http://127.0.0.1:8000"
+        url ?? settings.box.addresses.first?.localURL() ?? "http://127.0.0.1:8000"
     }
 
     func ask(

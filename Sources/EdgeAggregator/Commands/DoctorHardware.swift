@@ -40,9 +40,8 @@ struct DoctorHardware {
     /// How the sensors are, if a daemon runs and says so.
     private func askDaemon() async -> [Doctor.Finding]? {
         guard !sensors.isEmpty, let address = settings.box.addresses.first else { return nil }
-        let host = address.host == "0.0.0.0" ? "127.0.0.1" : address.host
         struct Page: Decodable { let sensors: [SensorResources.Sensor] }
-        let url = "http://\(host):\(address.port)/api/v1/sensors"
+        let url = "\(address.localURL())/api/v1/sensors"
         guard let body = try? await SmallHTTPClient.ask(url, bearer: settings.box.apiToken),
             let page = try? DaemonOptions.decoder.decode(Page.self, from: Data(body.utf8))
         else { return nil }

@@ -128,8 +128,7 @@ private func openDoor(_ settings: Settings, _ logger: Logger) throws -> String {
 }
 
 private func greet(_ settings: Settings, port: Int, sample: String?) {
-    let host = settings.box.addresses.first?.host ?? "127.0.0.1"
-    let address = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
+    let address = settings.box.addresses.first?.localURL(port: port) ?? "http://127.0.0.1:\(port)"
     print("Edge Aggregator \(Version.text) is ready.")
     print("  page      \(address)/")
     print("  API       \(address)/api/v1/status   (described by \(address)/openapi.json)")

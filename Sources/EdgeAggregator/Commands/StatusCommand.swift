@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
                 + "\(status.queues.storeChanges) changes for the database",
             "analysis   "
                 + (status.analysis.isOn
-                    ? "\(status.analysis.windows) windows, \(status.analysis.detections) detections, lag \(seconds(status.analysis.meanLagSeconds)), "
+                    ? "\(status.analysis.windows) windows, \(status.analysis.detections) detections, lag \(seconds(status.analysis.lagSeconds)), "
                         + "\(seconds(status.analysis.meanInferenceSeconds)) a window, \(status.analysis.windowsSpilled) left to disk"
                     : "off"),
             "disk       \(Dashboard.bytes(status.disk.freeBytes)) free of \(Dashboard.bytes(status.disk.totalBytes)), "

@@ -14,7 +14,11 @@ struct SupportBundleCommand: AsyncParsableCommand {
     @OptionGroup var options: SettingsOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Option(name: .shortAndLong, help: "The file to write; else edge-aggregator-<box>-<time>.tar.gz here.")
+    @Option(
+        name: .shortAndLong,
+        help:
+            "The file to write; else edge-aggregator-<box>-<time>.tar.gz here, or in /tmp where nothing can be written here."
+    )
     var output: String?
 
     func run() async throws {
@@ -23,7 +27,10 @@ struct SupportBundleCommand: AsyncParsableCommand {
             try await SmallHTTPClient.ask(daemon.base(settings) + path, bearer: settings.knownToken)
         }
         let name = "edge-aggregator-\(settings.box.uuid.filter { $0.isLetter || $0.isNumber || $0 == "-" })"
-        let target = output ?? "\(name)-\(SupportBundle.stamp()).tar.gz"
+        let file = "\(name)-\(SupportBundle.stamp()).tar.gz"
+        // A box whose root never changes has no room here.
+        let isHere = FileManager.default.isWritableFile(atPath: FileManager.default.currentDirectoryPath)
+        let target = output ?? (isHere ? file : "\(NSTemporaryDirectory())/\(file)")
         do {
             let files = try await bundle.write(to: target)
             print("\(target): \(files.joined(separator: ", "))")

@@ -162,7 +162,7 @@ struct Daemon {
         if !settings.appliance.updateLockPath.isEmpty {
             services.append(
                 UpdateLock(
-                    path: settings.appliance.updateLockPath,
+                    path: settings.appliance.updateLockPath, logger: logger,
                     isBusy: { [keeper = house.keeper] in
                         let state = keeper.statistics
                         return state.openSegments > 0 || state.finishing > 0
@@ -190,7 +190,7 @@ struct Daemon {
         }
         if settings.box.metricsPort > 0, let first = settings.box.addresses.first {
             let address = BoxSettings.Address(host: first.host, port: settings.box.metricsPort)
-            services.append(server(routes.metricsRouter(), address, nil))
+            services.append(metricsServer(routes.metricsRouter(), address))
         }
         let mock = MockGenerator(
             listeners: settings.reception.mockListeners, port: { listening.firstPort },
@@ -246,20 +246,28 @@ struct Daemon {
             availableConnectionsDelegate: MaximumAvailableConnections(settings.box.mostConnections))
     }
 
+    /// A server that hands streams over to the ingest threads, unless they are switched off.
     private func server(
-        _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ listening: ListeningAddresses?
+        _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ listening: ListeningAddresses
     ) -> some Service {
-        let path = settings.reception.streamPath
+        let path = settings.access.stockPaths.contains(.recordings) ? settings.reception.streamPath : nil
         return Application(
             router: router,
             server: HTTPServerBuilder { [gate, ingest, http] responder in
                 SwitchedChannel(http: HTTP1Channel(responder: responder, configuration: http)) {
-                    StreamSwitch(gate: gate, loop: ingest, path: path)
+                    path.map { StreamSwitch(gate: gate, loop: ingest, path: $0) }
                 }
             },
             configuration: configuration(address),
-            onServerRunning: { channel in listening?.note(channel.localAddress?.port ?? address.port) },
+            onServerRunning: { channel in listening.note(channel.localAddress?.port ?? address.port) },
             logger: logger)
+    }
+
+    private func metricsServer(_ router: Router<EdgeContext>, _ address: BoxSettings.Address) -> some Service {
+        Application(
+            router: router,
+            server: HTTPServerBuilder { [http] responder in HTTP1Channel(responder: responder, configuration: http) },
+            configuration: configuration(address), logger: logger)
     }
 }
 

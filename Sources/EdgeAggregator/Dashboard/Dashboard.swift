@@ -49,7 +49,7 @@ struct Dashboard: Sendable {
     }
 
     private func figures(_ status: StatusSnapshot.Status) -> String {
-        let lag = status.analysis.meanLagSeconds.map { String(format: "%.1f s", $0) } ?? "–"
+        let lag = status.analysis.lagSeconds.map(Self.span) ?? "–"
         let cells: [(String, String, Bool)] = [
             ("Listeners", "\(status.listeners.connected)", true),
             ("Received", Self.bytes(status.listeners.bytesReceived), true),
@@ -79,7 +79,8 @@ struct Dashboard: Sendable {
                 ? "\(Self.span(Double(now - node.lastSeenNanoseconds) / 1e9)) ago" : "never"
             return [
                 node.key.kind, HTML.text(node.key.name), HTML.text(node.label), node.admission.rawValue, seen,
-                node.battery.map { "\(Int($0)) %" } ?? "", node.signal.map { "\(Int($0)) dBm" } ?? "",
+                node.battery.map { String(format: "%.0f %%", $0) } ?? "",
+                node.signal.map { String(format: "%.0f dBm", $0) } ?? "",
             ]
         }
         return HTML.table("Nodes", ["Kind", "Id", "Name", "State", "Seen", "Battery", "Signal"], rows, empty: "")

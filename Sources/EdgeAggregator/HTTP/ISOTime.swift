@@ -23,7 +23,7 @@ enum ISOTime {
     static func nanoseconds(_ text: String) -> Int64? {
         if let first = text.utf8.first, first == 0x2D || text.allSatisfy({ $0.isNumber || $0 == "." }), !text.isEmpty {
             let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let whole = Int64(parts[0]), abs(whole) < 9_000_000_000 else { return nil }
+            guard let whole = Int64(parts[0]), whole.magnitude < 9_000_000_000 else { return nil }
             return whole * 1_000_000_000 + (parts.count > 1 ? fraction(parts[1]) : 0)
         }
         var seconds: Int64 = 0
@@ -39,7 +39,8 @@ enum ISOTime {
             rest = rest.dropFirst(1 + digits.count)
         }
         guard rest.isEmpty || rest == "Z" || rest == "+00:00" else { return nil }
-        return seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue &+ nanoseconds
+        let (whole, isBeyond) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return isBeyond ? nil : whole &+ nanoseconds
     }
 
     /// The nanoseconds that digits behind the point mean.

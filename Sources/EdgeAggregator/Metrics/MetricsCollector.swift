@@ -33,7 +33,7 @@ struct MetricsCollector: Sendable {
         addAnalysis(&page, status)
         addStorage(&page, status)
         addDeliveries(&page, status)
-        addListeners(&page)
+        addListeners(&page, lags: try await snapshot.lagSeconds())
         addSensors(&page)
         addSoundCards(&page)
         addNodes(&page)
@@ -241,7 +241,7 @@ struct MetricsCollector: Sendable {
         }
     }
 
-    private func addListeners(_ page: inout MetricsPage) {
+    private func addListeners(_ page: inout MetricsPage, lags: [String: Double]) {
         let connections = snapshot.house.registry.connections.prefix(Self.mostListeners)
         let now = snapshot.house.time.now().monotonicNanoseconds
         var statuses: [String: ListenerConnection.Status] = [:]
@@ -280,10 +280,10 @@ struct MetricsCollector: Sendable {
                 page.sample(prefix + name, [("listener", listener)], value(status))
             }
         }
-        let lags = snapshot.house.analysis?.lagSeconds ?? [:]
         page.family(
             "\(prefix)lag_seconds", "gauge",
-            "From the last sample of the listener's last window to its detections in the store.")
+            "How far behind the analysis is: the age of the listener's oldest recording that waits for it, or of its last window."
+        )
         for listener in statuses.keys.sorted() {
             if let lag = lags[listener] { page.sample("\(prefix)lag_seconds", [("listener", listener)], lag) }
         }

@@ -81,6 +81,7 @@ struct RecordingClosing: Sendable {
             startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
             frames: 0, bytes: lostFrames * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
         entry.unset = recording.unset
+        entry.recordingMonotonicNanoseconds = recording.start.startNanoseconds
         return entry
     }
 }

@@ -18,6 +18,8 @@ final class StreamSession {
     private var decoder = FrameDecoder()
     private var session: ListenerSession
     private var feed: AnalysisFeed?
+    /// Sound that is written to the file first: what is analysed must be where the privacy rule can silence it.
+    private var unheard: [UnsafeRawBufferPointer] = []
     private var recording: OpenRecording?
     private var reported = SessionCounters()
 
@@ -50,7 +52,7 @@ final class StreamSession {
             }
         }
         // The segment keeps slices of the pieces, so they are written before the pieces are given back.
-        write { (segment) throws(SegmentError) in try segment.flush() }
+        flush()
         noteWhenAhead()
         status.note(bytes: count, counters: session.counters, format: session.format, at: arrival)
         noteMetrics(bytes: count)
@@ -85,9 +87,15 @@ final class StreamSession {
                 // A sample that was put together from two reads does not outlive the call.
                 if bytes.count < 64 { try segment.appendCopy(bytes) } else { try segment.append(bytes) }
             }
-            feed?.append(bytes)
+            if bytes.count < 64 {
+                flush()
+                feed?.append(bytes)
+            } else {
+                unheard.append(bytes)
+            }
         case .silence(let count):
             write { (segment) throws(SegmentError) in try segment.appendSilence(bytes: count) }
+            flush()
             feed?.appendSilence(bytes: count)
         case .close(let end): close(end, now: now)
         case .note(let note): record(note, now: now)
@@ -161,7 +169,7 @@ final class StreamSession {
     }
 
     private func close(_ end: RecordingEnd, now: TimeStamp) {
-        write { (segment) throws(SegmentError) in try segment.flush() }
+        flush()
         guard let open = recording else { return }
         recording = nil
         status.noteRecording(nil)
@@ -199,6 +207,13 @@ final class StreamSession {
 
     // MARK: - Sound and notes
 
+    /// Hands what came to the file, then to the analysis.
+    private func flush() {
+        write { (segment) throws(SegmentError) in try segment.flush() }
+        for bytes in unheard { feed?.append(bytes) }
+        unheard.removeAll(keepingCapacity: true)
+    }
+
     /// Does something with the open recording's file; when the disk refuses, the recording ends on disk here and the
     /// rest of it is a loss, while reception and analysis go on.
     private func write(_ body: (RecordingSegment) throws(SegmentError) -> Void) {
@@ -220,6 +235,7 @@ final class StreamSession {
             notedNanoseconds: now.utcNanoseconds)
         entry.unset = now.unset
         status.note(entry)
+        entry.recordingMonotonicNanoseconds = recording?.start.startNanoseconds
         if recording != nil {
             recording?.notes.append(entry)
         } else {

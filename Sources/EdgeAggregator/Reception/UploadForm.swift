@@ -112,7 +112,7 @@ struct AudioFacts {
     let frames: Int64
 
     var durationNanoseconds: Int64 {
-        frames / Int64(sampleRate) * 1_000_000_000 + frames % Int64(sampleRate) * 1_000_000_000 / Int64(sampleRate)
+        PCMFormat.nanoseconds(frames: frames, sampleRate: sampleRate)
     }
 
     /// - Parameter expected: what the file's name says; the content must agree.

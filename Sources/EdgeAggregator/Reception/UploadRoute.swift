@@ -161,11 +161,14 @@ enum UploadRefusal: Error, Equatable {
     case notAdmitted(reason: String)
 }
 
-/// What an uploaded file's name says, when it is `<listener>_<YYYYMMDD>T<HHMMSS>Z.<extension>`.
+/// What an uploaded file's name says, when it is `<listener>_<YYYYMMDD>T<HHMMSS>Z.<extension>`. Any other name is as good: it says nothing.
 struct UploadName: Equatable, Sendable {
     var listener: String?
     /// UTC.
     var startNanoseconds: Int64?
+
+    /// 2200-01-01.
+    private static let latestSeconds: Int64 = 7_258_118_400
 
     init(filename: String) {
         let stem = filename.prefix(upTo: filename.lastIndex(of: ".") ?? filename.endIndex)
@@ -173,7 +176,9 @@ struct UploadName: Equatable, Sendable {
         let stamp = stem[stem.index(after: underscore)...]
         var seconds: Int64 = 0
         guard stamp.utf8.count == 16, edge_parse_time(String(stamp), "%Y%m%dT%H%M%SZ", &seconds) == 16 else { return }
+        // A year that no recorder has lived in is no time, only a name.
+        guard (0..<Self.latestSeconds).contains(seconds) else { return }
         startNanoseconds = seconds * 1_000_000_000
-        listener = String(stem[..<underscore])
+        listener = ListenerID(String(stem[..<underscore]))?.text
     }
 }

@@ -20,6 +20,9 @@ final class RecordingSegment: @unchecked Sendable {
     /// Bytes of audio known to be on the disk.
     private let synced = Atomic<Int64>(0)
     private let isCreationSynced = Atomic<Bool>(false)
+    /// Why the disk did not take what was written; 0 as long as it does. Linux tells an error of writing back once and then counts
+    /// the pages as clean, so that the next sync would say that all is well.
+    private let syncError = Atomic<Int32>(0)
     // The next two belong to the thread that appends; the one that finishes takes them over when appending has ended.
     private var vectors: [iovec] = []
     private var encoder: FLACWriter?
@@ -69,8 +72,9 @@ final class RecordingSegment: @unchecked Sendable {
 
     // MARK: - Writing
 
-    /// Takes whole sample frames. The bytes must stay valid until ``flush()``.
+    /// Takes whole sample frames. The bytes must stay valid until ``flush()``. Refused once a sync has failed.
     func append(_ bytes: UnsafeRawBufferPointer) throws(SegmentError) {
+        try checkSynced()
         if let encoder {
             do { try encoder.write(bytes) } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
             written.add(Int64(bytes.count), ordering: .relaxed)
@@ -143,14 +147,27 @@ final class RecordingSegment: @unchecked Sendable {
     }
 
     /// Waits until all that was handed to the kernel is on the disk: the file, and once its entry in the folder.
+    ///
+    /// - Throws: from the first failure on always: what is on the disk is for the next start to find out.
     func sync() throws(SegmentError) {
+        try checkSynced()
         let target = writtenBytes
-        guard fdatasync(descriptor) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
-        if !isCreationSynced.load(ordering: .relaxed) {
-            try Self.syncDirectory(directory)
-            isCreationSynced.store(true, ordering: .relaxed)
+        do throws(SegmentError) {
+            guard fdatasync(descriptor) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
+            if !isCreationSynced.load(ordering: .relaxed) {
+                try Self.syncDirectory(directory)
+                isCreationSynced.store(true, ordering: .relaxed)
+            }
+        } catch {
+            syncError.store(error.errnoValue == 0 ? EIO : error.errnoValue, ordering: .relaxed)
+            throw error
         }
         synced.store(target, ordering: .relaxed)
+    }
+
+    private func checkSynced() throws(SegmentError) {
+        let error = syncError.load(ordering: .relaxed)
+        guard error == 0 else { throw SegmentError(.sync, path: path, errnoValue: error) }
     }
 
     /// Ends the recording: whole sample frames, true sizes, synced.

@@ -91,7 +91,7 @@ struct Recovery {
             ])
             return
         }
-        let duration = Self.nanoseconds(mended.frames, mended.format.sampleRate)
+        let duration = PCMFormat.nanoseconds(frames: mended.frames, sampleRate: mended.format.sampleRate)
         let close = RecordingClose(
             name: row.name, frames: mended.frames, durationNanoseconds: duration, filledNanoseconds: 0,
             bytes: mended.fileBytes, timeQuality: nil, closedNanoseconds: mended.modifiedNanoseconds)
@@ -123,9 +123,12 @@ struct Recovery {
                     unlink(path)
                     continue
                 }
-                guard let container = RecordingContainer(rawValue: (name as NSString).pathExtension),
-                    try store.recordingBlocking(name: name) == nil
-                else { continue }
+                guard let container = RecordingContainer(rawValue: (name as NSString).pathExtension) else { continue }
+                if let row = try store.recordingBlocking(name: name) {
+                    // Written down as deleted, and then the power went.
+                    if row.state == "deleted" { unlink(path) }
+                    continue
+                }
                 try adopt(path, name: name, listener: listener, container: container, &summary)
             }
         }
@@ -139,7 +142,7 @@ struct Recovery {
             logger.warning("A file among the recordings is none; it is left alone", metadata: ["path": "\(path)"])
             return
         }
-        let duration = Self.nanoseconds(mended.frames, mended.format.sampleRate)
+        let duration = PCMFormat.nanoseconds(frames: mended.frames, sampleRate: mended.format.sampleRate)
         let start = UploadName(filename: name).startNanoseconds ?? mended.modifiedNanoseconds - duration
         try store.commitBlocking([
             .openRecording(
@@ -207,10 +210,5 @@ struct Recovery {
         where name.hasPrefix("upload-") {
             unlink("\(spoolFolder)/\(name)")
         }
-    }
-
-    private static func nanoseconds(_ frames: Int64, _ sampleRate: Int) -> Int64 {
-        let (seconds, rest) = frames.quotientAndRemainder(dividingBy: Int64(sampleRate))
-        return seconds * 1_000_000_000 + rest * 1_000_000_000 / Int64(sampleRate)
     }
 }

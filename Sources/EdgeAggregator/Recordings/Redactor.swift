@@ -8,16 +8,18 @@ import Synchronization
 /// Carries out the privacy rule: sound in which a human voice was heard is replaced by silence, and that it was is
 /// written down.
 ///
-/// WAV is silenced in place, also while it is still being written, since a window is analysed only after its sound
-/// was handed to the kernel. A FLAC file is encoded anew once it is closed; until then its recording counts as not
-/// analysed. A file that can be neither (MP3) is deleted.
+/// WAV is silenced in place, also while it is still being written, since sound is analysed only after it was handed to the
+/// kernel. A FLAC file is encoded anew once it is closed. A window may reach into the recording that follows: it is silenced in
+/// both, or, as long as one of them cannot be, in none: then the recording in which it starts counts as not analysed, and is
+/// analysed from its file once both are closed. Until then neither is handed out. A file that can be neither (MP3) is deleted.
 final class Redactor: Sendable {
     private let recordingsFolder: String
     private let store: Store
     private let time: any TimeSource
     private let logger: Logger
-    /// Recordings that wait to be closed before they can be silenced.
+    /// Recordings with a voice that cannot be silenced yet: they are analysed again.
     private let waiting = Mutex<Set<String>>([])
+    private let editing = Mutex(())
 
     init(recordingsFolder: String, store: Store, time: any TimeSource, logger: Logger) {
         self.recordingsFolder = recordingsFolder
@@ -31,27 +33,21 @@ final class Redactor: Sendable {
         waiting.withLock { $0.remove(progress.recording.name) == nil }
     }
 
-    /// Silences a window's span of its recording, and of the one that follows if it runs on.
-    func redact(_ window: AnalysisWindow, of progress: RecordingProgress, score: Float) {
+    /// Silences what a window covers of its recording, and of those that follow in its run.
+    ///
+    /// - Parameter isLive: whether the window came from a session that goes on: what it covers may not all be written down yet.
+    func redact(_ window: AnalysisWindow, of progress: RecordingProgress, isLive: Bool) {
         do {
-            var changes: [StoreChange] = []
-            var from = window.startFrame48k
-            let end = window.startFrame48k + Int64(BirdNET.windowSamples)
-            var row = try store.recordingBlocking(name: progress.recording.name)
-            while let current = row, from < end {
-                let start48k = AnalysisFeed.frame48k(current.runOffsetFrames, sampleRate: current.sampleRate)
-                let first = max(0, (from - start48k) * Int64(current.sampleRate) / 48_000)
-                let last = (end - start48k) * Int64(current.sampleRate) / 48_000
-                let frames = try silence(current, frames: first..<max(first, last))
-                changes += entries(current, firstFrame: first, frames: frames, score: score)
-                let next48k = AnalysisFeed.frame48k(
-                    current.runOffsetFrames + first + frames, sampleRate: current.sampleRate)
-                guard next48k > from, let session = current.sessionID, next48k < end else { break }
-                from = next48k
-                row = try store.recordingBlocking(
-                    inSession: session, run: current.run, atOffsetFrames: current.runOffsetFrames + first + frames)
+            guard let parts = try parts(of: window, progress, isLive: isLive) else {
+                waiting.withLock { _ = $0.insert(progress.recording.name) }
+                return
             }
-            store.enqueue(changes)
+            // The last first: after a power cut between them the voice is still where it is looked for.
+            for part in parts.reversed() {
+                // Two workers may have windows of one file, and what is encoded anew must have the silence of both.
+                try editing.withLock { _ in try silence(part) }
+                store.enqueue([.silenced(entry(part))])
+            }
         } catch {
             logger.error(
                 "Sound with a human voice could not be silenced; its recording is removed",
@@ -60,36 +56,72 @@ final class Redactor: Sendable {
         }
     }
 
-    private func entries(
-        _ row: RecordingRecord, firstFrame: Int64, frames: Int64, score: Float
-    ) -> [StoreChange] {
-        guard frames > 0 else { return [] }
-        let start = row.startNanoseconds + firstFrame * 1_000_000_000 / Int64(row.sampleRate)
-        let duration = frames * 1_000_000_000 / Int64(row.sampleRate)
-        return [
-            .privacy(recording: row.name, addNanoseconds: duration),
-            .ledger(
-                LedgerEntry(
-                    listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
-                    kind: "loss", reason: "human voice", startNanoseconds: start, durationNanoseconds: duration,
-                    frames: 0, bytes: 0, notedNanoseconds: time.now().utcNanoseconds)),
-        ]
+    private struct Part {
+        let row: RecordingRecord
+        /// Of the recording.
+        let frames: Range<Int64>
     }
 
-    /// Returns how many sample frames from the range's start were silenced.
-    private func silence(_ row: RecordingRecord, frames: Range<Int64>) throws -> Int64 {
-        guard row.state != "unkept", row.state != "deleted" else { return Int64(frames.count) }
+    /// So short a rest is what resampling and rounding leave over, not a part of its own.
+    private static let toleratedFrames48k: Int64 = 480
+    /// Recordings that a window can reach into: they are of a second or more, but for those that were too short to be kept.
+    private static let mostParts = 16
+
+    /// Nil while not all of what the window covers is there to be silenced.
+    private func parts(of window: AnalysisWindow, _ progress: RecordingProgress, isLive: Bool) throws -> [Part]? {
+        guard let first = try store.recordingBlocking(name: progress.recording.name) else { return nil }
+        let rows =
+            try first.sessionID.map {
+                try store.runBlocking(
+                    inSession: $0, run: first.run, fromOffsetFrames: first.runOffsetFrames, limit: Self.mostParts)
+            } ?? [first]
+        let end = window.startFrame48k + Int64(window.validSamples)
+        var parts: [Part] = []
+        var from = window.startFrame48k
+        for (place, row) in rows.enumerated() where end - from > Self.toleratedFrames48k {
+            let next = place + 1 < rows.count ? rows[place + 1].runOffsetFrames : nil
+            let start48k = AnalysisFeed.frame48k(row.runOffsetFrames, sampleRate: row.sampleRate)
+            let rate = Int64(row.sampleRate)
+            let length = try next.map { $0 - row.runOffsetFrames } ?? frames(row)
+            guard row.state != "open" || row.container == RecordingContainer.wav.rawValue else { return nil }
+            let begin = max(0, (from - start48k) * rate / 48_000)
+            let stop = min(length, ((end - start48k) * rate + 47_999) / 48_000)
+            if begin < stop { parts.append(Part(row: row, frames: begin..<stop)) }
+            from = max(from, AnalysisFeed.frame48k(row.runOffsetFrames + length, sampleRate: row.sampleRate))
+        }
+        let isWhole = end - from <= Self.toleratedFrames48k
+        return isWhole || !isLive ? parts : nil
+    }
+
+    /// How long the last recording of a run is by now.
+    private func frames(_ row: RecordingRecord) throws -> Int64 {
+        guard row.state == "open", row.container == RecordingContainer.wav.rawValue else { return row.frames }
+        let layout = try WAVFile.layout(path: "\(recordingsFolder)/\(row.relativePath)")
+        return layout.dataBytes / Int64(layout.format.bytesPerFrame)
+    }
+
+    private func entry(_ part: Part) -> LedgerEntry {
+        let row = part.row
+        var entry = LedgerEntry(
+            listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
+            kind: "loss", reason: "human voice",
+            startNanoseconds: row.startNanoseconds
+                + PCMFormat.nanoseconds(frames: part.frames.lowerBound, sampleRate: row.sampleRate),
+            durationNanoseconds: PCMFormat.nanoseconds(
+                frames: Int64(part.frames.count), sampleRate: row.sampleRate),
+            frames: 0, bytes: 0, notedNanoseconds: time.now().utcNanoseconds)
+        entry.recordingMonotonicNanoseconds = row.monotonicNanoseconds
+        return entry
+    }
+
+    private func silence(_ part: Part) throws {
+        let row = part.row
+        guard row.state == "open" || row.state == "closed" else { return }
         let path = "\(recordingsFolder)/\(row.relativePath)"
         switch RecordingContainer(rawValue: row.container) {
-        case .wav:
-            return try WAVRedaction.silence(path: path, frames: frames)
-        case .flac where row.state == "open":
-            waiting.withLock { _ = $0.insert(row.name) }
-            return min(Int64(frames.count), max(0, row.frames - frames.lowerBound))
-        case .flac:
-            return try FLACRedaction.silence(path: path, frames: frames)
-        case .mp3, nil:
-            throw SegmentError(.write, path: path, errnoValue: ENOTSUP)
+        case .wav: _ = try WAVRedaction.silence(path: path, frames: part.frames)
+        case .flac: _ = try FLACRedaction.silence(path: path, frames: part.frames)
+        case .mp3, nil: throw SegmentError(.write, path: path, errnoValue: ENOTSUP)
         }
     }
 

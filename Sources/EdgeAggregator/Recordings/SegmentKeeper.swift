@@ -190,7 +190,9 @@ final class SegmentKeeper: Sendable {
     private func noteFailure(_ error: SegmentError) {
         metrics.syncFailures.add(1)
         state.withLock { $0.statistics.syncFailures += 1 }
-        logger.error("A recording could not be synced; it is tried again", metadata: ["error": "\(error)"])
+        logger.error(
+            "A recording could not be synced; what the disk has of it is taken up at the next start",
+            metadata: ["error": "\(error)"])
     }
 }
 

@@ -121,6 +121,13 @@ struct BoxSettings: Sendable {
     struct Address: Sendable, Hashable {
         let host: String
         let port: Int
+
+        /// Where it is asked on the box itself: whoever listens everywhere is at home too, and an IPv6 address stands in brackets
+        /// (RFC 3986 §3.2.2).
+        func localURL(port known: Int? = nil) -> String {
+            let near = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
+            return "http://\(near.contains(":") ? "[\(near)]" : near):\(known ?? port)"
+        }
     }
 
     let uuid: String

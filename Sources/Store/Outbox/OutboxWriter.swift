@@ -108,22 +108,49 @@ struct OutboxWriter {
     /// A recording that has ended and is analysed, or never will be: its file and the news of it can go.
     func addRecording(name: String, atNanoseconds: Int64) throws {
         guard plan.sinks[.recording] != nil || plan.sinks[.analysis] != nil else { return }
-        let row = try Row.fetchOne(
+        guard let row = try fileRow(name) else { return }
+        if row["analysis"] == "done" {
+            let id: Int64 = row["id"]
+            try add(.analysis, first: id, last: id, hold: times(row).hold, createdNanoseconds: atNanoseconds)
+        }
+        try addFile(name: name, row, atNanoseconds)
+    }
+
+    private func addFile(name: String, _ row: Row, _ atNanoseconds: Int64) throws {
+        let isHeard =
+            try plan.sendsUnheard || row["analysis"] != "failed" && !RecordingOrder.waits(name: name, database)
+        guard row["state"] == "closed", isHeard, try !plan.sendsOnlyDetected || hasDetections(name) else { return }
+        let id: Int64 = row["id"]
+        try add(
+            .recording, first: id, last: id, hold: times(row).hold, createdNanoseconds: atNanoseconds,
+            bytes: row["bytes"])
+    }
+
+    /// Whether the file of the recording that follows waits for this one's analysis.
+    func isAwaited(recording name: String) throws -> Bool {
+        guard !plan.sendsUnheard else { return false }
+        return try Bool.fetchOne(
+            database.cachedStatement(sql: "SELECT analysis = 'pending' FROM recordings WHERE name = ?"),
+            arguments: [name]) ?? false
+    }
+
+    /// A recording's last window reaches into the one that follows it in the run: where voices are silenced, that one's file goes only
+    /// once both are analysed.
+    func addFollower(of name: String, atNanoseconds: Int64) throws {
+        guard !plan.sendsUnheard, plan.sinks[.recording] != nil else { return }
+        guard let follower = try RecordingOrder.follower(of: name, database),
+            let row = try fileRow(follower)
+        else { return }
+        try addFile(name: follower, row, atNanoseconds)
+    }
+
+    private func fileRow(_ name: String) throws -> Row? {
+        try Row.fetchOne(
             database.cachedStatement(
                 sql: """
                     SELECT id, bytes, state, analysis, \(Self.timesColumns)
                     FROM recordings WHERE name = ? AND closed_ns IS NOT NULL AND analysis <> 'pending'
                     """), arguments: [name])
-        guard let row else { return }
-        let hold = times(row).hold
-        let id: Int64 = row["id"]
-        if row["analysis"] == "done" {
-            try add(.analysis, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds)
-        }
-        let isHeard = row["analysis"] != "failed" || plan.sendsUnheard
-        if row["state"] == "closed", isHeard, try !plan.sendsOnlyDetected || hasDetections(name) {
-            try add(.recording, first: id, last: id, hold: hold, createdNanoseconds: atNanoseconds, bytes: row["bytes"])
-        }
     }
 
     private func hasDetections(_ recording: String) throws -> Bool {

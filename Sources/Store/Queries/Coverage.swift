@@ -43,7 +43,8 @@ extension Store {
     public func coverage(
         fromNanoseconds from: Int64, toNanoseconds to: Int64, listener: String? = nil
     ) async throws(StoreError) -> [Coverage] {
-        try await read { database in
+        guard from < to else { return [] }
+        return try await read { database in
             var all: [String: Coverage] = [:]
             try addRecordings(database, from, to, listener, &all)
             try addLedger(database, from, to, listener, &all)

@@ -77,7 +77,7 @@ extension Store {
     }
 
     /// Closed recordings that wait for analysis, oldest first, and so that all listeners have their turn: those whose
-    /// next recording in the run is still being written wait on, since their last window runs into it.
+    /// next recording in the run is still being written, or still to come, wait on, since their last window runs into it.
     public func pendingAnalysisBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
         try readBlocking { database in
             try RecordingRecord.fetchAll(
@@ -89,8 +89,26 @@ extension Store {
                         WHERE analysis = 'pending' AND state = 'closed' AND NOT EXISTS (
                             SELECT 1 FROM recordings n WHERE n.session_id = r.session_id AND n.run = r.run
                                 AND n.run_offset_frames = r.run_offset_frames + r.frames AND n.state = 'open')
+                            AND NOT EXISTS (
+                            SELECT 1 FROM sessions s WHERE s.id = r.session_id AND s.closed_ns IS NULL
+                                AND NOT EXISTS (SELECT 1 FROM recordings m WHERE m.session_id = r.session_id AND m.id > r.id))
                     ) ORDER BY turn, start_ns LIMIT ?
                     """, arguments: [limit])
+        }
+    }
+
+    /// When the oldest recording of each listener that waits for analysis had come in, UTC.
+    public func oldestPendingAnalysis() async throws(StoreError) -> [String: Int64] {
+        try await read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT listener_id, min(closed_ns) AS closed FROM recordings
+                    WHERE analysis = 'pending' AND state = 'closed' GROUP BY listener_id
+                    """)
+            return Dictionary(
+                rows.compactMap { row in (row["closed"] as Int64?).map { (row["listener_id"], $0) } },
+                uniquingKeysWith: min)
         }
     }
 
@@ -118,7 +136,7 @@ extension Store {
                 database,
                 sql: """
                     SELECT * FROM recordings r WHERE state = 'closed' AND analysis <> 'pending'
-                        AND NOT EXISTS (SELECT 1 FROM deliveries d
+                        AND NOT \(RecordingOrder.waits) AND NOT EXISTS (SELECT 1 FROM deliveries d
                             WHERE d.kind = 'recording' AND d.first_id = r.id AND d.state <> 'refused')
                     ORDER BY start_ns LIMIT ?
                     """, arguments: [limit])
@@ -129,14 +147,16 @@ extension Store {
     public func unwantedRecordingsBlocking(withoutDetections: Bool, limit: Int) throws(StoreError) -> [RecordingRecord]
     {
         try readBlocking { database in
+            // Of one whose analysis failed nobody knows whether it holds a detection.
+            let ended = withoutDetections ? "'done', 'skipped'" : "'done', 'skipped', 'failed'"
             let condition =
                 withoutDetections
                 ? "AND NOT EXISTS (SELECT 1 FROM detections d WHERE d.recording_name = r.name)" : ""
             return try RecordingRecord.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM recordings r WHERE state = 'closed' AND analysis IN ('done', 'skipped') \(condition)
-                        AND NOT EXISTS (SELECT 1 FROM deliveries d
+                    SELECT * FROM recordings r WHERE state = 'closed' AND analysis IN (\(ended)) \(condition)
+                        AND NOT \(RecordingOrder.waits) AND NOT EXISTS (SELECT 1 FROM deliveries d
                             WHERE d.kind = 'recording' AND d.first_id = r.id AND d.state <> 'refused')
                     ORDER BY start_ns LIMIT ?
                     """, arguments: [limit])

@@ -20,6 +20,9 @@ public struct LedgerEntry: Sendable, Hashable, Codable {
     public var notedNanoseconds: Int64
     /// By which offset from the steady clock a clock that was not set has stamped it, and in which boot; nil when it was set.
     public var unset: UnsetClock?
+    /// Where its recording began on the steady clock when the line was made. A run that was settled since takes the line along; it is
+    /// not kept.
+    public var recordingMonotonicNanoseconds: Int64?
 
     enum CodingKeys: String, CodingKey {
         case id, run, kind, reason, frames, bytes

@@ -78,12 +78,19 @@ struct SchemaHistory {
     }
 
     private func goBack() throws -> String {
-        guard let copy = copies.last(where: { $0.level <= level }) else {
-            throw StoreError(
-                .newerSchema, reason: "\(path): start the newer version again, or restore a backup made before it")
-        }
         let swap = DatabaseSwap(path: path, reason: .goBack)
-        try swap.begin(from: copy.path)
+        guard let copy = copies.last(where: { $0.level <= level }) else {
+            // There was no room for one: a box that receives is worth more than one whose database is whole.
+            let aside = try swap.putAside() ?? ""
+            return
+                "the database of a newer version was put aside as \(aside) and a new one is begun, since there is no copy of before; recordings on disk are taken up again, what was not delivered waits in that file for the newer version"
+        }
+        do {
+            try swap.begin(from: copy.path)
+        } catch {
+            // No room for both: the copy itself then.
+            try swap.begin(with: copy.path)
+        }
         let aside = try swap.finish()
         return
             "the database of a newer version was put aside as \(aside ?? ""), and the copy of before its change is used; recordings on disk are taken up again"

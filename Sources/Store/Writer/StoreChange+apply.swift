@@ -42,6 +42,7 @@ extension StoreChange {
             ).execute(arguments: [recording])
         case .deleteRecording(let name, let reason, let atNanoseconds):
             try outbox.shedRecording(name: name, reason: reason, atNanoseconds: atNanoseconds)
+            let wasAwaited = try outbox.isAwaited(recording: name)
             try database.cachedStatement(
                 sql: """
                     UPDATE recordings SET state = 'deleted', deleted_ns = ?, delete_reason = ?,
@@ -49,6 +50,7 @@ extension StoreChange {
                     WHERE name = ? AND state <> 'deleted'
                     """
             ).execute(arguments: [atNanoseconds, reason, name])
+            if wasAwaited { try outbox.addFollower(of: name, atNanoseconds: atNanoseconds) }
         case .shiftRun(let sessionID, let run, let byNanoseconds, let timeQuality):
             try shift(sessionID, run, byNanoseconds, timeQuality, database)
             try outbox.releaseRun(sessionID: sessionID, run: run)
@@ -59,16 +61,17 @@ extension StoreChange {
                     WHERE name = ? AND analysis = 'pending'
                     """
             ).execute(arguments: [state, windows, error, atNanoseconds, recording])
+            let isAnalysedNow = database.changesCount > 0
             try outbox.addRecording(name: recording, atNanoseconds: atNanoseconds)
+            if isAnalysedNow { try outbox.addFollower(of: recording, atNanoseconds: atNanoseconds) }
         case .detections(let detections): try insert(detections, database, outbox)
         case .observations(let observations):
             try ObservationWriter(database: database, outbox: outbox).add(observations)
-        case .privacy(let recording, let addNanoseconds):
-            try database.cachedStatement(
-                sql:
-                    "UPDATE recordings SET privacy_ns = min(privacy_ns + ?, max(duration_ns, privacy_ns + ?)) WHERE name = ?"
-            ).execute(arguments: [addNanoseconds, addNanoseconds, recording])
-        case .ledger(let entry): try insert(entry, database, outbox)
+        case .silenced(let entry):
+            guard try insert(entry, database, outbox) else { return }
+            try database.cachedStatement(sql: "UPDATE recordings SET privacy_ns = privacy_ns + ? WHERE name = ?")
+                .execute(arguments: [entry.durationNanoseconds, entry.recordingName])
+        case .ledger(let entry): _ = try insert(entry, database, outbox)
         case .touchListener(let id, let seenNanoseconds, let remoteAddress):
             try touch(id, seenNanoseconds, remoteAddress, database)
         case .metrics(let batch):
@@ -165,7 +168,14 @@ extension StoreChange {
         }
     }
 
-    private func insert(_ entry: LedgerEntry, _ database: Database, _ outbox: OutboxWriter) throws {
+    /// False when the line is there already.
+    private func insert(_ entry: LedgerEntry, _ database: Database, _ outbox: OutboxWriter) throws -> Bool {
+        var start = entry.startNanoseconds
+        if let known = entry.recordingMonotonicNanoseconds, let name = entry.recordingName {
+            let now = try Int64.fetchOne(
+                database.cachedStatement(sql: "SELECT monotonic_ns FROM recordings WHERE name = ?"), arguments: [name])
+            start += (now ?? known) - known
+        }
         try database.cachedStatement(
             sql: """
                 INSERT OR IGNORE INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns,
@@ -174,15 +184,17 @@ extension StoreChange {
                 """
         ).execute(arguments: [
             entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
-            entry.startNanoseconds, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
+            start, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
             try entry.unset.map { try Boots.id($0.bootID, database) }, entry.unset?.offsetNanoseconds,
         ])
-        guard outbox.plan.sinks[.coverage] != nil, database.changesCount > 0 else { return }
+        guard database.changesCount > 0 else { return false }
+        guard outbox.plan.sinks[.coverage] != nil else { return true }
         let id = database.lastInsertedRowID
         let isHeld = entry.unset != nil && outbox.plan.holdsUnsynchronised
         let hold =
             isHeld ? OutboxWriter.clockHold : try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
         try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
+        return true
     }
 
     private func touch(_ id: String, _ seen: Int64, _ remoteAddress: String, _ database: Database) throws {

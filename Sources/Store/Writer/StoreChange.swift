@@ -14,7 +14,8 @@ public enum StoreChange: Sendable {
     case detections([DetectionRecord])
     /// Taken together. Of one that is there already nothing changes.
     case observations([ObservationRecord])
-    case privacy(recording: String, addNanoseconds: Int64)
+    /// Sound of a recording was silenced: a line of the ledger, which counts once.
+    case silenced(LedgerEntry)
     case ledger(LedgerEntry)
     case touchListener(id: String, seenNanoseconds: Int64, remoteAddress: String)
     /// Kept only until they are delivered.
@@ -74,7 +75,7 @@ extension StoreChange {
             .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole, .datasetsAreGone,
             .collection:
             true
-        case .openSession, .openRecording, .inferTimes, .deleteRecording, .privacy, .touchListener, .shed, .seal,
+        case .openSession, .openRecording, .inferTimes, .deleteRecording, .silenced, .touchListener, .shed, .seal,
             .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
             .rejectedLines, .accessPoints, .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic,
             .jobWasRun, .beat:

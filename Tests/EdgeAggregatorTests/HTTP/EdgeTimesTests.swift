@@ -10,7 +10,9 @@ import Testing
         #expect(ISOTime.nanoseconds("2025-11-21T01:27:44.75Z") == 1_763_688_464_750_000_000)
         #expect(ISOTime.nanoseconds("2025-11-21") == 1_763_683_200_000_000_000)
         #expect(ISOTime.nanoseconds("1763688464.75") == 1_763_688_464_750_000_000)
-        #expect(ISOTime.nanoseconds("tomorrow") == nil)
+        for text in ["tomorrow", "\(Int64.min)", "\(Int64.max)", "9999-12-31", "0001-01-01", "-"] {
+            #expect(ISOTime.nanoseconds(text) == nil, "\(text)")
+        }
         #expect(ISOTime.nanoseconds("2025-11-21T01:27:44+02:00") == nil)
     }
 

@@ -57,6 +57,11 @@ import Testing
         #expect(name.startNanoseconds == 1_763_688_464_000_000_000)
         #expect(UploadName(filename: "sound.wav").startNanoseconds == nil)
         #expect(UploadName(filename: "a_20251121T012744.wav").startNanoseconds == nil)
+        for stamp in ["99991231T235959Z", "17000101T000000Z", "00000101T000000Z", "22000101T000000Z"] {
+            #expect(UploadName(filename: "a_\(stamp).wav") == UploadName(filename: "a"), "\(stamp)")
+        }
+        let walk = UploadName(filename: "forest walk_20251121T012744Z.wav")
+        #expect(walk.listener == nil && walk.startNanoseconds == 1_763_688_464_000_000_000)
     }
 
     @Test func knowsWhoIsOnTheBoxItself() {

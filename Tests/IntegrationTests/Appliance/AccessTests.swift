@@ -47,6 +47,34 @@ import Testing
         #expect(try answer(closed, "/api/v1/status").status == 401)
     }
 
+    /// Neither chunked nor otherwise, nor at the port of the metrics.
+    @Test func takesNoSoundWhereItsPathsAreOff() throws {
+        let metricsPort = try TestFolders.freePort()
+        let daemon = try DaemonProcess(settings: ["STOCK_PATHS": "metrics", "METRICS_PORT": "\(metricsPort)"])
+        try daemon.start()
+        try waitFor("the metrics' port") { (try? RawConnection(port: metricsPort)) != nil }
+        for port in [daemon.port, metricsPort] {
+            let connection = try RawConnection(port: port)
+            try connection.send(
+                "POST /recordings_stream?listener_id=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            )
+            try connection.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
+            try connection.send(WireMaker.lastChunk)
+            #expect(try DaemonProcess.parse(connection.answer()).status == 404)
+        }
+        #expect(try daemon.json("/api/v1/listeners")["listeners"] as? [String] == [])
+        // The metrics' port takes none in any case.
+        let open = try DaemonProcess(settings: ["METRICS_PORT": "\(metricsPort)"])
+        #expect(daemon.stop() == 0)
+        try open.start()
+        try waitFor("the metrics' port") { (try? RawConnection(port: metricsPort)) != nil }
+        let connection = try RawConnection(port: metricsPort)
+        try connection.send(
+            "POST /recordings_stream?listener_id=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
+        )
+        #expect(try DaemonProcess.parse(connection.answer()).status == 404)
+    }
+
     @Test func answersOnlyTheStockPathsThatAreOn() throws {
         let metricsPort = try TestFolders.freePort()
         let daemon = try DaemonProcess(settings: [

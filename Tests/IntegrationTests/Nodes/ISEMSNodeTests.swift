@@ -127,6 +127,17 @@ struct ISEMSNodeTests {
         return ("\(folder)/isems-data-collector.sqlite", folder)
     }
 
+    /// What a node calls its battery's charge is shown, whatever it is.
+    @Test func showsAnyNumberOnThePage() throws {
+        let daemon = try daemon(["NODE_ADMISSION": "open"])
+        let body = Array("{\"batteryChargeEstimate\":1e300,\"batteryVoltage\":13.9,\"status\":\"100\"}".utf8)
+        let answer = try DaemonProcess.request(
+            "POST", "/api/isems/testdrive/foobar/n1/data", port: daemon.port,
+            headers: ["Content-Type: application/json"], body: body)
+        #expect(answer.status == 200, "\(answer)")
+        #expect(try daemon.get("/").status == 200)
+    }
+
     @Test func takesWhatNodesPost() throws {
         let daemon = try daemon(["NODE_ALLOW": "isems:n1,isems:n2", "NODE_TOKENS": "isems:n2=secret"])
         let json = Array(#"{"batteryVoltage":13.9,"isPowerSaveMode":1,"status":"50a"}"#.utf8)

@@ -48,7 +48,7 @@ final class UploadSpool: Sendable {
 
     var bytes: Int64 { items.reduce(0) { $0 + $1.bytes } }
 
-    func hasRoom(_ bytes: Int64) -> Bool { self.bytes + bytes <= mostBytes }
+    func hasRoom(_ bytes: Int64) -> Bool { bytes <= mostBytes - self.bytes }
 
     /// Takes a whole, synced file among what waits, durably.
     func take(_ path: String, of unit: NodeID, as form: Form) throws {

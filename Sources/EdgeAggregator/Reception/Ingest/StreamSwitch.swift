@@ -98,16 +98,18 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
     }
 }
 
-/// An HTTP/1.1 connection with a ``StreamSwitch`` before it.
+/// An HTTP/1.1 connection with a ``StreamSwitch`` before it, where there is one.
 struct SwitchedChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 
     let http: HTTP1Channel
-    let makeSwitch: @Sendable () -> StreamSwitch
+    let makeSwitch: @Sendable () -> StreamSwitch?
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         http.setup(channel: channel, logger: logger).flatMapThrowing { value in
-            try channel.pipeline.syncOperations.addHandler(makeSwitch(), position: .first)
+            if let handler = makeSwitch() {
+                try channel.pipeline.syncOperations.addHandler(handler, position: .first)
+            }
             return value
         }
     }
