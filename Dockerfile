@@ -1,6 +1,6 @@
 # For `docker compose up` on a laptop or a server; balena's builders use Dockerfile.template, which differs in its first lines alone
 # (a test compares them).
-ARG BUILDER=swift:6.1-bookworm
+ARG BUILDER=swift:6.3-bookworm
 ARG RUNTIME=debian:bookworm-slim
 
 FROM ${BUILDER} AS build

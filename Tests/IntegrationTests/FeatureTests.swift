@@ -211,7 +211,7 @@ import Testing
             "analyze_jobs_processed_total", "upload_jobs_processed_total", "publish_analysis_jobs_processed_total",
             "publish_upload_jobs_processed_total", "supervisor_process_state", "supervisor_process_exitcode",
             "edge_aggregator_inference_seconds", "edge_aggregator_detection_lag_seconds",
-            "process_resident_memory_bytes",
+            "process_resident_memory_bytes", "process_virtual_memory_bytes", "process_max_fds",
         ] {
             #expect(metrics.contains("# TYPE \(name) "), "\(name)")
         }

@@ -76,13 +76,17 @@ struct MetricsCollector: Sendable {
         let house = snapshot.house
         func runs(_ sink: String) -> Double { snapshot.sinks.contains { $0.name == sink } ? 1 : 4 }
         let analyzer: Double = house.analysis == nil ? 4 : status.analysis.isReady ? 1 : 2
-        for (program, state) in [
-            ("analyzer_00", analyzer), ("receiver_http", house.registry.isShuttingDown ? 4 : 1), ("cleanup", 1.0),
-            ("metrics_publisher", 1.0), ("uploader", runs("s3")), ("publisher", runs("influx")),
-        ] {
+        let programs: [(String, Double)] = [
+            ("analyzer_00", analyzer), ("receiver_http", house.registry.isShuttingDown ? 4 : 1), ("cleanup", 1),
+            ("metrics_publisher", 1), ("uploader", runs("s3")), ("publisher", runs("influx")),
+        ]
+        for (program, state) in programs {
             page.sample("supervisor_process_state", [("program", program)], state)
         }
-        page.family("supervisor_process_exitcode", "gauge", "Exit code of a part that has ended.")
+        page.family("supervisor_process_exitcode", "gauge", "Exit code of a part that does not run.")
+        for (program, state) in programs where state == 4 {
+            page.sample("supervisor_process_exitcode", [("program", program)], 0)
+        }
     }
 
     private func addReception(_ page: inout MetricsPage, _ status: StatusSnapshot.Status) {
@@ -296,6 +300,10 @@ struct MetricsCollector: Sendable {
         page.single(
             "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.",
             process.cpuSeconds)
+        page.single(
+            "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", Double(process.virtualBytes))
+        page.single(
+            "process_max_fds", "gauge", "Maximum number of open file descriptors.", Double(process.mostFiles))
         page.single("process_open_fds", "gauge", "Number of open file descriptors.", Double(process.openFiles))
         page.single("process_threads", "gauge", "Threads.", Double(process.threads))
         page.single(
@@ -307,8 +315,10 @@ struct MetricsCollector: Sendable {
 /// What the kernel says of this process (proc(5)).
 struct ProcessFigures {
     var residentBytes: Int64 = 0
+    var virtualBytes: Int64 = 0
     var cpuSeconds = 0.0
     var openFiles = 0
+    var mostFiles: UInt64 = 0
     var threads = 0
 
     static func read() -> ProcessFigures {
@@ -317,10 +327,15 @@ struct ProcessFigures {
             for line in status.split(separator: "\n") {
                 let number = line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int64($0) } ?? 0
                 if line.hasPrefix("VmRSS:") { figures.residentBytes = number * 1024 }
+                if line.hasPrefix("VmSize:") { figures.virtualBytes = number * 1024 }
                 if line.hasPrefix("Threads:") { figures.threads = Int(number) }
             }
         }
         figures.cpuSeconds = edge_cpu_seconds()
+        var limit = rlimit()
+        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+            figures.mostFiles = UInt64(limit.rlim_cur)
+        }
         figures.openFiles = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
         return figures
     }

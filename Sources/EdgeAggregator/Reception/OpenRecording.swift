@@ -67,8 +67,10 @@ struct RecordingClosing: Sendable {
     }
 
     func changesWhenTooShort() -> [StoreChange] {
+        // Silence in the place of frames that never came has lines of its own among the notes.
         let loss = loss(
-            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds)
+            reason: "too short", lostFrames: end.frames - end.filledFrames,
+            startNanoseconds: recording.startNanoseconds)
         return [.deleteRecording(name: recording.name, reason: "too short", atNanoseconds: nowNanoseconds)]
             + (recording.notes + [loss]).map { .ledger($0) }
     }

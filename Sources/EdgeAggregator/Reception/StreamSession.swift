@@ -90,7 +90,7 @@ final class StreamSession {
             if bytes.count < 64 {
                 flush()
                 feed?.append(bytes)
-            } else {
+            } else if feed != nil {
                 unheard.append(bytes)
             }
         case .silence(let count):

@@ -64,13 +64,15 @@ struct UploadRoute: Sendable {
     /// Reads the body of a refused upload and keeps nothing, so that its sender comes to hear why; of a large one only the beginning.
     private func passOver(_ body: RequestBody) async throws {
         var bytes = 0
+        let end = ContinuousClock.now + Self.longestPassingOver
         for try await buffer in body {
             bytes += buffer.readableBytes
-            if bytes > Self.mostPassedOverBytes { break }
+            if bytes > Self.mostPassedOverBytes || .now > end { break }
         }
     }
 
     private static let mostPassedOverBytes = 4 << 20
+    private static let longestPassingOver = Duration.seconds(30)
 
     /// Before anything is written: whoever cannot be admitted whichever listener the form names, and a disk without room.
     private func judge(_ client: StreamRequest) throws {
