@@ -109,7 +109,10 @@ import Testing
             let spilled = (try daemon.json("/api/v1/status")["analysis"] as? [String: Any])?["windows_spilled"] as? Int
             #expect(windows == 1 ? spilled ?? 0 > 0 : spilled == 0, "\(spilled ?? -1)")
             let found = try daemon.json("/api/v1/detections?limit=1000")["detections"] as? [[String: Any]] ?? []
-            let names = try daemon.recordings().compactMap { $0["name"] as? String }.sorted()
+            // Names of what is pushed are of moments close to each other, and do not sort.
+            let names = try daemon.recordings().sorted {
+                ($0["start_at"] as? String ?? "") < ($1["start_at"] as? String ?? "")
+            }.compactMap { $0["name"] as? String }
             heard.append(
                 Dictionary(
                     found.map {
