@@ -24,9 +24,12 @@ with open(MANIFEST) as file:
 if not found:
     sys.exit(f"link-static: {MANIFEST} has no command that links edge-aggregator; is `swift build` of another version? See scripts/link-static.py")
 command = json.loads(found[1])
-command[command.index("-o") + 1] = output
+# Under another name first: whoever runs the program meanwhile goes on with the old one.
+command[command.index("-o") + 1] = f"{output}.new"
 command += ["-static-stdlib", "-Xlinker", "--start-group"]
 command += [word for name in RUNTIME for word in ("-Xlinker", f"-l{name}")]
 command += ["-Xlinker", "--end-group"]
 os.makedirs(os.path.dirname(output), exist_ok=True)
-sys.exit(subprocess.run(command).returncode)
+if subprocess.run(command).returncode != 0:
+    sys.exit(1)
+os.rename(f"{output}.new", output)
