@@ -64,6 +64,14 @@ import Testing
         for name in names { #expect(try daemon.get("/api/v1/recordings/\(name)/audio").status == 200) }
     }
 
+    /// Sound for which there is no room needs no silence; its analysis comes to its end all the same.
+    @Test func analysesSoundThatIsNotKeptWhereVoicesAreSilenced() throws {
+        let daemon = try analysed(["PRIVACY_THRESHOLD": "0", "MIN_FREE_DISK_BYTES": "1000000000000000"])
+        try send(birds(), to: daemon, listener: "private")
+        try waitFor("the analysis") { try daemon.recordings("&analysis=done").count == 1 }
+        #expect(try daemon.recordings().first?["state"] as? String == "unkept")
+    }
+
     /// Linux tells an error of writing back once; sound that it was about is never acknowledged.
     @Test func doesNotAcknowledgeWhatTheDiskRefusedOnce() throws {
         let folder = try TestFolders.temporary("edge-sync")

@@ -80,6 +80,8 @@ final class Redactor: Sendable {
         var from = window.startFrame48k
         for (place, row) in rows.enumerated() where end - from > Self.toleratedFrames48k {
             let next = place + 1 < rows.count ? rows[place + 1].runOffsetFrames : nil
+            // Nothing of it is kept, for want of room, and nothing comes after it: there is nothing more to silence.
+            guard row.state == "open" || row.state == "closed" || next != nil else { return parts }
             let start48k = AnalysisFeed.frame48k(row.runOffsetFrames, sampleRate: row.sampleRate)
             let rate = Int64(row.sampleRate)
             let length = try next.map { $0 - row.runOffsetFrames } ?? frames(row)
