@@ -59,10 +59,14 @@ extension Store {
         let rows = try Row.fetchCursor(
             database,
             sql: """
-                SELECT listener_id, ifnull(session_id, name) AS session, start_ns, duration_ns, filled_ns, privacy_ns FROM recordings
+                SELECT listener_id, ifnull(session_id, name) AS session, start_ns, duration_ns, filled_ns, privacy_ns, run,
+                    run_offset_frames, sample_rate
+                FROM recordings
                 WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND state <> 'unkept'
                     AND ifnull(delete_reason, '') <> 'too short' AND (? IS NULL OR listener_id = ?)
+                ORDER BY session, run, run_offset_frames
                 """, arguments: [to, from, listener, listener])
+        var drift = ClockDrift()
         while let row = try rows.next() {
             let id: String = row["listener_id"]
             let start: Int64 = row["start_ns"]
@@ -76,6 +80,7 @@ extension Store {
             }
             var coverage = all[id] ?? Coverage(listenerID: id)
             coverage.heardNanoseconds += inside - share(filled) - share(min(silenced, duration - filled))
+            coverage.heardNanoseconds += drift.next(row, isWhole: duration == inside)
             coverage.recordings += 1
             coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
             all[id] = coverage
@@ -107,6 +112,38 @@ extension Store {
             }
             coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
             all[id] = coverage
+        }
+    }
+
+    /// The difference between the clock of a source and ours.
+    ///
+    /// A run is heard without a break, but the start of each of its recordings is corrected by the drift since the one before
+    /// it. What was heard between two starts is therefore a little more or less than the samples between them say.
+    private struct ClockDrift {
+        /// 1 %, see `SampleClock` in AudioDSP.
+        private static let greatestDriftDivisor: Int64 = 100
+
+        private var session = ""
+        private var run = 0
+        private var offsetFrames: Int64 = 0
+        private var start: Int64 = 0
+        private var isWhole = false
+
+        /// The drift between the recording before, if this one continues its run, and this one. Rows come in the order of runs.
+        mutating func next(_ row: Row, isWhole: Bool) -> Int64 {
+            let before = self
+            session = row["session"]
+            run = row["run"]
+            offsetFrames = row["run_offset_frames"]
+            start = row["start_ns"]
+            self.isWhole = isWhole
+            let rate: Int64 = row["sample_rate"]
+            guard before.isWhole, isWhole, before.session == session, before.run == run, rate > 0 else { return 0 }
+            let (seconds, rest) = (offsetFrames - before.offsetFrames).quotientAndRemainder(dividingBy: rate)
+            let counted = seconds * 1_000_000_000 + rest * 1_000_000_000 / rate
+            let drift = start - before.start - counted
+            // More than reception ever corrects is a step of our clock, which is no sound.
+            return abs(drift) <= counted / Self.greatestDriftDivisor + 1000 ? drift : 0
         }
     }
 
