@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 let package = Package(
@@ -125,16 +125,26 @@ let package = Package(
     cLanguageStandard: .gnu11
 )
 
-// The thread sanitizer does not see the standard library's mutex: its builds take one that it does.
+/// Targets with Swift code of the program, which tests are not.
+let programTargets = package.targets.filter { target in
+    let folder = target.path ?? "Sources/\(target.name)"
+    return [.regular, .executable].contains(target.type) && folder.hasPrefix("Sources/")
+        && !folder.hasPrefix("Sources/System/")
+}
+
+// The thread sanitizer does not see the standard library's mutex: its builds take one that it does. It is found by its name
+// alone, so that no file needs another import.
 let isForThreadSanitizer = Context.environment["EDGE_THREAD_SANITIZER"] == "1"
 if isForThreadSanitizer {
     package.targets.append(.target(name: "SanitizerMutex", path: "Sources/System/SanitizerMutex"))
-    for target in package.targets
-    where ["AudioDSP", "Sensors", "Store", "Uplink", "EdgeAggregator"].contains(target.name) {
+    for target in programTargets {
         target.dependencies.append("SanitizerMutex")
         target.swiftSettings = [.define("EDGE_THREAD_SANITIZER")]
     }
 }
+
+// What touches bytes of peers marks every unsafe expression.
+for target in programTargets { target.swiftSettings = (target.swiftSettings ?? []) + [.strictMemorySafety()] }
 
 // One place for the language settings of every Swift target.
 for target in package.targets where target.type == .regular || target.type == .executable || target.type == .test {
@@ -143,7 +153,6 @@ for target in package.targets where target.type == .regular || target.type == .e
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
     ]
-    // The sanitizer's mutex is found by its name alone, without an import in each file.
     if !isForThreadSanitizer { settings.append(.enableUpcomingFeature("MemberImportVisibility")) }
     // Continuous integration turns warnings into errors; a newer compiler's new warnings must not stop a user's build.
     if Context.environment["EDGE_STRICT"] == "1" {

@@ -41,12 +41,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if ! command -v swift >/dev/null; then
-    echo "setup: Swift 6.1 or later is needed; see https://www.swift.org/install/linux/" >&2
+    echo "setup: Swift 6.2 or later is needed; see https://www.swift.org/install/linux/" >&2
     exit 69
 fi
 version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | head -n 1)
 read -r major minor <<<"${version:-0 0}"
-if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 1 ]; }; then
-    echo "setup: Swift $major.$minor is too old; 6.1 or later is needed (https://www.swift.org/install/linux/)" >&2
+if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 2 ]; }; then
+    echo "setup: Swift $major.$minor is too old; 6.2 or later is needed (https://www.swift.org/install/linux/)" >&2
     exit 69
 fi

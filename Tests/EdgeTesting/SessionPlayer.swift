@@ -10,7 +10,7 @@ public struct SessionPlayer {
 
     public private(set) var recordings: [Recording] = []
     public private(set) var notes: [SessionNote] = []
-    public private(set) var settled: [(runs: ClosedRange<Int>, byNanoseconds: Int64)] = []
+    public private(set) var settled: [RunSettlement] = []
     /// Broken rules: audio without a recording, a part of a sample, a second opening…
     public private(set) var violations: [String] = []
     public private(set) var session: ListenerSession
@@ -32,12 +32,11 @@ public struct SessionPlayer {
         var actions: [SessionAction] = []
         var kept: [[UInt8]] = []
         let arrival = Int64(seconds * 1e9)
-        wire.withUnsafeBytes { bytes in
-            decoder.decode(bytes) { event in
-                session.receive(event, arrivalNanoseconds: arrival) { action in
-                    if case .audio(let slice) = action { kept.append(Array(slice)) }
-                    actions.append(action)
-                }
+        let block = wire.span
+        decoder.decode(block, in: block.indices) { event in
+            session.receive(event, of: block, arrivalNanoseconds: arrival) { action in
+                if case .audio(let bytes) = action { kept.append(Self.copy(bytes, of: block)) }
+                actions.append(action)
             }
         }
         take(actions, kept)
@@ -47,11 +46,15 @@ public struct SessionPlayer {
         var actions: [SessionAction] = []
         var kept: [[UInt8]] = []
         session.finish(arrivalNanoseconds: Int64(seconds * 1e9)) { action in
-            if case .audio(let slice) = action { kept.append(Array(slice)) }
+            if case .audio(let bytes) = action { kept.append(Self.copy(bytes, of: Span())) }
             actions.append(action)
         }
         take(actions, kept)
         if recordings.last.map({ $0.end == nil }) == true { violations.append("a recording is still open") }
+    }
+
+    private static func copy(_ bytes: SampleBytes, of block: Span<UInt8>) -> [UInt8] {
+        bytes.withSpan(of: block) { span in span.indices.map { span[$0] } }
     }
 
     private mutating func take(_ actions: [SessionAction], _ audio: [[UInt8]]) {
@@ -78,9 +81,14 @@ public struct SessionPlayer {
             case .note(let note):
                 if note.durationNanoseconds < 0 { violations.append("a note of negative length: \(note)") }
                 notes.append(note)
-            case .settle(let runs, let shift): settled.append((runs, shift))
+            case .settle(let settlement): settle(settlement)
             }
         }
+    }
+
+    private mutating func settle(_ settlement: RunSettlement) {
+        if settlement.byNanoseconds > 0 { violations.append("moved to the future: \(settlement)") }
+        settled.append(settlement)
     }
 
     private mutating func append(_ bytes: [UInt8], _ isOpen: Bool) {

@@ -9,18 +9,19 @@ public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
             defaultFormat: format, maximumGapFillFrames: 9, maximumRecordingNanoseconds: 1_000_000))
     var rules = Rules()
     var decoder = FrameDecoder()
-    var rest = UnsafeRawBufferPointer(start: start, count: count)[...]
+    var rest = Array(UnsafeBufferPointer(start: start, count: count))[...]
     var now: Int64 = 1_000_000_000_000
     while let control = rest.first {
         rest = rest.dropFirst()
         let piece = rest.prefix(Int(control & 0x3F) * 5 + 1)
         rest = rest.dropFirst(piece.count)
         now += control & 0x40 != 0 ? 3_000_000_000 : Int64(control) * 1000
-        decoder.decode(UnsafeRawBufferPointer(rebasing: piece)) { event in
-            session.receive(event, arrivalNanoseconds: now) { rules.take($0) }
+        let block = piece.span
+        decoder.decode(block, in: block.indices) { event in
+            session.receive(event, of: block, arrivalNanoseconds: now) { rules.take($0, of: block) }
         }
     }
-    session.finish(arrivalNanoseconds: now) { rules.take($0) }
+    session.finish(arrivalNanoseconds: now) { rules.take($0, of: Span()) }
     precondition(!rules.isOpen)
     return 0
 }
@@ -32,7 +33,7 @@ struct Rules {
     private var frames: Int64 = 0
     private var run = -1
 
-    mutating func take(_ action: SessionAction) {
+    mutating func take(_ action: SessionAction, of block: Span<UInt8>) {
         switch action {
         case .open(let start):
             precondition(!isOpen && start.run >= run && start.runOffsetFrames >= 0)
@@ -41,7 +42,10 @@ struct Rules {
             width = start.format.bytesPerFrame
             frames = 0
         case .audio(let bytes):
-            precondition(isOpen && !bytes.isEmpty && bytes.count % width == 0)
+            precondition(isOpen && bytes.count > 0 && bytes.count % width == 0)
+            if case .inBlock(let range) = bytes {
+                precondition(range.lowerBound >= 0 && range.upperBound <= block.count)
+            }
             frames += Int64(bytes.count / width)
         case .silence(let count):
             // Nine frames of the greatest length at most.
@@ -52,8 +56,8 @@ struct Rules {
             isOpen = false
         case .note(let note):
             precondition(note.durationNanoseconds >= 0 && note.frames >= 0 && note.bytes >= 0)
-        case .settle(let runs, let shift):
-            precondition(runs.upperBound <= run && shift < 0)
+        case .settle(let settlement):
+            precondition(settlement.runs.upperBound <= run && settlement.byNanoseconds <= 0)
         }
     }
 }

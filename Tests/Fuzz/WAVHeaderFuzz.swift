@@ -1,8 +1,8 @@
 /// Any bytes: a header found lies within them and has a format within its ranges, and writing that format is read back.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
-    let bytes = UnsafeRawBufferPointer(start: start, count: count)
-    switch WAVHeader.parse(bytes) {
+    let bytes = Array(UnsafeBufferPointer(start: start, count: count))
+    switch WAVHeader.parse(bytes.span) {
     case .notWAV, .needMoreBytes: break
     case .unsupported(let reason): precondition(!reason.isEmpty)
     case .found(let header):
@@ -10,13 +10,13 @@ public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         precondition(PCMFormat.channelRange.contains(header.format.channels))
         precondition(PCMFormat.sampleRateRange.contains(header.format.sampleRate))
         let written = WAVHeader.encode(format: header.format, dataBytes: Int64(header.declaredDataBytes))
-        guard case .found(let again) = written.withUnsafeBytes({ WAVHeader.parse($0) }) else { preconditionFailure() }
+        guard case .found(let again) = WAVHeader.parse(written.span) else { preconditionFailure() }
         precondition(again.format == header.format && again.headerBytes == WAVHeader.canonicalBytes)
-        let sound = UnsafeRawBufferPointer(rebasing: bytes[header.headerBytes...])
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { output in
-            let frames = MonoConverter(format: header.format, channel: .mix).convert(sound, into: output)
-            precondition(frames <= 256 && output[..<frames].allSatisfy { $0.isFinite })
-        }
+        let sound = bytes[header.headerBytes...]
+        var output = [Float](repeating: 0, count: 256)
+        var room = output.mutableSpan
+        let frames = MonoConverter(format: header.format, channel: .mix).convert(sound.span, into: &room)
+        precondition(frames <= 256 && output[..<frames].allSatisfy { $0.isFinite })
     }
     return 0
 }

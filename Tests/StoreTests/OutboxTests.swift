@@ -138,7 +138,9 @@ import Testing
             try await store.commit([try detections(store, "r", offset: 0, ["x"])])
             #expect(try await due(store, "influx").isEmpty)
             try await store.commit([
-                .shiftRun(sessionID: "a/b/1", run: 0, byNanoseconds: -50 * Self.second, timeQuality: "inferred")
+                .settleRun(
+                    sessionID: "a/b/1", run: 0, byNanoseconds: -50 * Self.second, gapByNanoseconds: 0,
+                    timeQuality: "inferred")
             ])
             // What is analysed after the move is where its recording is now, and not held any more.
             try await store.commit([try detections(store, "r", offset: 3, ["x"])])

@@ -127,8 +127,9 @@ import Testing
             try await store.commit([.openRecording(recording("r1")), close("r1", seconds: 30), .detections(detections)])
             for shift in [-3, 6, -3] as [Int64] {
                 try await store.commit([
-                    .shiftRun(
-                        sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, timeQuality: "inferred")
+                    .settleRun(
+                        sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, gapByNanoseconds: 0,
+                        timeQuality: "inferred")
                 ])
                 #expect(try await store.detectionCount() == 10)
             }
@@ -146,8 +147,9 @@ import Testing
                 reason: "frames missing", startNanoseconds: 104 * Self.second, durationNanoseconds: Self.second,
                 frames: 1, bytes: 1, notedNanoseconds: 0)
             line.recordingMonotonicNanoseconds = 0
-            let move = StoreChange.shiftRun(
-                sessionID: "a/boot/1", run: 0, byNanoseconds: -50 * Self.second, timeQuality: "inferred")
+            let move = StoreChange.settleRun(
+                sessionID: "a/boot/1", run: 0, byNanoseconds: -50 * Self.second, gapByNanoseconds: 0,
+                timeQuality: "inferred")
             try await store.commit([.openRecording(recording("r1")), move, close("r1", seconds: 10), .ledger(line)])
             let found = try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 10)
             #expect(found.map(\.startNanoseconds) == [54 * Self.second])

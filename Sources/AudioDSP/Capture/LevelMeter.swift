@@ -15,14 +15,14 @@ public struct LevelMeter: Sendable {
     public init() {}
 
     /// Takes whole samples.
-    public mutating func take(_ bytes: UnsafeRawBufferPointer, encoding: PCMFormat.Encoding) {
+    public mutating func take(_ bytes: Span<UInt8>, encoding: PCMFormat.Encoding) {
         switch encoding {
         case .signed16:
             // The usual one, without conversion of each sample: 2^30 times 2^33 samples fit.
             var sum: Int64 = 0
             var highest: Int32 = 0
             for offset in stride(from: 0, to: bytes.count - 1, by: 2) {
-                let sample = Int32(bytes.loadUnaligned(fromByteOffset: offset, as: Int16.self).littleEndian)
+                let sample = Int32(Int16(bitPattern: bytes.littleEndian16(at: offset)))
                 sum &+= Int64(sample &* sample)
                 highest = max(highest, abs(sample))
                 if sample >= 32_767 || sample <= -32_768 { clipped += 1 }
@@ -45,19 +45,17 @@ public struct LevelMeter: Sendable {
         if abs(value) >= 1 - 1e-6 { clipped += 1 }
     }
 
-    private static func sample(_ bytes: UnsafeRawBufferPointer, _ offset: Int, _ encoding: PCMFormat.Encoding) -> Double
-    {
+    private static func sample(_ bytes: Span<UInt8>, _ offset: Int, _ encoding: PCMFormat.Encoding) -> Double {
         switch encoding {
         case .unsigned8: return (Double(bytes[offset]) - 128) / 128
-        case .signed16: return Double(bytes.loadUnaligned(fromByteOffset: offset, as: Int16.self).littleEndian) / 32_768
+        case .signed16: return Double(Int16(bitPattern: bytes.littleEndian16(at: offset))) / 32_768
         case .signed24:
             let high = Int32(Int8(bitPattern: bytes[offset + 2])) << 16
             return Double(high | Int32(bytes[offset + 1]) << 8 | Int32(bytes[offset])) / 8_388_608
         case .signed32:
-            return Double(bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self).littleEndian) / 2_147_483_648
+            return Double(Int32(bitPattern: bytes.littleEndian32(at: offset))) / 2_147_483_648
         case .float32:
-            let value = Float(
-                bitPattern: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian)
+            let value = Float(bitPattern: bytes.littleEndian32(at: offset))
             return value.isFinite ? Double(value) : 0
         }
     }

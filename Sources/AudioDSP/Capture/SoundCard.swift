@@ -62,11 +62,11 @@ public final class SoundCard {
 
     deinit { snd_pcm_close(pcm) }
 
-    /// Reads a period into `buffer`, which must have room for it.
+    /// Reads a period to the beginning of `buffer`, which must have room for it.
     ///
     /// - Throws: when the device is gone, or fails in another way than by an overrun.
     public func read(
-        into buffer: UnsafeMutableRawBufferPointer, timeoutMilliseconds: Int32
+        into buffer: inout [UInt8], timeoutMilliseconds: Int32
     ) throws(SoundCardError) -> Reading {
         if snd_pcm_state(pcm) == SND_PCM_STATE_PREPARED {
             let code = snd_pcm_start(pcm)
@@ -76,7 +76,7 @@ public final class SoundCard {
         if ready == 0 { return .nothing }
         if ready < 0 { return try recover(ready) }
         let wanted = min(periodFrames, buffer.count / format.bytesPerFrame)
-        let count = snd_pcm_readi(pcm, buffer.baseAddress, snd_pcm_uframes_t(wanted))
+        let count = snd_pcm_readi(pcm, &buffer, snd_pcm_uframes_t(wanted))
         if count < 0 { return try recover(Int32(count)) }
         // What still waits in the device's buffer was heard after what was read.
         let waiting = max(0, Int64(snd_pcm_avail(pcm)))

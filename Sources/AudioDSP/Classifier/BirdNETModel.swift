@@ -24,7 +24,7 @@ public final class BirdNETModel: @unchecked Sendable {
         // The first interpreter tells the model's shape, and its packed weights are what all others share.
         do throws(ClassifierError) {
             let first = try Interpreter(library: library, model: model, path: path, weights: weights)
-            _ = try first.input(values: BirdNET.windowSamples)
+            try first.checkInput(values: BirdNET.windowSamples)
             outputs = try first.outputCount()
             spare = Mutex(nil)
             if let weights { _ = library.functions.weights_cache_finalize_soft(weights) }
@@ -88,16 +88,14 @@ public final class BirdNETClassifier {
     ///   - window: 144,000 samples of 48 kHz, full scale ±1.
     ///   - output: one raw score (logit) a label.
     public func logits(
-        _ window: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>
+        _ window: Span<Float>, into output: inout MutableSpan<Float>
     ) throws(ClassifierError) {
-        guard window.count == BirdNET.windowSamples, let samples = window.baseAddress, output.count == model.outputs
-        else {
+        guard window.count == BirdNET.windowSamples, output.count == model.outputs else {
             throw ClassifierError(
                 .invoke, path: model.path,
                 reason: "a window of \(window.count) samples for \(output.count) scores")
         }
-        // The tensors may lie elsewhere after each run, so where the input is is asked each time.
-        try interpreter.input(values: BirdNET.windowSamples).update(from: samples, count: window.count)
-        try interpreter.invoke(into: output)
+        try interpreter.setInput(window)
+        try interpreter.invoke(into: &output)
     }
 }

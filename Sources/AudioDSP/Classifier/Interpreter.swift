@@ -65,8 +65,24 @@ final class Interpreter {
         }
     }
 
-    /// The single input, checked to be floating point of this many values.
-    func input(values: Int) throws(ClassifierError) -> UnsafeMutablePointer<Float> {
+    /// Checks that the single input is floating point of this many values.
+    func checkInput(values: Int) throws(ClassifierError) {
+        _ = try input(values: values)
+    }
+
+    /// Copies values to the single input.
+    ///
+    /// TensorFlow Lite may move tensors between invocations, so the address is looked up before each one.
+    func setInput(_ values: Span<Float>) throws(ClassifierError) {
+        let input = try input(values: values.count)
+        values.withUnsafeBufferPointer { values in
+            guard let source = values.baseAddress else { return }
+            input.update(from: source, count: values.count)
+        }
+    }
+
+    /// Where the single input is until the next invocation.
+    private func input(values: Int) throws(ClassifierError) -> UnsafeMutablePointer<Float> {
         guard functions.input_count(interpreter) == 1, let tensor = functions.input(interpreter, 0),
             functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32),
             functions.tensor_byte_size(tensor) == values * MemoryLayout<Float>.size,
@@ -88,16 +104,18 @@ final class Interpreter {
     }
 
     /// Runs the model and copies its output.
-    func invoke(into output: UnsafeMutableBufferPointer<Float>) throws(ClassifierError) {
+    func invoke(into output: inout MutableSpan<Float>) throws(ClassifierError) {
         guard functions.invoke(interpreter) == 0 else {
             throw ClassifierError(.invoke, path: path, reason: Self.text(message))
         }
         guard let tensor = functions.output(interpreter, 0), let data = functions.tensor_data(tensor),
-            functions.tensor_byte_size(tensor) == output.count * MemoryLayout<Float>.size,
-            let destination = output.baseAddress
+            functions.tensor_byte_size(tensor) == output.count * MemoryLayout<Float>.size
         else {
             throw ClassifierError(.modelUnfit, path: path, reason: "its output has another size than it had")
         }
-        destination.update(from: data.assumingMemoryBound(to: Float.self), count: output.count)
+        // The tensor belongs to the interpreter and stays until the next invocation.
+        output.withUnsafeMutableBufferPointer { output in
+            output.baseAddress?.update(from: data.assumingMemoryBound(to: Float.self), count: output.count)
+        }
     }
 }

@@ -42,19 +42,16 @@ public final class LocationFilter {
         }
         defer { library.functions.model_delete(model) }
         let interpreter = try Interpreter(library: library, model: model, path: path, weights: nil)
-        let input = try interpreter.input(values: 3)
-        input[0] = Float(latitude)
-        input[1] = Float(longitude)
-        input[2] = Float(week)
+        let place = [Float(latitude), Float(longitude), Float(week)]
+        try interpreter.setInput(place.span)
         let count = try interpreter.outputCount()
         guard count == outputs else {
             throw ClassifierError(
                 .modelUnfit, path: path, reason: "it has \(count) species, the sound model \(outputs)")
         }
-        let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
-        defer { buffer.deallocate() }
-        buffer.initialize(repeating: 0)
-        try interpreter.invoke(into: buffer)
-        return Array(buffer)
+        var probabilities = [Float](repeating: 0, count: count)
+        var output = probabilities.mutableSpan
+        try interpreter.invoke(into: &output)
+        return probabilities
     }
 }

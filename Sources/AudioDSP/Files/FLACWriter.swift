@@ -43,7 +43,7 @@ public final class FLACWriter: @unchecked Sendable {
     }
 
     /// Takes whole sample frames.
-    public func write(_ bytes: UnsafeRawBufferPointer) throws(SoundFileError) {
+    public func write(_ bytes: Span<UInt8>) throws(SoundFileError) {
         let samples = bytes.count / format.bytesPerSample
         if block.count < samples { block = [Int32](repeating: 0, count: samples) }
         switch format.encoding {

@@ -84,34 +84,39 @@ public final class SoundFileReader {
     ///
     /// - Returns: how many sample frames were handed to `body`; 0 at the end.
     public func readMono(
-        channel: MonoConverter.Channel, maxFrames: Int, _ body: (UnsafeBufferPointer<Float>) -> Void
+        channel: MonoConverter.Channel, maxFrames: Int, _ body: (Span<Float>) -> Void
     ) throws(SoundFileError) -> Int {
         if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
-        let channels = channels
-        let count = block.withUnsafeMutableBufferPointer { block -> Int in
-            let count = Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
-            guard count > 0 else { return count }
-            if channels == 1 {
-                for frame in 0..<count where !block[frame].isFinite { block[frame] = 0 }
-                body(UnsafeBufferPointer(rebasing: block[..<count]))
-                return count
-            }
-            for frame in 0..<count {
-                var sample: Float = 0
-                switch channel {
-                case .mix:
-                    for index in 0..<channels { sample += block[frame * channels + index] }
-                    sample /= Float(channels)
-                case .index(let index): sample = block[frame * channels + min(max(index, 0), channels - 1)]
-                }
-                block[frame] = sample.isFinite ? sample : 0
-            }
-            body(UnsafeBufferPointer(rebasing: block[..<count]))
-            return count
+        // libsndfile writes into `block` during the call only.
+        let count = block.withUnsafeMutableBufferPointer { block in
+            Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
         }
         guard count >= 0, sf_error(file) == 0 || count > 0 else {
             throw SoundFileError(code: .read, path: path, reason: String(cString: sf_strerror(file)))
         }
+        if count > 0 {
+            mix(frames: count, channel)
+            let block = block
+            body(block.span.extracting(first: count))
+        }
         return count
+    }
+
+    /// Puts one channel of the first frames of `block` at its beginning.
+    private func mix(frames: Int, _ channel: MonoConverter.Channel) {
+        if channels == 1 {
+            for frame in 0..<frames where !block[frame].isFinite { block[frame] = 0 }
+            return
+        }
+        for frame in 0..<frames {
+            var sample: Float = 0
+            switch channel {
+            case .mix:
+                for index in 0..<channels { sample += block[frame * channels + index] }
+                sample /= Float(channels)
+            case .index(let index): sample = block[frame * channels + min(max(index, 0), channels - 1)]
+            }
+            block[frame] = sample.isFinite ? sample : 0
+        }
     }
 }

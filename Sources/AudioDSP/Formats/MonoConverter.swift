@@ -28,7 +28,13 @@ public struct MonoConverter: Sendable {
     /// Converts whole sample frames; as many as there are and fit.
     ///
     /// - Returns: how many were written.
-    public func convert(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableBufferPointer<Float>) -> Int {
+    public func convert(_ bytes: Span<UInt8>, into output: inout MutableSpan<Float>) -> Int {
+        bytes.withUnsafeBytes { bytes in
+            output.withUnsafeMutableBufferPointer { output in convert(bytes, into: output) }
+        }
+    }
+
+    private func convert(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableBufferPointer<Float>) -> Int {
         let frames = min(bytes.count / format.bytesPerFrame, output.count)
         guard frames > 0, let base = bytes.baseAddress else { return 0 }
         let stride = format.bytesPerFrame

@@ -43,12 +43,10 @@ public enum WAVFile {
     private static func layout(descriptor: Int32, path: String) throws(WAVFileError) -> Layout {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
-        let head = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 8)
-        defer { head.deallocate() }
-        let count = pread(descriptor, head.baseAddress, head.count, 0)
+        var head = [UInt8](repeating: 0, count: 65_536)
+        let count = pread(descriptor, &head, head.count, 0)
         guard count >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
-        let parse = WAVHeader.parse(
-            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(head)[..<count]), limit: head.count)
+        let parse = WAVHeader.parse(head.span.extracting(first: count), limit: head.count)
         guard case .found(let header) = parse else { throw WAVFileError(code: .notWAV, path: path, errnoValue: 0) }
         let there = Int64(status.st_size) - Int64(header.headerBytes)
         let declared = Int64(header.declaredDataBytes)

@@ -24,8 +24,8 @@ public enum WAVHeader {
     }
 
     /// Looks at no more than `limit` bytes.
-    public static func parse(_ bytes: UnsafeRawBufferPointer, limit: Int = 8192) -> Parse {
-        let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(limit))
+    public static func parse(_ bytes: Span<UInt8>, limit: Int = 8192) -> Parse {
+        let bytes = bytes.extracting(first: limit)
         guard mayBeWAV(bytes) else { return .notWAV }
         guard bytes.count >= 12 else { return .needMoreBytes }
         var offset = 12
@@ -45,7 +45,7 @@ public enum WAVHeader {
             if bytes.hasTag("fmt ", at: offset) {
                 guard size >= 16 else { return .unsupported(reason: "a fmt chunk of \(size) bytes") }
                 guard body + min(size, 40) <= bytes.count else { return needMore(bytes, limit) }
-                format = parseFormat(UnsafeRawBufferPointer(rebasing: bytes[body..<(body + min(size, 40))]))
+                format = parseFormat(bytes.extracting(body..<(body + min(size, 40))))
             }
             // Chunks begin at even offsets.
             offset = body + size + (size & 1)
@@ -53,18 +53,18 @@ public enum WAVHeader {
         return needMore(bytes, limit)
     }
 
-    private static func needMore(_ bytes: UnsafeRawBufferPointer, _ limit: Int) -> Parse {
+    private static func needMore(_ bytes: Span<UInt8>, _ limit: Int) -> Parse {
         bytes.count >= limit ? .notWAV : .needMoreBytes
     }
 
-    private static func mayBeWAV(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    private static func mayBeWAV(_ bytes: Span<UInt8>) -> Bool {
         let starts = ["RIFF", "RF64", "BW64"]
         guard starts.contains(where: { bytes.agrees(with: $0, at: 0) }) else { return false }
         return bytes.agrees(with: "WAVE", at: 8)
     }
 
     /// The format stands for the whole description until the data chunk is found.
-    private static func parseFormat(_ bytes: UnsafeRawBufferPointer) -> Parse {
+    private static func parseFormat(_ bytes: Span<UInt8>) -> Parse {
         var tag = bytes.littleEndian16(at: 0)
         let channels = Int(bytes.littleEndian16(at: 2))
         let sampleRate = Int(bytes.littleEndian32(at: 4))
@@ -104,9 +104,11 @@ public enum WAVHeader {
         let size = UInt32(clamping: min(dataBytes, Int64(UInt32.max) - 36))
         var header: [UInt8] = []
         header.reserveCapacity(canonicalBytes)
-        func put32(_ value: UInt32) { withUnsafeBytes(of: value.littleEndian) { header.append(contentsOf: $0) } }
         func put16(_ value: Int) {
-            withUnsafeBytes(of: UInt16(truncatingIfNeeded: value).littleEndian) { header.append(contentsOf: $0) }
+            for shift in [0, 8] { header.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        }
+        func put32(_ value: UInt32) {
+            for shift in [0, 8, 16, 24] { header.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
         }
         header.append(contentsOf: "RIFF".utf8)
         put32(size + 36)
@@ -124,7 +126,7 @@ public enum WAVHeader {
     }
 }
 
-extension UnsafeRawBufferPointer {
+extension Span<UInt8> {
     func littleEndian16(at offset: Int) -> UInt16 {
         UInt16(self[offset]) | UInt16(self[offset + 1]) << 8
     }
@@ -133,14 +135,17 @@ extension UnsafeRawBufferPointer {
         UInt32(littleEndian16(at: offset)) | UInt32(littleEndian16(at: offset + 2)) << 16
     }
 
-    func hasTag(_ tag: StaticString, at offset: Int) -> Bool {
-        offset + 4 <= count && (0..<4).allSatisfy { self[offset + $0] == tag.utf8Start[$0] }
+    func hasTag(_ tag: String, at offset: Int) -> Bool {
+        offset + tag.utf8.count <= count && agrees(with: tag, at: offset)
     }
 
     /// Whether the bytes that are there agree with `text`.
     func agrees(with text: String, at offset: Int) -> Bool {
-        for (index, byte) in text.utf8.enumerated() where offset + index < count {
-            if self[offset + index] != byte { return false }
+        var index = offset
+        for byte in text.utf8 {
+            guard index < count else { return true }
+            if self[index] != byte { return false }
+            index += 1
         }
         return true
     }

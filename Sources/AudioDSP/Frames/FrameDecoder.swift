@@ -1,15 +1,15 @@
 /// Takes the listeners' wire framing apart while it arrives.
 ///
 /// A frame is a header of six bytes and a payload: a sequence number of 24 bits, the payload's length of 24 bits, both
-/// little-endian, then so many bytes. The decoder holds at most a part of one header: payloads go through as slices of
-/// what was given to it, cut wherever the reads were cut.
+/// little-endian, then so many bytes. The decoder holds at most a part of one header: of payloads it tells the places
+/// in the block that was given to it, cut wherever the reads were cut.
 public struct FrameDecoder: Sendable {
     public static let headerBytes = 6
 
-    public enum Event {
+    public enum Event: Sendable, Hashable {
         case frameBegin(sequence: UInt32, payloadBytes: Int)
-        /// Some bytes of the payload, valid during the call only.
-        case payload(UnsafeRawBufferPointer)
+        /// Some bytes of the payload: a place in the block being decoded.
+        case payload(Range<Int>)
         case frameEnd
     }
 
@@ -23,39 +23,41 @@ public struct FrameDecoder: Sendable {
 
     public init() {}
 
-    /// Decodes `bytes`, calling `body` for each event in order.
+    /// Decodes a part of a block, calling `body` for each event in order.
+    ///
+    /// - Parameter range: a place in `block`.
     public mutating func decode<Failure: Error>(
-        _ bytes: UnsafeRawBufferPointer, _ body: (Event) throws(Failure) -> Void
+        _ block: Span<UInt8>, in range: Range<Int>, _ body: (Event) throws(Failure) -> Void
     ) throws(Failure) {
-        var offset = 0
-        while offset < bytes.count {
+        var offset = range.lowerBound
+        while offset < range.upperBound {
             if isInsideFrame {
-                let count = min(frameBytesMissing, bytes.count - offset)
-                let slice = UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
-                offset += count
-                frameBytesMissing -= count
-                try body(.payload(slice))
-                if frameBytesMissing == 0 { try end(body) }
+                let end = offset + min(frameBytesMissing, range.upperBound - offset)
+                let payload = offset..<end
+                offset = end
+                frameBytesMissing -= payload.count
+                try body(.payload(payload))
+                if frameBytesMissing == 0 { try endFrame(body) }
             } else {
-                header |= UInt64(bytes[offset]) << UInt64(headerCount * 8)
+                header |= UInt64(block[offset]) << UInt64(headerCount * 8)
                 headerCount += 1
                 offset += 1
-                if headerCount == Self.headerBytes { try begin(body) }
+                if headerCount == Self.headerBytes { try beginFrame(body) }
             }
         }
     }
 
-    private mutating func begin<Failure: Error>(_ body: (Event) throws(Failure) -> Void) throws(Failure) {
+    private mutating func beginFrame<Failure: Error>(_ body: (Event) throws(Failure) -> Void) throws(Failure) {
         let sequence = UInt32(header & 0xFF_FFFF)
         frameBytesMissing = Int(header >> 24 & 0xFF_FFFF)
         header = 0
         headerCount = 0
         isInsideFrame = true
         try body(.frameBegin(sequence: sequence, payloadBytes: frameBytesMissing))
-        if frameBytesMissing == 0 { try end(body) }
+        if frameBytesMissing == 0 { try endFrame(body) }
     }
 
-    private mutating func end<Failure: Error>(_ body: (Event) throws(Failure) -> Void) throws(Failure) {
+    private mutating func endFrame<Failure: Error>(_ body: (Event) throws(Failure) -> Void) throws(Failure) {
         isInsideFrame = false
         framesCompleted += 1
         try body(.frameEnd)

@@ -57,7 +57,7 @@ public final class Resampler {
 
     /// Takes samples and hands on what is ready, in one or more pieces.
     public func process(
-        _ input: UnsafeBufferPointer<Float>, _ body: (UnsafeBufferPointer<Float>) -> Void
+        _ input: Span<Float>, _ body: (Span<Float>) -> Void
     ) throws(ResamplerError) {
         guard state != nil else {
             body(input)
@@ -66,39 +66,42 @@ public final class Resampler {
         var offset = 0
         while offset < input.count {
             let count = min(blockIn, input.count - offset)
-            let used = try step(UnsafeBufferPointer(rebasing: input[offset..<(offset + count)]), body)
+            let used = try step(input.extracting(offset..<(offset + count)), body)
             offset += used
         }
     }
 
     /// Hands on what the filter still holds. Nothing may be processed after.
-    public func flush(_ body: (UnsafeBufferPointer<Float>) -> Void) throws(ResamplerError) {
+    public func flush(_ body: (Span<Float>) -> Void) throws(ResamplerError) {
         guard let state else { return }
         while true {
             var made = 0
-            let error = output.withUnsafeMutableBufferPointer { output -> soxr_error_t? in
-                let error = soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
-                body(UnsafeBufferPointer(rebasing: output[..<made]))
-                return error
+            // soxr writes into `output` during the call only.
+            let error = output.withUnsafeMutableBufferPointer { output in
+                soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
             }
             if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
             if made == 0 { return }
+            let ready = output
+            body(ready.span.extracting(first: made))
         }
     }
 
-    private func step(
-        _ input: UnsafeBufferPointer<Float>, _ body: (UnsafeBufferPointer<Float>) -> Void
-    ) throws(ResamplerError) -> Int {
+    private func step(_ input: Span<Float>, _ body: (Span<Float>) -> Void) throws(ResamplerError) -> Int {
         var used = 0
         var made = 0
-        let error = output.withUnsafeMutableBufferPointer { output -> soxr_error_t? in
-            let error = soxr_process(
-                state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
-            if error == nil, made > 0 { body(UnsafeBufferPointer(rebasing: output[..<made])) }
-            return error
+        // soxr reads `input` and writes into `output` during the call only.
+        let error = input.withUnsafeBufferPointer { input in
+            output.withUnsafeMutableBufferPointer { output in
+                soxr_process(state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
+            }
         }
         if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
         if used == 0, made == 0 { throw ResamplerError(reason: "the resampler takes nothing", sampleRate: rateIn) }
+        if made > 0 {
+            let ready = output
+            body(ready.span.extracting(first: made))
+        }
         return used
     }
 }

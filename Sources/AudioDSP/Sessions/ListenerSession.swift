@@ -37,8 +37,8 @@ public struct ListenerSession: Sendable {
     /// The format of the audio now coming in; nil while an unusable header is in force.
     public private(set) var format: PCMFormat?
 
-    /// Whether the audio is further ahead of its arrival than a live source can be: its times will be moved.
-    public var isAhead: Bool { recorder.isAhead }
+    /// Whether the times of the open recording are not final: a ``SessionAction/settle(_:)`` of its run follows.
+    public var isUnsettled: Bool { recorder.isUnsettled }
 
     private let configuration: Configuration
     private var tracker = SequenceTracker()
@@ -81,21 +81,22 @@ public struct ListenerSession: Sendable {
     /// Takes one decoder event.
     ///
     /// - Parameters:
+    ///   - block: the block that was decoded; places in events and actions are places in it.
     ///   - arrivalNanoseconds: steady-clock time at which these bytes were read.
     ///   - perform: does one action; what it throws is passed on, and the session must then only be finished.
     public mutating func receive<Failure: Error>(
-        _ event: FrameDecoder.Event, arrivalNanoseconds: Int64,
+        _ event: FrameDecoder.Event, of block: Span<UInt8>, arrivalNanoseconds: Int64,
         _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         switch event {
         case .frameBegin(let sequence, let payloadBytes):
             try begin(sequence: sequence, payloadBytes: payloadBytes, arrivalNanoseconds, perform)
-        case .payload(let bytes):
-            counters.bytesReceived += Int64(bytes.count)
+        case .payload(let range):
+            counters.bytesReceived += Int64(range.count)
             switch frame.mode {
-            case .dropping: noteDropped(bytes: bytes.count, arrivalNanoseconds)
-            case .passing: try recorder.append(bytes, perform)
-            case .inspecting: try inspect(bytes, arrivalNanoseconds, perform)
+            case .dropping: try noteDropped(bytes: range.count, arrivalNanoseconds, perform)
+            case .passing: try recorder.append(.inBlock(range), of: block, perform)
+            case .inspecting: try inspect(range, of: block, arrivalNanoseconds, perform)
             }
         case .frameEnd:
             try end(arrivalNanoseconds, perform)
@@ -110,9 +111,7 @@ public struct ListenerSession: Sendable {
             try decide(isWhole: true, arrivalNanoseconds, perform)
         }
         frame.mode = .dropping
-        recorder.observe(arrivalNanoseconds: arrivalNanoseconds)
-        try recorder.close(.end, runGoesOn: false, perform)
-        try recorder.settle(perform)
+        try recorder.finish(arrivalNanoseconds: arrivalNanoseconds, perform)
     }
 
     // MARK: - Frames
@@ -171,33 +170,34 @@ public struct ListenerSession: Sendable {
         }
         guard frame.mode == .passing else { return }
         recorder.observe(arrivalNanoseconds: arrival)
+        try recorder.confirmIfLive(perform)
         try recorder.rollOverIfDue(perform)
     }
 
     // MARK: - What a payload is
 
     private mutating func inspect<Failure: Error>(
-        _ bytes: UnsafeRawBufferPointer, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+        _ range: Range<Int>, of block: Span<UInt8>, _ arrival: Int64,
+        _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
+        let first = block[range.lowerBound]
         if head.isEmpty, recorder.phaseBytes == 0, frame.missingBefore == 0,
-            let first = bytes.first, first != UInt8(ascii: "R"), first != UInt8(ascii: "B")
+            first != UInt8(ascii: "R"), first != UInt8(ascii: "B")
         {
-            try startAudio(bytes, arrival, perform)
+            try startAudio(.inBlock(range), of: block, arrival, perform)
             return
         }
         // Collect no more than is needed to decide; the rest of the slice follows the decision.
-        let wanted = min(Self.headerLimitBytes - head.count, bytes.count)
-        head.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<wanted]))
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[wanted...])
+        let wanted = range.prefix(Self.headerLimitBytes - head.count)
+        head.append(block.extracting(wanted))
+        let rest = wanted.upperBound..<range.upperBound
         try decide(isWhole: false, arrival, perform)
         guard !rest.isEmpty else { return }
+        // The limit is reached, so the decision cannot wait any longer.
+        if frame.mode == .inspecting { try decide(isWhole: true, arrival, perform) }
         switch frame.mode {
-        case .passing: try recorder.append(rest, perform)
-        case .dropping: noteDropped(bytes: rest.count, arrival)
-        case .inspecting:
-            // The limit is reached, so the decision cannot wait any longer.
-            try decide(isWhole: true, arrival, perform)
-            if frame.mode == .passing { try recorder.append(rest, perform) }
+        case .passing: try recorder.append(.inBlock(rest), of: block, perform)
+        case .dropping, .inspecting: try noteDropped(bytes: rest.count, arrival, perform)
         }
     }
 
@@ -206,8 +206,7 @@ public struct ListenerSession: Sendable {
         isWhole: Bool, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         let collected = head
-        let parse = collected.withUnsafeBytes { WAVHeader.parse($0, limit: Self.headerLimitBytes) }
-        switch parse {
+        switch WAVHeader.parse(collected.span, limit: Self.headerLimitBytes) {
         case .found(let description):
             format = description.format
             unusableReason = nil
@@ -223,7 +222,7 @@ public struct ListenerSession: Sendable {
             return
         case .needMoreBytes where collected.count >= 12:
             // It says RIFF and WAVE and ends before its sound: no sound, and no format to be trusted.
-            drop(reason: "unreadable WAV header", bytes: collected.count, arrival)
+            try drop(reason: "unreadable WAV header", bytes: collected.count, arrival, perform)
         case .needMoreBytes, .notWAV:
             let aligning = recorder.phaseBytes != 0 || frame.missingBefore != 0
             if aligning, !isWhole, collected.count < min(SampleAligner.inspectedBytes, frame.payloadBytes) { return }
@@ -234,24 +233,20 @@ public struct ListenerSession: Sendable {
     private mutating func takeAudio<Failure: Error>(
         _ audio: ArraySlice<UInt8>, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
-        // The bytes are copied out of `head` before, so that it may be emptied while they are used.
         head.removeAll(keepingCapacity: false)
-        let storage = Array(audio)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: storage.count, alignment: 8)
-        defer { buffer.deallocate() }
-        buffer.copyBytes(from: storage)
-        try startAudio(UnsafeRawBufferPointer(buffer), arrival, perform)
+        // Gathered bytes have their own owner, so no block is needed to read them.
+        try startAudio(.gathered(audio), of: Span(), arrival, perform)
     }
 
     /// Begins the audio of a frame: opens, continues or fills as its number asks, then passes on `audio`.
     private mutating func startAudio<Failure: Error>(
-        _ audio: UnsafeRawBufferPointer, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+        _ audio: SampleBytes, of block: Span<UInt8>, _ arrival: Int64,
+        _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         if frame.startsRecording, frame.missingBefore > 0 {
             // They belong to what came before; nothing of them is put into the new recording.
             try recorder.leaveGap(
-                missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, arrivalNanoseconds: arrival,
-                perform)
+                missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, perform)
             frame.missingBefore = 0
         }
         if frame.startsRecording || frame.isReset {
@@ -260,7 +255,8 @@ public struct ListenerSession: Sendable {
         }
         guard let format else {
             try recorder.close(.restart, runGoesOn: false, perform)
-            drop(reason: "unsupported format: \(unusableReason ?? "unknown")", bytes: audio.count, arrival)
+            try drop(
+                reason: "unsupported format: \(unusableReason ?? "unknown")", bytes: audio.count, arrival, perform)
             return
         }
         frame.mode = .passing
@@ -274,8 +270,10 @@ public struct ListenerSession: Sendable {
         }
         if recorder.phaseBytes != 0 {
             let skip = format.bytesPerFrame - recorder.phaseBytes
-            let goesOn = SampleAligner.continues(
-                audio, skip: skip, format: format, pagesAreUniform: recorder.cutFrameWasUniform)
+            let isUniform = recorder.cutFrameWasUniform
+            let goesOn = audio.withSpan(of: block) { audio in
+                SampleAligner.continues(audio, skip: skip, format: format, pagesAreUniform: isUniform)
+            }
             if !goesOn {
                 recorder.forgetPhase()
                 counters.framesRealigned += 1
@@ -283,7 +281,7 @@ public struct ListenerSession: Sendable {
         }
         recorder.cutFrameWasUniform = frame.pagesAreUniform
         if frame.headerBytes == 0, frame.payloadBytes > 0 { frame.lastAudioBytes = frame.payloadBytes }
-        try recorder.append(audio, perform)
+        try recorder.append(audio, of: block, perform)
     }
 
     private mutating func takeMissing<Failure: Error>(
@@ -294,20 +292,24 @@ public struct ListenerSession: Sendable {
             try recorder.fill(missingFrames: frame.missingBefore, frameBytes: frameBytes, perform)
         } else {
             try recorder.leaveGap(
-                missingFrames: frame.missingBefore, frameBytes: frameBytes, arrivalNanoseconds: arrival, perform)
+                missingFrames: frame.missingBefore, frameBytes: frameBytes, perform)
         }
     }
 
     // MARK: - What is dropped
 
-    private mutating func drop(reason: String, bytes: Int, _ arrival: Int64) {
+    private mutating func drop<Failure: Error>(
+        reason: String, bytes: Int, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
         frame.mode = .dropping
         frame.lossReason = reason
-        recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 1, arrivalNanoseconds: arrival)
+        try recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 1, arrivalNanoseconds: arrival, perform)
     }
 
-    private mutating func noteDropped(bytes: Int, _ arrival: Int64) {
+    private mutating func noteDropped<Failure: Error>(
+        bytes: Int, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
         guard let reason = frame.lossReason else { return }
-        recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 0, arrivalNanoseconds: arrival)
+        try recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 0, arrivalNanoseconds: arrival, perform)
     }
 }

@@ -1,4 +1,6 @@
 /// Cuts one session's audio into runs (contiguous stretches) and recordings, and keeps their times.
+///
+/// What it tells of a time before the time is final is marked so, and ``SessionAction/settle(_:)`` follows.
 struct RunRecorder: Sendable {
     /// Whether a recording is open.
     private(set) var isOpen = false
@@ -7,21 +9,36 @@ struct RunRecorder: Sendable {
     /// Bytes of a sample frame that has begun and waits for its rest.
     var phaseBytes: Int { partial.count }
 
-    var isAhead: Bool { clock?.isAhead ?? false }
+    /// Whether the times of the open recording are not final.
+    var isUnsettled: Bool { unsettled.current?.isUnsettled ?? false }
 
     private let maximumRecordingNanoseconds: Int64
     private var format: PCMFormat?
     private var clock: SampleClock?
     private var run = -1
-    /// The first of the runs that share one lead, and so are settled together.
-    private var firstRunOfChain = 0
+    private var unsettled = UnsettledStretches()
     private var runHasEnded = true
-    /// Where the next run starts, when that is known from the one before.
-    private var nextRun: (startNanoseconds: Int64, leadNanoseconds: Int64)?
+    /// How the next run follows the one before, when that is known.
+    private var nextRun: NextRun?
     /// When the frame now coming in was heard at the earliest, judged by its arrival.
     private var heardFromNanoseconds: Int64 = 0
     private var isRollover = false
     private var partial: [UInt8] = []
+
+    private struct NextRun: Sendable {
+        var startNanoseconds: Int64
+        /// The gap before it, to be written down with it.
+        var gap: Gap?
+    }
+
+    private struct Gap: Sendable {
+        var reason: String
+        var startNanoseconds: Int64
+        /// How much of it only the lateness of the frame after it tells.
+        var guessNanoseconds: Int64 = 0
+        var frames: Int64 = 0
+        var bytes: Int64 = 0
+    }
 
     private var recordingFrames: Int64 = 0
     private var filled = Tally()
@@ -31,7 +48,7 @@ struct RunRecorder: Sendable {
     /// What a ledger note will say.
     private struct Tally: Sendable {
         var startNanoseconds: Int64 = 0
-        var endNanoseconds: Int64 = 0
+        var durationNanoseconds: Int64 = 0
         var wireFrames: Int64 = 0
         var bytes: Int64 = 0
         var sampleFrames: Int64 = 0
@@ -55,29 +72,29 @@ struct RunRecorder: Sendable {
 
     /// Takes audio bytes, cut anywhere.
     mutating func append<Failure: Error>(
-        _ bytes: UnsafeRawBufferPointer, _ perform: (SessionAction) throws(Failure) -> Void
+        _ bytes: SampleBytes, of block: Span<UInt8>, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
-        guard !bytes.isEmpty, let format else { return }
+        guard bytes.count > 0, let format else { return }
         try openIfNeeded(leadingNanoseconds: 0, perform)
-        var rest = bytes[...]
+        var rest = bytes
         if !partial.isEmpty {
-            let wanted = min(format.bytesPerFrame - partial.count, rest.count)
-            partial.append(contentsOf: rest.prefix(wanted))
-            rest = rest.dropFirst(wanted)
+            let begun = rest.prefix(format.bytesPerFrame - partial.count)
+            begun.withSpan(of: block) { partial.append($0) }
+            rest = rest.dropFirst(begun.count)
             guard partial.count == format.bytesPerFrame else { return }
             let sample = partial
             partial.removeAll(keepingCapacity: true)
-            try Self.withBytes(sample) { (whole) throws(Failure) in try perform(.audio(whole)) }
+            try perform(.audio(.gathered(sample[...])))
             count(sampleFrames: 1)
         }
         let frames = rest.count / format.bytesPerFrame
         if frames > 0 {
             let whole = rest.prefix(frames * format.bytesPerFrame)
-            try perform(.audio(UnsafeRawBufferPointer(rebasing: whole)))
+            try perform(.audio(whole))
             count(sampleFrames: Int64(frames))
             rest = rest.dropFirst(whole.count)
         }
-        if !rest.isEmpty { partial.append(contentsOf: rest) }
+        if rest.count > 0 { rest.withSpan(of: block) { partial.append($0) } }
     }
 
     /// Puts silence in the place of frames that never came.
@@ -104,25 +121,20 @@ struct RunRecorder: Sendable {
 
     /// Ends the recording at a gap too long to be filled.
     mutating func leaveGap<Failure: Error>(
-        missingFrames: Int, frameBytes: Int, arrivalNanoseconds: Int64,
-        _ perform: (SessionAction) throws(Failure) -> Void
+        missingFrames: Int, frameBytes: Int, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         forgetPhase()
-        guard let format, let clock else { return }
+        guard let format, clock != nil else { return }
         try close(.gap, runGoesOn: false, perform)
+        guard let end = timelineEndNanoseconds else { return }
         let missing = format.durationNanoseconds(frames: Int64(frameBytes / format.bytesPerFrame))
             .multipliedReportingOverflow(by: Int64(missingFrames))
         let isBelieved = !missing.overflow && missing.partialValue <= ListenerSession.longestBelievedGapNanoseconds
-        let position = clock.positionNanoseconds
-        var start = isBelieved ? position + missing.partialValue : position
-        if heardFromNanoseconds > start + SampleClock.liveToleranceNanoseconds { start = heardFromNanoseconds }
-        nextRun = (start, clock.greatestLeadNanoseconds)
-        try perform(
-            .note(
-                SessionNote(
-                    kind: .gap, reason: "frames missing", run: run, startNanoseconds: position,
-                    durationNanoseconds: start - position, frames: Int64(missingFrames),
-                    bytes: Int64(missingFrames) * Int64(frameBytes))))
+        nextRun = NextRun(
+            startNanoseconds: isBelieved ? end + missing.partialValue : end,
+            gap: Gap(
+                reason: "frames missing", startNanoseconds: end, frames: Int64(missingFrames),
+                bytes: Int64(missingFrames) * Int64(frameBytes)))
     }
 
     /// Drops the beginning of a sample that will not be completed.
@@ -135,22 +147,22 @@ struct RunRecorder: Sendable {
         clock?.advance(frames: sampleFrames)
     }
 
-    private static func withBytes<Failure: Error>(
-        _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
-    ) throws(Failure) {
-        // Array.withUnsafeBytes cannot throw a typed error; a sample frame is at most 32 bytes.
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
-        defer { copy.deallocate() }
-        copy.copyBytes(from: bytes)
-        try body(UnsafeRawBufferPointer(copy))
-    }
-
     // MARK: - Recordings and runs
+
+    /// Where the next sound follows what is accounted for; nil before the first.
+    private var timelineEndNanoseconds: Int64? { nextRun?.startNanoseconds ?? clock?.positionNanoseconds }
 
     /// Holds the count of samples against the arrival of the last of them.
     mutating func observe(arrivalNanoseconds: Int64) {
         guard isOpen else { return }
         clock?.observe(arrivalNanoseconds: arrivalNanoseconds)
+        if let clock { unsettled.note(leadNanoseconds: clock.greatestLeadNanoseconds) }
+    }
+
+    /// Makes times final that turn out to be right where they are, as soon as the sound is known to come at live pace.
+    mutating func confirmIfLive<Failure: Error>(_ perform: (SessionAction) throws(Failure) -> Void) throws(Failure) {
+        guard isUnsettled, let clock, clock.isAtLivePace, unsettled.isInPlace else { return }
+        _ = try settle(perform)
     }
 
     mutating func rollOverIfDue<Failure: Error>(
@@ -176,22 +188,40 @@ struct RunRecorder: Sendable {
             .close(
                 RecordingEnd(
                     reason: reason, frames: recordingFrames, filledFrames: filled.sampleFrames,
-                    runGoesOn: runGoesOn, isInferred: clock.isAhead)))
+                    runGoesOn: runGoesOn, isInferred: isUnsettled)))
         recordingFrames = 0
         filled = Tally()
-        if runGoesOn, clock.isBackAtLivePace {
-            let start = clock.positionNanoseconds + clock.settlementNanoseconds
-            try settle(perform)
-            nextRun = (start, 0)
-            runHasEnded = true
+        if runGoesOn, isUnsettled, clock.isAtLivePace {
+            let shift = try settle(perform)
+            if shift != 0 {
+                // The backlog is through: what comes now is heard now, in a run of its own.
+                nextRun = NextRun(startNanoseconds: clock.positionNanoseconds + shift)
+                runHasEnded = true
+            }
         }
     }
 
-    /// Moves the runs that were pushed faster than real time to where they can have been heard.
-    mutating func settle<Failure: Error>(_ perform: (SessionAction) throws(Failure) -> Void) throws(Failure) {
-        guard let clock, clock.settlementNanoseconds != 0 else { return }
-        try perform(.settle(runs: firstRunOfChain...run, byNanoseconds: clock.settlementNanoseconds))
-        self.clock = nil
+    /// Ends the session: everything that is not final becomes so.
+    mutating func finish<Failure: Error>(
+        arrivalNanoseconds: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        observe(arrivalNanoseconds: arrivalNanoseconds)
+        try close(.end, runGoesOn: false, perform)
+        if let gap = nextRun?.gap {
+            try perform(.note(note(gap, run: run, endNanoseconds: nextRun?.startNanoseconds ?? gap.startNanoseconds)))
+        }
+        _ = try settle(perform)
+    }
+
+    /// Makes the times of all runs final.
+    ///
+    /// - Returns: by how much the last run moved, 0 or less.
+    private mutating func settle<Failure: Error>(
+        _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) -> Int64 {
+        let (settlements, shift) = unsettled.settle()
+        for settlement in settlements { try perform(.settle(settlement)) }
+        return shift
     }
 
     private mutating func openIfNeeded<Failure: Error>(
@@ -200,13 +230,14 @@ struct RunRecorder: Sendable {
         guard !isOpen, let format else { return }
         try writeNotes(perform)
         let heardFrom = heardFromNanoseconds - leadingNanoseconds
-        if nextRun == nil, let clock, pause(before: heardFrom, clock) > SampleClock.pauseToleranceNanoseconds {
-            try endRunAtPause(clock, heardFrom: heardFrom, perform)
-        }
-        if runHasEnded || clock == nil {
+        try lengthenGapIfLate(heardFrom, perform)
+        var gap: Gap?
+        if runHasEnded || clock == nil || nextRun != nil {
+            gap = nextRun?.gap
             beginRun(format, heardFrom: heardFrom)
         } else {
-            clock?.beginNextRecording()
+            let isSettled = !isUnsettled
+            clock?.beginNextRecording(isSettled: isSettled)
         }
         guard let clock else { return }
         isOpen = true
@@ -215,60 +246,85 @@ struct RunRecorder: Sendable {
             .open(
                 RecordingStart(
                     format: format, run: run, runOffsetFrames: clock.runFrames,
-                    startNanoseconds: clock.positionNanoseconds, isInferred: clock.isAhead)))
+                    startNanoseconds: clock.positionNanoseconds, isInferred: isUnsettled)))
+        if let gap { try perform(.note(note(gap, run: run, endNanoseconds: clock.positionNanoseconds))) }
     }
 
-    /// How long the source has been silent, as far as can be told: at a restart by this frame alone, in the middle of
-    /// a file only by all frames of the last recording, since one late frame may just be a stalled link.
-    private func pause(before heardFrom: Int64, _ clock: SampleClock) -> Int64 {
-        let lag = heardFrom - clock.positionNanoseconds
-        return isRollover ? min(lag, clock.leastLagNanoseconds) : lag
-    }
-
-    private mutating func endRunAtPause<Failure: Error>(
-        _ clock: SampleClock, heardFrom: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    /// Puts a gap before a run whose first frame is late, or makes the one that is there longer. Whether the source paused or
+    /// the link stalled is told by what follows.
+    private mutating func lengthenGapIfLate<Failure: Error>(
+        _ heardFrom: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
-        let end = clock.positionNanoseconds + clock.settlementNanoseconds
-        try settle(perform)
-        try perform(
-            .note(
-                SessionNote(
-                    kind: .gap, reason: "source paused", run: run, startNanoseconds: end,
-                    durationNanoseconds: heardFrom - end, frames: 0, bytes: 0)))
-        self.clock = nil
+        guard let expected = timelineEndNanoseconds else { return }
+        let hasGap = nextRun?.gap != nil
+        let tolerance = hasGap ? SampleClock.liveToleranceNanoseconds : SampleClock.pauseToleranceNanoseconds
+        guard lateness(of: heardFrom, expected) > tolerance else { return }
+        // What came before is final, unless a backlog was still being sent.
+        var shift: Int64 = 0
+        if clock?.endedAtLivePace ?? true || unsettled.stretches.count >= UnsettledStretches.limit {
+            shift = try settle(perform)
+        }
+        var gap = nextRun?.gap ?? Gap(reason: "source paused", startNanoseconds: expected)
+        gap.startNanoseconds += shift
+        gap.guessNanoseconds = heardFrom - expected - shift
+        nextRun = NextRun(startNanoseconds: heardFrom, gap: gap)
+    }
+
+    /// By how much the frame now coming in is late: at a restart by this frame alone, in the middle of a file only by all
+    /// frames of the last recording, since one late frame may just be a stalled link.
+    private func lateness(of heardFrom: Int64, _ expected: Int64) -> Int64 {
+        let late = heardFrom - expected
+        return isRollover ? min(late, clock?.leastLagNanoseconds ?? late) : late
     }
 
     private mutating func beginRun(_ format: PCMFormat, heardFrom: Int64) {
         run += 1
-        var start = heardFrom
-        var lead: Int64 = 0
-        if let nextRun {
-            (start, lead) = nextRun
-        } else if let clock {
-            // Another format: the sound goes on where the last format's ended.
-            start = clock.positionNanoseconds
-            lead = clock.greatestLeadNanoseconds
+        let start = nextRun?.startNanoseconds ?? timelineEndNanoseconds ?? heardFrom
+        let guess = nextRun?.gap?.guessNanoseconds ?? 0
+        if guess > 0 {
+            unsettled.begin(run: run, slackNanoseconds: guess, isGuess: true)
+        } else if run == 0 {
+            unsettled.begin(run: run, slackNanoseconds: nil, isGuess: true)
+        } else {
+            unsettled.join(run: run)
         }
-        if lead == 0 { firstRunOfChain = run }
         nextRun = nil
         runHasEnded = false
-        clock = SampleClock(format: format, startNanoseconds: start, leadNanoseconds: lead)
+        clock = SampleClock(
+            format: format, startNanoseconds: start,
+            leadNanoseconds: unsettled.current?.leadNanoseconds ?? 0)
+    }
+
+    private func note(_ gap: Gap, run: Int, endNanoseconds: Int64) -> SessionNote {
+        SessionNote(
+            kind: .gap, reason: gap.reason, run: run, startNanoseconds: gap.startNanoseconds,
+            durationNanoseconds: endNanoseconds - gap.startNanoseconds, frames: gap.frames, bytes: gap.bytes)
     }
 
     // MARK: - Notes
 
     mutating func noteDuplicate(reason: String, bytes: Int) {
         let position = clock?.positionNanoseconds ?? heardFromNanoseconds
-        var tally = duplicates[reason] ?? Tally(startNanoseconds: position, endNanoseconds: position)
+        var tally = duplicates[reason] ?? Tally(startNanoseconds: position)
         tally.wireFrames += 1
         tally.bytes += Int64(bytes)
         duplicates[reason] = tally
     }
 
     /// Counts audio that arrived and is not kept; `wireFrames` is 0 for the later bytes of a frame.
-    mutating func noteLoss(reason: String, bytes: Int, wireFrames: Int64, arrivalNanoseconds: Int64) {
-        var tally = losses[reason] ?? Tally(startNanoseconds: arrivalNanoseconds)
-        tally.endNanoseconds = arrivalNanoseconds
+    ///
+    /// While no recording is open, what is lost takes its time: from where the sound before it ended to its arrival.
+    mutating func noteLoss<Failure: Error>(
+        reason: String, bytes: Int, wireFrames: Int64, arrivalNanoseconds: Int64,
+        _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) {
+        let end = timelineEndNanoseconds ?? arrivalNanoseconds
+        var tally = losses[reason] ?? Tally(startNanoseconds: end)
+        if !isOpen {
+            if let gap = nextRun?.gap { try perform(.note(note(gap, run: run + 1, endNanoseconds: end))) }
+            tally.durationNanoseconds += max(0, arrivalNanoseconds - end)
+            nextRun = NextRun(startNanoseconds: max(arrivalNanoseconds, end))
+        }
         tally.wireFrames += wireFrames
         tally.bytes += Int64(bytes)
         losses[reason] = tally
@@ -293,8 +349,8 @@ struct RunRecorder: Sendable {
                     .note(
                         SessionNote(
                             kind: kind, reason: reason, run: noteRun, startNanoseconds: tally.startNanoseconds,
-                            durationNanoseconds: tally.endNanoseconds - tally.startNanoseconds,
-                            frames: tally.wireFrames, bytes: tally.bytes)))
+                            durationNanoseconds: tally.durationNanoseconds, frames: tally.wireFrames,
+                            bytes: tally.bytes)))
             }
         }
         duplicates.removeAll(keepingCapacity: true)

@@ -14,7 +14,7 @@ enum SampleAligner {
     ///   - pagesAreUniform: whether the frame that ended in mid-sample was as long as the one before; the answer when
     ///     the sound does not tell (silence, noise).
     static func continues(
-        _ payload: UnsafeRawBufferPointer, skip: Int, format: PCMFormat, pagesAreUniform: Bool
+        _ payload: Span<UInt8>, skip: Int, format: PCMFormat, pagesAreUniform: Bool
     ) -> Bool {
         let usable = payload.count - format.bytesPerFrame
         guard usable >= 16 * format.bytesPerFrame else { return pagesAreUniform }
@@ -26,7 +26,7 @@ enum SampleAligner {
     }
 
     /// The sum of the steps between successive samples of one channel, by their most significant 16 bits.
-    private static func roughness(_ payload: UnsafeRawBufferPointer, offset: Int, format: PCMFormat) -> Int64 {
+    private static func roughness(_ payload: Span<UInt8>, offset: Int, format: PCMFormat) -> Int64 {
         let stride = format.bytesPerFrame
         let high = format.bytesPerSample - 1
         var position = offset

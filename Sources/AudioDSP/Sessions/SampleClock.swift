@@ -9,8 +9,9 @@
 ///   which takes up the drift between two crystals without a jump;
 /// - audio far *ahead* of the arrivals is being pushed faster than real time. It keeps counting, so that successive
 ///   recordings get successive times, and the lead is remembered: since no sound arrives before it was made, the run
-///   really began earlier by the greatest lead seen. ``settlement`` says by how much;
-/// - audio far *behind* means that the source did not send for a while: the next recording starts a new run.
+///   really began earlier by the greatest lead seen at least (``UnsettledStretches``);
+/// - audio far *behind* means that the source did not send for a while, or that the link stalled: the next recording
+///   starts a new run, and what it really was is told by what follows.
 ///
 /// All times are nanoseconds of one steady clock (it never steps). Positions are sample frames since the run's start.
 public struct SampleClock: Sendable, Equatable {
@@ -31,15 +32,12 @@ public struct SampleClock: Sendable, Equatable {
     /// The greatest time by which the audio was ahead of its arrival.
     public private(set) var greatestLeadNanoseconds: Int64 = 0
     private var recording = RecordingMarks()
+    private var pace = ArrivalPace()
 
     /// What was seen since the last recording began.
     private struct RecordingMarks: Sendable, Equatable {
         var startFrames: Int64 = 0
         var leastLagNanoseconds: Int64?
-        var firstLeadNanoseconds: Int64?
-        var firstArrivalNanoseconds: Int64 = 0
-        var lastLeadNanoseconds: Int64 = 0
-        var lastArrivalNanoseconds: Int64 = 0
     }
 
     /// Starts a run whose first sample was heard at `startNanoseconds`.
@@ -59,9 +57,6 @@ public struct SampleClock: Sendable, Equatable {
     /// Whether the run has got further ahead of its arrivals than a live source can.
     public var isAhead: Bool { greatestLeadNanoseconds > Self.liveToleranceNanoseconds }
 
-    /// By how much the whole run must be moved so that none of it lies after its arrival; 0 for a live run.
-    public var settlementNanoseconds: Int64 { isAhead ? -greatestLeadNanoseconds : 0 }
-
     /// The least time by which audio of the current recording was behind its arrival.
     public var leastLagNanoseconds: Int64 { recording.leastLagNanoseconds ?? 0 }
 
@@ -75,27 +70,20 @@ public struct SampleClock: Sendable, Equatable {
         let lead = positionNanoseconds - arrivalNanoseconds
         greatestLeadNanoseconds = max(greatestLeadNanoseconds, lead)
         recording.leastLagNanoseconds = min(recording.leastLagNanoseconds ?? Int64.max, -lead)
-        if recording.firstLeadNanoseconds == nil {
-            recording.firstLeadNanoseconds = lead
-            recording.firstArrivalNanoseconds = arrivalNanoseconds
-        }
-        recording.lastLeadNanoseconds = lead
-        recording.lastArrivalNanoseconds = arrivalNanoseconds
+        pace.observe(positionNanoseconds: positionNanoseconds, arrivalNanoseconds: arrivalNanoseconds)
     }
 
-    /// Whether the last recording came at the pace of its own sound, although the run is ahead: the backlog is
-    /// through, and what comes now is being heard now.
-    public var isBackAtLivePace: Bool {
-        guard isAhead, let firstLead = recording.firstLeadNanoseconds else { return false }
-        let elapsed = recording.lastArrivalNanoseconds - recording.firstArrivalNanoseconds
-        let heard = format.durationNanoseconds(frames: runFrames - recording.startFrames)
-        let gained = recording.lastLeadNanoseconds - firstLead
-        return elapsed >= 5_000_000_000 && elapsed >= heard / 10 * 8 && abs(gained) < 500_000_000
-    }
+    /// Whether the sound now comes at the pace at which it is made: any backlog is through.
+    public var isAtLivePace: Bool { pace.isLive }
+
+    /// The same at the end of a run that may be too short for two windows.
+    public var endedAtLivePace: Bool { pace.hasEndedLive }
 
     /// Ends a recording and begins the next of the same run: corrects a small drift.
-    public mutating func beginNextRecording() {
-        if !isAhead, let lag = recording.leastLagNanoseconds {
+    ///
+    /// - Parameter isSettled: whether the times of the run are final; otherwise its lead must not be corrected away.
+    public mutating func beginNextRecording(isSettled: Bool) {
+        if isSettled, !isAhead, let lag = recording.leastLagNanoseconds {
             let heard = format.durationNanoseconds(frames: runFrames - recording.startFrames)
             let most = heard / 1000 * Self.slewPerMille
             let position = positionNanoseconds

@@ -1,17 +1,28 @@
 /// What a ``ListenerSession`` wants done, in order. The caller does it; the session itself touches no file or clock.
-public enum SessionAction {
+public enum SessionAction: Sendable {
     /// Begin a recording. Audio follows.
     case open(RecordingStart)
-    /// Whole sample frames of the open recording. The bytes are valid only during the call.
-    case audio(UnsafeRawBufferPointer)
+    /// Whole sample frames of the open recording.
+    case audio(SampleBytes)
     /// Whole sample frames of silence that stand for frames that never came.
     case silence(bytes: Int)
     /// End the open recording.
     case close(RecordingEnd)
     /// Write down what was not heard, or not kept.
     case note(SessionNote)
-    /// Move everything of these runs in time, since it turned out to have been heard earlier.
-    case settle(runs: ClosedRange<Int>, byNanoseconds: Int64)
+    /// The times of these runs are final: move them, and change the gap before them.
+    case settle(RunSettlement)
+}
+
+/// What becomes of runs whose times were not final, once they are.
+public struct RunSettlement: Sendable, Equatable {
+    public let runs: ClosedRange<Int>
+    /// By how much everything of these runs moves; 0 or less, since it turned out to have been heard earlier.
+    public let byNanoseconds: Int64
+    /// By how much the gap before the first of them changes its length. Its end moves with the runs.
+    public let gapByNanoseconds: Int64
+    /// Whether the sound came so much later than it was heard that its times are ``TimeQuality/inferred``.
+    public let isInferred: Bool
 }
 
 /// How far a recording's start time can be trusted.
@@ -33,7 +44,8 @@ public struct RecordingStart: Sendable, Equatable {
     public let runOffsetFrames: Int64
     /// Steady-clock nanoseconds at which the first sample was heard.
     public let startNanoseconds: Int64
-    /// Whether the run is ahead of real time (then the time quality is ``TimeQuality/inferred``).
+    /// Whether the time is not final yet: a ``SessionAction/settle(_:)`` of its run follows. Until then its quality is
+    /// ``TimeQuality/inferred``.
     public let isInferred: Bool
 }
 
@@ -59,7 +71,7 @@ public struct RecordingEnd: Sendable, Equatable {
     public let filledFrames: Int64
     /// Whether the next recording may continue the run.
     public let runGoesOn: Bool
-    /// Whether audio that arrived after this recording's first sample makes its time an inferred one.
+    /// Whether the time is still not final, or has become so by audio that arrived after this recording's first sample.
     public let isInferred: Bool
 }
 
@@ -78,6 +90,7 @@ public struct SessionNote: Sendable, Equatable {
 
     public let kind: Kind
     public let reason: String
+    /// Of a gap: the run after it, which it moves with.
     public let run: Int
     /// Steady-clock nanoseconds.
     public let startNanoseconds: Int64

@@ -56,8 +56,7 @@ public final class RealFFT {
     ///   - samples: `size` values.
     ///   - window: `size` factors.
     public func addPower(
-        of samples: UnsafeBufferPointer<Float>, window: UnsafeBufferPointer<Float>,
-        to power: UnsafeMutableBufferPointer<Float>
+        of samples: Span<Float>, window: Span<Float>, to power: inout MutableSpan<Float>
     ) {
         guard samples.count >= size, window.count >= size, power.count > size / 2 else { return }
         let size = size

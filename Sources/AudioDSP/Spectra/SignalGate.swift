@@ -42,7 +42,7 @@ public struct SignalGate: Sendable {
     static let spectra = 16
 
     /// - Parameter meter: scratch room, one a thread.
-    public func measure(_ samples: UnsafeBufferPointer<Float>, meter: Meter) -> Measures {
+    public func measure(_ samples: Span<Float>, meter: Meter) -> Measures {
         var sum: Float = 0
         var clipped = 0
         // Eight sums side by side, since one waits for itself.
@@ -50,9 +50,11 @@ public struct SignalGate: Sendable {
         var counts = SIMD8<Int32>(repeating: 0)
         let whole = samples.count / 8 * 8
         var index = 0
+        let bytes = samples.bytes
         while index < whole {
-            let values = UnsafeRawPointer(samples.baseAddress.unsafelyUnwrapped + index).loadUnaligned(
-                as: SIMD8<Float>.self)
+            // Checked to lie within the span; any bits are a value.
+            let values = bytes.unsafeLoadUnaligned(
+                fromByteOffset: index * MemoryLayout<Float>.stride, as: SIMD8<Float>.self)
             sums += values * values
             counts &-= SIMD8<Int32>(repeating: 0).replacing(
                 with: -1, where: values .>= 0.9999 .| values .<= -0.9999)
@@ -60,7 +62,8 @@ public struct SignalGate: Sendable {
         }
         sum = sums.sum()
         clipped = Int(counts.wrappedSum())
-        for sample in samples[whole...] {
+        for index in whole..<samples.count {
+            let sample = samples[index]
             sum += sample * sample
             clipped &+= abs(sample) >= 0.9999 ? 1 : 0
         }
@@ -82,28 +85,23 @@ public struct SignalGate: Sendable {
     public final class Meter {
         private let fft = RealFFT(size: SignalGate.fftSize)
         private let hann: [Float]
-        private var power: [Float]
 
         public init() {
             let size = SignalGate.fftSize
             hann = (0..<size).map { Float(0.5 - 0.5 * cos(2 * Double.pi * Double($0) / Double(size))) }
-            power = [Float](repeating: 0, count: size / 2 + 1)
         }
 
-        func flatness(_ samples: UnsafeBufferPointer<Float>) -> Float {
+        func flatness(_ samples: Span<Float>) -> Float {
             let size = SignalGate.fftSize
             guard samples.count >= size else { return 0 }
-            for index in power.indices { power[index] = 0 }
+            var power = [Float](repeating: 0, count: size / 2 + 1)
+            let hann = hann
             let stride = max(1, (samples.count - size) / max(1, SignalGate.spectra - 1))
             var start = 0
-            power.withUnsafeMutableBufferPointer { power in
-                hann.withUnsafeBufferPointer { hann in
-                    while start + size <= samples.count {
-                        fft.addPower(
-                            of: UnsafeBufferPointer(rebasing: samples[start..<(start + size)]), window: hann, to: power)
-                        start += stride
-                    }
-                }
+            var sums = power.mutableSpan
+            while start + size <= samples.count {
+                fft.addPower(of: samples.extracting(start..<(start + size)), window: hann.span, to: &sums)
+                start += stride
             }
             // 300 Hz to 15 kHz: below lie wind and the microphone's own roll-off, above the listener's filter.
             let binHertz = Float(BirdNET.sampleRate) / Float(size)

@@ -41,7 +41,7 @@ public struct WindowAssembler {
     ///   - emit: takes over each whole window.
     ///   - skipped: hears of each window for which the pool had no room.
     public mutating func append(
-        _ samples: UnsafeBufferPointer<Float>, emit: (AnalysisWindow) -> Void, skipped: (Int64) -> Void
+        _ samples: Span<Float>, emit: (AnalysisWindow) -> Void, skipped: (Int64) -> Void
     ) {
         var offset = 0
         while offset < samples.count {
@@ -54,9 +54,7 @@ public struct WindowAssembler {
             }
             if filled == 0 { begin() }
             let count = min(BirdNET.windowSamples - filled, samples.count - offset)
-            if let buffer, let source = samples.baseAddress, let target = buffer.storage.baseAddress {
-                (target + filled).update(from: source + offset, count: count)
-            }
+            buffer?.put(samples.extracting(offset..<(offset + count)), at: filled)
             filled += count
             offset += count
             streamFrame48k += Int64(count)
@@ -72,9 +70,9 @@ public struct WindowAssembler {
         }
         guard Double(filled) >= minimumSeconds * Double(BirdNET.sampleRate),
             filled > BirdNET.windowSamples - stepSamples,
-            let whole = buffer, let target = whole.storage.baseAddress
+            let whole = buffer
         else { return }
-        (target + filled).update(repeating: 0, count: BirdNET.windowSamples - filled)
+        whole.putSilence(from: filled)
         buffer = nil
         emit(AnalysisWindow(buffer: whole, startFrame48k: nextWindowFrame48k, validSamples: filled))
         nextWindowFrame48k += Int64(stepSamples)
@@ -103,8 +101,8 @@ public struct WindowAssembler {
         }
         buffer = nil
         if overlap > 0 {
-            if let next = pool.take(), let target = next.storage.baseAddress, let source = whole.storage.baseAddress {
-                target.update(from: source + stepSamples, count: overlap)
+            if let next = pool.take() {
+                whole.withSamples { next.put($0.extracting(last: overlap), at: 0) }
                 buffer = next
                 filled = overlap
             } else {

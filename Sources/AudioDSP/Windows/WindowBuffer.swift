@@ -13,7 +13,8 @@ import Darwin
 /// Mapped, not allocated: pages that no sample has reached yet take no memory, and all of them go back when it is given
 /// up. Many listeners fill their windows at the same time, so both count.
 public final class WindowBuffer: @unchecked Sendable {
-    let storage: UnsafeMutableBufferPointer<Float>
+    /// Mapped in `init` and unmapped in `deinit`: nothing of it leaves the methods below.
+    private let storage: UnsafeMutableBufferPointer<Float>
     private static let bytes = BirdNET.windowSamples * MemoryLayout<Float>.stride
 
     /// Nil when there is no memory.
@@ -27,6 +28,27 @@ public final class WindowBuffer: @unchecked Sendable {
 
     deinit {
         munmap(storage.baseAddress, Self.bytes)
+    }
+
+    /// Copies samples to a place; all of them must fit.
+    func put(_ samples: Span<Float>, at offset: Int) {
+        precondition(offset >= 0 && samples.count <= storage.count - offset)
+        samples.withUnsafeBufferPointer { samples in
+            guard let source = samples.baseAddress, let target = storage.baseAddress else { return }
+            (target + offset).update(from: source, count: samples.count)
+        }
+    }
+
+    func putSilence(from offset: Int) {
+        precondition(offset >= 0 && offset <= storage.count)
+        guard let target = storage.baseAddress else { return }
+        (target + offset).update(repeating: 0, count: storage.count - offset)
+    }
+
+    func withSamples<Result, Failure: Error>(
+        _ body: (Span<Float>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(Span(_unsafeElements: UnsafeBufferPointer(storage)))
     }
 }
 
@@ -76,5 +98,9 @@ public struct AnalysisWindow: Sendable {
     public let validSamples: Int
 
     /// 144,000 samples, full scale ±1.
-    public var samples: UnsafeBufferPointer<Float> { UnsafeBufferPointer(buffer.storage) }
+    public func withSamples<Result, Failure: Error>(
+        _ body: (Span<Float>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try buffer.withSamples(body)
+    }
 }

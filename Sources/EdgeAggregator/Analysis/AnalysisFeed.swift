@@ -43,27 +43,30 @@ final class AnalysisFeed {
     }
 
     /// Takes whole sample frames.
-    func append(_ bytes: UnsafeRawBufferPointer) {
+    func append(_ bytes: Span<UInt8>) {
         let blockBytes = Self.scratchFrames * format.bytesPerFrame
+        // Taken out while it is worked on, so that it is not copied.
+        var scratch: [Float] = []
+        swap(&scratch, &self.scratch)
         var offset = 0
         while offset < bytes.count {
-            let block = UnsafeRawBufferPointer(rebasing: bytes[offset..<min(offset + blockBytes, bytes.count)])
-            scratch.withUnsafeMutableBufferPointer { mono in
-                let frames = converter.convert(block, into: mono)
-                push(UnsafeBufferPointer(rebasing: mono[..<frames]))
-            }
+            let block = bytes.extracting(offset..<min(offset + blockBytes, bytes.count))
+            var mono = scratch.mutableSpan
+            let frames = converter.convert(block, into: &mono)
+            push(scratch.span.extracting(first: frames))
             offset += block.count
         }
+        swap(&scratch, &self.scratch)
         runFrames += Int64(bytes.count / format.bytesPerFrame)
     }
 
     func appendSilence(bytes: Int) {
         var rest = bytes / format.bytesPerFrame
         runFrames += Int64(rest)
-        for index in scratch.indices { scratch[index] = 0 }
+        let silence = [Float](repeating: 0, count: min(rest, Self.scratchFrames))
         while rest > 0 {
-            let count = min(rest, scratch.count)
-            scratch.withUnsafeBufferPointer { push(UnsafeBufferPointer(rebasing: $0[..<count])) }
+            let count = min(rest, silence.count)
+            push(silence.span.extracting(first: count))
             rest -= count
         }
     }
@@ -87,7 +90,7 @@ final class AnalysisFeed {
         recordings = []
     }
 
-    private func push(_ mono: UnsafeBufferPointer<Float>) {
+    private func push(_ mono: Span<Float>) {
         do {
             try resampler.process(mono) { samples in feedAssembler(samples) }
         } catch {
@@ -95,7 +98,7 @@ final class AnalysisFeed {
         }
     }
 
-    private func feedAssembler(_ samples: UnsafeBufferPointer<Float>) {
+    private func feedAssembler(_ samples: Span<Float>) {
         assembler.append(samples, emit: { emit($0) }, skipped: { skip($0) })
         if recordings.count > 1 { completeEnded() }
     }

@@ -76,31 +76,32 @@ final class DetectionWorker {
     private let gate: SignalGate
     private let meter = SignalGate.Meter()
     private let policy: () -> DetectionPolicy
-    private let logits: UnsafeMutableBufferPointer<Float>
+    private var logits: [Float]
 
     init(classifier: BirdNETClassifier, gate: SignalGate, outputs: Int, policy: @escaping () -> DetectionPolicy) {
         self.classifier = classifier
         self.gate = gate
         self.policy = policy
-        logits = .allocate(capacity: outputs)
-        logits.initialize(repeating: 0)
-    }
-
-    deinit {
-        logits.deallocate()
+        logits = [Float](repeating: 0, count: outputs)
     }
 
     /// A silent window is not run at all; clipped sound and plain noise are, since a voice in them is a voice, but
     /// report no species.
     func analyse(_ window: AnalysisWindow, metrics: AnalysisMetrics) throws(ClassifierError) -> Outcome {
-        let samples = window.samples
-        let verdict = gate.verdict(gate.measure(samples, meter: meter))
+        let verdict = window.withSamples { gate.verdict(gate.measure($0, meter: meter)) }
         if verdict != .pass { metrics.windowsGated.add(1) }
         if verdict == .silent { return Outcome() }
         let started = ContinuousClock.now
-        try classifier.logits(samples, into: logits)
+        // Taken out while it is written to, so that it is not copied.
+        var scores: [Float] = []
+        swap(&scores, &logits)
+        defer { swap(&scores, &logits) }
+        try window.withSamples { (samples) throws(ClassifierError) in
+            var output = scores.mutableSpan
+            try classifier.logits(samples, into: &output)
+        }
         metrics.inferenceSeconds.observe(started.secondsToNow)
-        let judgement = policy().judge(UnsafeBufferPointer(logits))
+        let judgement = policy().judge(scores)
         return Outcome(found: verdict == .pass ? judgement.found : [], humanScore: judgement.humanScore)
     }
 }

@@ -41,7 +41,7 @@ struct DetectionPolicy: Sendable {
         }
     }
 
-    func judge(_ logits: UnsafeBufferPointer<Float>) -> Judgement {
+    func judge(_ logits: [Float]) -> Judgement {
         // The score grows with the logit, so most classes are sorted out by one comparison.
         let threshold = sensitivity.logit(forScore: minimumConfidence)
         var found: [Found] = []

@@ -14,8 +14,8 @@ struct OpenRecording: Sendable {
     var segment: RecordingSegment?
     /// Why its sound, from the end of the file on, is not kept.
     var lossReason: String?
-    /// Whether the store knows that it comes faster than real time.
-    var isKnownAhead = false
+    /// Whether the store knows that its times are not final.
+    var isKnownUnsettled = false
     /// Notes that are committed together with its end.
     var notes: [LedgerEntry] = []
 

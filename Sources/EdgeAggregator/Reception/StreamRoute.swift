@@ -65,9 +65,7 @@ struct StreamRoute: Sendable {
         var reason = "end of body"
         do {
             for try await buffer in body {
-                buffer.withUnsafeReadableBytes { bytes in
-                    session.receive(bytes: bytes.count) { take in take(bytes) }
-                }
+                session.receive(buffer.readableBytesUInt8Span) { take in take(0..<buffer.readableBytes) }
                 if let pause = quota?.take(
                     buffer.readableBytes, nowNanoseconds: house.time.now().monotonicNanoseconds)
                 {

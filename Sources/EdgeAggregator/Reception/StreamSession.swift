@@ -18,8 +18,8 @@ final class StreamSession {
     private var decoder = FrameDecoder()
     private var session: ListenerSession
     private var feed: AnalysisFeed?
-    /// Sound that is written to the file first: what is analysed must be where the privacy rule can silence it.
-    private var unheard: [UnsafeRawBufferPointer] = []
+    /// Empty between calls; kept for its room.
+    private var spareBatch = SoundBatch()
     private var recording: OpenRecording?
     private var reported = SessionCounters()
 
@@ -40,20 +40,26 @@ final class StreamSession {
         ])
     }
 
-    /// Takes what was read from the connection at once: `bytes` of them, in one or more pieces, which must stay valid
-    /// until this returns.
-    func receive(bytes count: Int, _ pieces: ((UnsafeRawBufferPointer) -> Void) -> Void) {
+    /// Takes what was read from the connection at once.
+    ///
+    /// - Parameters:
+    ///   - block: what was read. Nothing of it is kept.
+    ///   - parts: calls its argument with the places of the body in the block, in order.
+    func receive(_ block: Span<UInt8>, parts: ((Range<Int>) -> Void) -> Void) {
         let arrival = house.time.now()
-        pieces { bytes in
-            decoder.decode(bytes) { event in
-                session.receive(event, arrivalNanoseconds: arrival.monotonicNanoseconds) { action in
-                    perform(action, now: arrival)
+        var batch = SoundBatch()
+        swap(&batch, &spareBatch)
+        parts { range in
+            decoder.decode(block, in: range) { event in
+                session.receive(event, of: block, arrivalNanoseconds: arrival.monotonicNanoseconds) { action in
+                    perform(action, of: block, &batch, now: arrival)
                 }
             }
         }
-        // The segment keeps slices of the pieces, so they are written before the pieces are given back.
-        flush()
-        noteWhenAhead()
+        flush(&batch, of: block)
+        swap(&batch, &spareBatch)
+        noteWhenUnsettled()
+        let count = block.count
         status.note(bytes: count, counters: session.counters, format: session.format, at: arrival)
         noteMetrics(bytes: count)
     }
@@ -61,7 +67,11 @@ final class StreamSession {
     /// Ends the session. `completion` hears, on some thread, when everything that arrived is synced and written down.
     func end(reason: String, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void) {
         let now = house.time.now()
-        session.finish(arrivalNanoseconds: now.monotonicNanoseconds) { action in perform(action, now: now) }
+        var batch = SoundBatch()
+        session.finish(arrivalNanoseconds: now.monotonicNanoseconds) { action in
+            perform(action, of: Span(), &batch, now: now)
+        }
+        flush(&batch, of: Span())
         feed?.endRun()
         feed = nil
         noteMetrics(bytes: 0)
@@ -79,34 +89,35 @@ final class StreamSession {
 
     // MARK: - Actions
 
-    private func perform(_ action: SessionAction, now: TimeStamp) {
+    private func perform(
+        _ action: SessionAction, of block: Span<UInt8>, _ batch: inout SoundBatch, now: TimeStamp
+    ) {
         switch action {
         case .open(let start): open(start, now: now)
         case .audio(let bytes):
-            write { (segment) throws(SegmentError) in
-                // A sample that was put together from two reads does not outlive the call.
-                if bytes.count < 64 { try segment.appendCopy(bytes) } else { try segment.append(bytes) }
-            }
-            if bytes.count < 64 {
-                flush()
-                feed?.append(bytes)
-            } else if feed != nil {
-                unheard.append(bytes)
-            }
+            batch.append(bytes)
+            if batch.pieceCount >= Self.piecesTogether { flush(&batch, of: block) }
         case .silence(let count):
+            flush(&batch, of: block)
             write { (segment) throws(SegmentError) in try segment.appendSilence(bytes: count) }
-            flush()
             feed?.appendSilence(bytes: count)
-        case .close(let end): close(end, now: now)
+        case .close(let end):
+            flush(&batch, of: block)
+            close(end, now: now)
         case .note(let note): record(note, now: now)
-        case .settle(let runs, let shift):
-            for run in runs {
-                written.enqueue([
-                    .shiftRun(
-                        sessionID: identity.text, run: run, byNanoseconds: shift,
-                        timeQuality: TimeQuality.inferred.rawValue)
-                ])
-            }
+        case .settle(let settlement): settle(settlement)
+        }
+    }
+
+    private func settle(_ settlement: RunSettlement) {
+        for run in settlement.runs {
+            let quality: TimeQuality = settlement.isInferred ? .inferred : .live
+            written.enqueue([
+                .settleRun(
+                    sessionID: identity.text, run: run, byNanoseconds: settlement.byNanoseconds,
+                    gapByNanoseconds: run == settlement.runs.lowerBound ? settlement.gapByNanoseconds : 0,
+                    timeQuality: quality.rawValue)
+            ])
         }
     }
 
@@ -169,7 +180,6 @@ final class StreamSession {
     }
 
     private func close(_ end: RecordingEnd, now: TimeStamp) {
-        flush()
         guard let open = recording else { return }
         recording = nil
         status.noteRecording(nil)
@@ -207,11 +217,21 @@ final class StreamSession {
 
     // MARK: - Sound and notes
 
-    /// Hands what came to the file, then to the analysis.
-    private func flush() {
-        write { (segment) throws(SegmentError) in try segment.flush() }
-        for bytes in unheard { feed?.append(bytes) }
-        unheard.removeAll(keepingCapacity: true)
+    /// Sound is written at the latest when it lies in so many pieces.
+    private static let piecesTogether = 1024
+
+    /// Hands what came to the file, then to the analysis: what is analyzed must be where the privacy rule can silence it.
+    private func flush(_ batch: inout SoundBatch, of block: Span<UInt8>) {
+        guard !batch.isEmpty else { return }
+        defer { batch.removeAll() }
+        if let segment = recording?.segment, recording?.lossReason == nil {
+            do throws(SegmentError) {
+                try segment.append(batch, of: block)
+            } catch {
+                noteFailure(error)
+            }
+        }
+        if let feed { batch.forEach(of: block) { feed.append($0) } }
     }
 
     /// Does something with the open recording's file; when the disk refuses, the recording ends on disk here and the
@@ -221,32 +241,37 @@ final class StreamSession {
         do throws(SegmentError) {
             try body(segment)
         } catch {
-            house.storageGuard.note(error)
-            recording?.lossReason = error.lossReason
+            noteFailure(error)
         }
+    }
+
+    private func noteFailure(_ error: SegmentError) {
+        house.storageGuard.note(error)
+        recording?.lossReason = error.lossReason
     }
 
     private func record(_ note: SessionNote, now: TimeStamp) {
         var entry = LedgerEntry(
             listenerID: identity.listener.text, sessionID: identity.text, run: note.run,
-            recordingName: recording?.name, kind: note.kind.rawValue, reason: note.reason,
+            recordingName: note.kind == .gap ? nil : recording?.name, kind: note.kind.rawValue, reason: note.reason,
             startNanoseconds: note.startNanoseconds + now.utcOffsetNanoseconds,
             durationNanoseconds: note.durationNanoseconds, frames: note.frames, bytes: note.bytes,
             notedNanoseconds: now.utcNanoseconds)
         entry.unset = now.unset
         status.note(entry)
-        entry.recordingMonotonicNanoseconds = recording?.start.startNanoseconds
-        if recording != nil {
-            recording?.notes.append(entry)
-        } else {
+        if recording == nil || note.kind == .gap {
+            // A gap is written down at once, so that it is there when its run is settled.
             written.enqueue([.ledger(entry)])
+        } else {
+            entry.recordingMonotonicNanoseconds = recording?.start.startNanoseconds
+            recording?.notes.append(entry)
         }
     }
 
-    /// Says once of a recording that its times are not what they seemed, before anything of it leaves the box.
-    private func noteWhenAhead() {
-        guard session.isAhead, let open = recording, !open.isKnownAhead else { return }
-        recording?.isKnownAhead = true
+    /// Says once of a recording that its times are not what they seemed, before anything of it leaves the device.
+    private func noteWhenUnsettled() {
+        guard session.isUnsettled, let open = recording, !open.isKnownUnsettled else { return }
+        recording?.isKnownUnsettled = true
         if !open.start.isInferred { written.enqueue([.inferTimes(recording: open.name)]) }
     }
 

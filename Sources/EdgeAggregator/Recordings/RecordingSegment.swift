@@ -23,8 +23,7 @@ final class RecordingSegment: @unchecked Sendable {
     /// Why the disk did not take what was written; 0 as long as it does. Linux tells an error of writing back once and then counts
     /// the pages as clean, so that the next sync would say that all is well.
     private let syncError = Atomic<Int32>(0)
-    // The next two belong to the thread that appends; the one that finishes takes them over when appending has ended.
-    private var vectors: [iovec] = []
+    // Belongs to the thread that appends; the one that finishes takes it over when appending has ended.
     private var encoder: FLACWriter?
 
     /// The 44 bytes of a header whose sizes are not known yet.
@@ -72,71 +71,52 @@ final class RecordingSegment: @unchecked Sendable {
 
     // MARK: - Writing
 
-    /// Takes whole sample frames. The bytes must stay valid until ``flush()``. Refused once a sync has failed.
-    func append(_ bytes: UnsafeRawBufferPointer) throws(SegmentError) {
+    /// Writes whole sample frames. Nothing of them is kept. Refused once a sync has failed.
+    ///
+    /// - Parameter block: the block in which pieces of the batch lie.
+    func append(_ batch: borrowing SoundBatch, of block: Span<UInt8>) throws(SegmentError) {
         try checkSynced()
-        if let encoder {
-            do { try encoder.write(bytes) } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
-            written.add(Int64(bytes.count), ordering: .relaxed)
+        if encoder != nil {
+            try batch.forEach(of: block) { (bytes) throws(SegmentError) in try encode(bytes) }
             return
         }
-        vectors.append(iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
-        if vectors.count >= 256 { try flush() }
-    }
-
-    /// Takes a few bytes that do not outlive the call.
-    func appendCopy(_ bytes: UnsafeRawBufferPointer) throws(SegmentError) {
-        try flush()
-        try append(bytes)
-        try flush()
-    }
-
-    /// Writes silence.
-    func appendSilence(bytes: Int) throws(SegmentError) {
-        try flush()
-        let block = [UInt8](
-            repeating: format.silenceByte, count: min(bytes, 65_536 / format.bytesPerFrame * format.bytesPerFrame))
-        var rest = bytes
-        while rest > 0 {
-            let count = min(rest, block.count)
-            var failure: SegmentError?
-            block.withUnsafeBytes { buffer in
-                do throws(SegmentError) {
-                    try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                    try flush()
-                } catch {
-                    failure = error
-                }
-            }
-            if let failure { throw failure }
-            rest -= count
-        }
-    }
-
-    /// Hands what was appended to the kernel.
-    func flush() throws(SegmentError) {
-        guard !vectors.isEmpty else { return }
-        defer { vectors.removeAll(keepingCapacity: true) }
-        var first = 0
-        while first < vectors.count {
-            let count = vectors.withUnsafeBufferPointer { buffer in
-                writev(descriptor, buffer.baseAddress.map { $0 + first }, Int32(min(buffer.count - first, 1024)))
+        var piece = 0
+        var skippedBytes = 0
+        while piece < batch.pieceCount {
+            let count = batch.withVectors(of: block, first: piece, skippedBytes: skippedBytes) { vectors in
+                writev(descriptor, vectors.baseAddress, Int32(vectors.count))
             }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw SegmentError(.write, path: path, errnoValue: errno)
             }
             written.add(Int64(count), ordering: .relaxed)
-            var rest = count
-            while first < vectors.count, rest >= vectors[first].iov_len {
-                rest -= vectors[first].iov_len
-                first += 1
-            }
-            if rest > 0, let base = vectors[first].iov_base {
-                vectors[first].iov_base = base + rest
-                vectors[first].iov_len -= rest
+            skippedBytes += count
+            while piece < batch.pieceCount, skippedBytes >= batch.byteCount(ofPiece: piece) {
+                skippedBytes -= batch.byteCount(ofPiece: piece)
+                piece += 1
             }
         }
+    }
+
+    /// Writes silence.
+    func appendSilence(bytes: Int) throws(SegmentError) {
+        let block = [UInt8](
+            repeating: format.silenceByte, count: min(bytes, 65_536 / format.bytesPerFrame * format.bytesPerFrame))
+        var batch = SoundBatch()
+        var rest = bytes
+        while rest > 0 {
+            let count = min(rest, block.count)
+            batch.removeAll()
+            batch.append(.inBlock(0..<count))
+            try append(batch, of: block.span)
+            rest -= count
+        }
+    }
+
+    private func encode(_ bytes: Span<UInt8>) throws(SegmentError) {
+        do { try encoder?.write(bytes) } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
+        written.add(Int64(bytes.count), ordering: .relaxed)
     }
 
     // MARK: - Syncing

@@ -164,26 +164,26 @@ struct Recovery {
 
     // MARK: - Sessions
 
-    /// Ends a session: settles the times of sound that was pushed faster than real time, and accounts for the time
-    /// from its last sound to now.
+    /// Ends a session: settles the times of its sound by what is on disk, and accounts for the time from its last sound
+    /// to now.
     private func end(_ session: String, listener: String) throws {
         let now = time.now().utcNanoseconds
         var changes: [StoreChange] = []
         var bytes: Int64 = 0
-        if let (end, recordings) = try store.endOfSessionBlocking(session) {
-            let lead =
-                recordings.compactMap { row in
-                    row.closedNanoseconds.map { row.startNanoseconds + row.durationNanoseconds - $0 }
-                }.max() ?? 0
-            let shift = lead > SampleClock.liveToleranceNanoseconds ? -lead : 0
-            if shift != 0 {
-                for run in Set(recordings.map(\.run)) {
+        let (recordings, runs) = try store.remainsOfSessionBlocking(session)
+        if let last = runs.last {
+            var unsettled = UnsettledStretches(runs.map(UnsettledStretches.Remains.init))
+            let (settlements, shift) = unsettled.settle()
+            for settlement in settlements {
+                for run in settlement.runs {
                     changes.append(
-                        .shiftRun(
-                            sessionID: session, run: run, byNanoseconds: shift,
+                        .settleRun(
+                            sessionID: session, run: run, byNanoseconds: settlement.byNanoseconds,
+                            gapByNanoseconds: run == settlement.runs.lowerBound ? settlement.gapByNanoseconds : 0,
                             timeQuality: TimeQuality.inferred.rawValue))
                 }
             }
+            let end = last.endNanoseconds
             bytes = recordings.reduce(0) { sum, row in
                 let width = PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2
                 return sum + row.frames * Int64(width * row.channels)
@@ -210,5 +210,13 @@ struct Recovery {
         where name.hasPrefix("upload-") {
             unlink("\(spoolFolder)/\(name)")
         }
+    }
+}
+
+extension UnsettledStretches.Remains {
+    init(_ run: RunRemains) {
+        self.init(
+            run: run.run, leadNanoseconds: run.leadNanoseconds, isSettled: run.isSettled,
+            pauseNanoseconds: run.pauseNanoseconds)
     }
 }

@@ -13,8 +13,8 @@ struct OutboxWriter {
         let hold: String?
     }
 
-    /// A run that came faster than real time is moved when it ends (see `shiftRun`), and what a clock that was not set
-    /// has stamped is corrected when it is: neither may leave the box before.
+    /// A run whose times are not final is moved later (``StoreChange/settleRun``), and what a clock that was not set has
+    /// stamped is corrected when it is: neither may be delivered before.
     private func times(_ row: Row) -> Times {
         let quality: String = row["time_quality"]
         let sessionID: String? = row["session_id"]

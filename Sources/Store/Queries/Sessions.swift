@@ -52,18 +52,34 @@ extension Store {
         }
     }
 
-    /// When the last recording of a session ended, if it has one, and by how much its run was ahead of its arrival.
-    public func endOfSessionBlocking(
+    /// What a session without an end has recorded, in the order of its sound; and what is known of the times of its runs.
+    public func remainsOfSessionBlocking(
         _ session: String
-    ) throws(StoreError) -> (endNanoseconds: Int64, recordings: [RecordingRecord])? {
+    ) throws(StoreError) -> (recordings: [RecordingRecord], runs: [RunRemains]) {
         try readBlocking { database in
-            let rows = try RecordingRecord.fetchAll(
+            let recordings = try RecordingRecord.fetchAll(
                 database,
                 sql: """
                     SELECT * FROM recordings WHERE session_id = ? AND duration_ns > 0 ORDER BY run, run_offset_frames
                     """, arguments: [session])
-            guard let end = rows.map({ $0.startNanoseconds + $0.durationNanoseconds }).max() else { return nil }
-            return (end, rows)
+            let runs = try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT run, max(start_ns + duration_ns) AS end_ns,
+                        max(start_ns + duration_ns - ifnull(closed_ns, start_ns + duration_ns)) AS lead_ns,
+                        min(settled OR time_quality <> 'inferred') AS is_settled,
+                        (SELECT max(duration_ns) FROM ledger WHERE ledger.session_id = recordings.session_id
+                            AND ledger.run = recordings.run AND kind = 'gap' AND reason = 'source paused') AS pause_ns
+                    FROM recordings WHERE session_id = ? AND duration_ns > 0 GROUP BY run ORDER BY run
+                    """, arguments: [session])
+            return (
+                recordings,
+                runs.map { row in
+                    RunRemains(
+                        run: row["run"], endNanoseconds: row["end_ns"], leadNanoseconds: row["lead_ns"],
+                        isSettled: row["is_settled"], pauseNanoseconds: row["pause_ns"])
+                }
+            )
         }
     }
 
@@ -74,4 +90,17 @@ extension Store {
                 database, sql: "SELECT max(counter) FROM sessions WHERE boot_id = ?", arguments: [bootID]) ?? 0
         }
     }
+}
+
+/// What is known of the times of a run whose session has no end.
+public struct RunRemains: Sendable, Equatable {
+    public let run: Int
+    /// UTC, of its last sample.
+    public let endNanoseconds: Int64
+    /// The greatest time by which the end of one of its recordings lies after its last byte was written.
+    public let leadNanoseconds: Int64
+    /// Whether its times are final.
+    public let isSettled: Bool
+    /// How long the source seemed to pause before it.
+    public let pauseNanoseconds: Int64?
 }

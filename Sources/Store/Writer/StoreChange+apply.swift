@@ -28,7 +28,8 @@ extension StoreChange {
                 sql: """
                     UPDATE recordings SET state = CASE state WHEN 'open' THEN 'closed' ELSE state END, frames = ?,
                         duration_ns = ?, filled_ns = ?, bytes = ?, closed_ns = ?,
-                        time_quality = iif(time_quality IN ('corrected', 'assumed'), time_quality, ifnull(?, time_quality))
+                        time_quality = iif(settled OR time_quality IN ('corrected', 'assumed'), time_quality,
+                            ifnull(?, time_quality))
                     WHERE name = ? AND state IN ('open', 'unkept')
                     """
             ).execute(arguments: [
@@ -51,8 +52,9 @@ extension StoreChange {
                     """
             ).execute(arguments: [atNanoseconds, reason, name])
             if wasAwaited { try outbox.addFollower(of: name, atNanoseconds: atNanoseconds) }
-        case .shiftRun(let sessionID, let run, let byNanoseconds, let timeQuality):
+        case .settleRun(let sessionID, let run, let byNanoseconds, let gapByNanoseconds, let timeQuality):
             try shift(sessionID, run, byNanoseconds, timeQuality, database)
+            if gapByNanoseconds != 0 { try changeGap(sessionID, run, byNanoseconds: gapByNanoseconds, database) }
             try outbox.releaseRun(sessionID: sessionID, run: run)
         case .analysed(let recording, let state, let windows, let error, let atNanoseconds):
             try database.cachedStatement(
@@ -264,5 +266,32 @@ extension StoreChange {
                 WHERE id = ?
                 """)
         for id in ids { try statement.execute(arguments: [nanoseconds, nanoseconds, timeQuality, id]) }
+    }
+
+    /// Changes the length of the gap before a run that has been moved already: its end stays, and a gap of no length was none.
+    private func changeGap(
+        _ sessionID: String, _ run: Int, byNanoseconds nanoseconds: Int64, _ database: Database
+    ) throws {
+        let gap = try Row.fetchOne(
+            database.cachedStatement(
+                sql: """
+                    SELECT id, duration_ns FROM ledger WHERE session_id = ? AND run = ? AND kind = 'gap'
+                    ORDER BY start_ns DESC LIMIT 1
+                    """), arguments: [sessionID, run])
+        guard let gap else { return }
+        let id: Int64 = gap["id"]
+        let duration: Int64 = gap["duration_ns"]
+        guard duration + nanoseconds <= 0 else {
+            try database.execute(
+                sql:
+                    "UPDATE OR IGNORE ledger SET start_ns = start_ns - ?1, duration_ns = duration_ns + ?1 WHERE id = ?2",
+                arguments: [nanoseconds, id])
+            return
+        }
+        try database.execute(sql: "DELETE FROM ledger WHERE id = ?", arguments: [id])
+        // A delivery of several lines passes over the one that is gone.
+        try database.execute(
+            sql: "DELETE FROM deliveries WHERE kind = 'coverage' AND first_id = ?1 AND last_id = ?1 AND state = 'held'",
+            arguments: [id])
     }
 }

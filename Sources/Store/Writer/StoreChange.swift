@@ -4,12 +4,14 @@ public enum StoreChange: Sendable {
     case closeSession(SessionClose)
     case openRecording(RecordingRecord)
     case closeRecording(RecordingClose)
-    /// The sound comes faster than real time, so its times are not what they seemed; they are settled later.
+    /// The times of the sound are not final; they are settled later.
     case inferTimes(recording: String)
     /// The row stays, so that the name is never given again and coverage adds up.
     case deleteRecording(name: String, reason: String, atNanoseconds: Int64)
-    /// Moves a run's recordings, detections and ledger lines in time.
-    case shiftRun(sessionID: String, run: Int, byNanoseconds: Int64, timeQuality: String?)
+    /// The times of a run are final: moves its recordings, detections and ledger lines, changes the length of the gap before
+    /// it, and lets them be delivered.
+    case settleRun(
+        sessionID: String, run: Int, byNanoseconds: Int64, gapByNanoseconds: Int64, timeQuality: String?)
     case analysed(recording: String, state: String, windows: Int, error: String?, atNanoseconds: Int64)
     case detections([DetectionRecord])
     /// Taken together. Of one that is there already nothing changes.
@@ -71,7 +73,7 @@ extension StoreChange {
     /// Whether a sink may have something to do after it.
     var mayMakeDeliveries: Bool {
         switch self {
-        case .closeSession, .closeRecording, .shiftRun, .analysed, .detections, .observations, .readings, .ledger,
+        case .closeSession, .closeRecording, .settleRun, .analysed, .detections, .observations, .readings, .ledger,
             .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole, .datasetsAreGone,
             .collection:
             true

@@ -19,15 +19,13 @@ import Testing
         let period = [UInt8](repeating: 1, count: 4800)
         func send(_ now: Int64) {
             let bytes = frames.head(soundBytes: period.count) + period
-            bytes.withUnsafeBytes { bytes in
-                decoder.decode(bytes) { event in
-                    session.receive(event, arrivalNanoseconds: now) { (action) in
-                        switch action {
-                        case .open(let start): starts.append(start)
-                        case .audio(let audio): soundBytes += audio.count
-                        case .note(let note): notes.append(note)
-                        default: break
-                        }
+            decoder.decode(bytes.span, in: bytes.indices) { event in
+                session.receive(event, of: bytes.span, arrivalNanoseconds: now) { (action) in
+                    switch action {
+                    case .open(let start): starts.append(start)
+                    case .audio(let audio): soundBytes += audio.count
+                    case .note(let note): notes.append(note)
+                    default: break
                     }
                 }
             }
@@ -59,15 +57,15 @@ import Testing
     @Test func metersASineASquareAndSilence() throws {
         var meter = LevelMeter()
         // A square wave of half of full scale: -6.02 dBFS, both ways.
-        let square: [Int16] = (0..<480).map { $0 % 96 < 48 ? 16_384 : -16_384 }
-        square.withUnsafeBytes { meter.take($0, encoding: .signed16) }
+        let square: [UInt8] = (0..<480).flatMap { $0 % 96 < 48 ? [0x00, 0x40] : [0x00, 0xC0] }
+        meter.take(square.span, encoding: .signed16)
         let taken = meter.takeLevels()
         let levels = try #require(taken)
         #expect(abs(levels.rmsDBFS + 6.0206) < 0.001 && abs(levels.peakDBFS + 6.0206) < 0.001)
         let again = meter.takeLevels()
         #expect(again == nil)
-        let silence = [Int16](repeating: 0, count: 100)
-        silence.withUnsafeBytes { meter.take($0, encoding: .signed16) }
+        let silence = [UInt8](repeating: 0, count: 200)
+        meter.take(silence.span, encoding: .signed16)
         let quiet = meter.takeLevels()
         #expect(quiet?.rmsDBFS == -200)
         #expect(meter.clipped == 0)
@@ -77,7 +75,7 @@ import Testing
             (.signed32, [0x00, 0x00, 0x00, 0x80]), (.unsigned8, [0x00]), (.float32, [0x00, 0x00, 0x80, 0xBF]),
         ] as [(PCMFormat.Encoding, [UInt8])] {
             var meter = LevelMeter()
-            bytes.withUnsafeBytes { meter.take($0, encoding: encoding) }
+            meter.take(bytes.span, encoding: encoding)
             let taken = meter.takeLevels()
             let levels = try #require(taken)
             #expect(levels.peakDBFS == 0 && levels.rmsDBFS == 0 && meter.clipped == 1, "\(encoding)")

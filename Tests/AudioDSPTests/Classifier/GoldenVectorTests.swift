@@ -53,12 +53,8 @@ import Testing
             var scores = [Float](repeating: 0, count: model.outputs)
             var greatest: Float = 0
             for (number, start) in starts.enumerated() {
-                try sound.withUnsafeBufferPointer { sound in
-                    try scores.withUnsafeMutableBufferPointer { scores in
-                        try classifier.logits(
-                            UnsafeBufferPointer(rebasing: sound[start..<(start + BirdNET.windowSamples)]), into: scores)
-                    }
-                }
+                var output = scores.mutableSpan
+                try classifier.logits(sound.span.extracting(start..<(start + BirdNET.windowSamples)), into: &output)
                 for index in scores.indices {
                     greatest = max(greatest, abs(scores[index] - reference[number * model.outputs + index]))
                 }

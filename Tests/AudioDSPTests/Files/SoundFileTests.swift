@@ -19,7 +19,7 @@ import Testing
         defer { close(file) }
         let writer = try FLACWriter(descriptor: file, format: format)
         for start in stride(from: 0, to: sound.count, by: 12_000) {
-            try sound[start..<min(start + 12_000, sound.count)].withUnsafeBytes { try writer.write($0) }
+            try writer.write(sound[start..<min(start + 12_000, sound.count)].span)
         }
         if finish { try writer.finish() }
     }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct WAVHeaderTests {
     private func parse(_ bytes: [UInt8]) -> WAVHeader.Parse {
-        bytes.withUnsafeBytes { WAVHeader.parse($0) }
+        WAVHeader.parse(bytes.span)
     }
 
     private static let kinds: [(PCMFormat.Encoding, Int, Int)] = [
@@ -93,9 +93,8 @@ import Testing
 @Suite struct MonoConverterTests {
     private func convert(_ bytes: [UInt8], _ format: PCMFormat, _ channel: MonoConverter.Channel) -> [Float] {
         var output = [Float](repeating: 9, count: bytes.count / format.bytesPerFrame)
-        let count = output.withUnsafeMutableBufferPointer { output in
-            bytes.withUnsafeBytes { MonoConverter(format: format, channel: channel).convert($0, into: output) }
-        }
+        var room = output.mutableSpan
+        let count = MonoConverter(format: format, channel: channel).convert(bytes.span, into: &room)
         return Array(output[..<count])
     }
 

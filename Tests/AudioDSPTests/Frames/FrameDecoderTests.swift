@@ -13,14 +13,12 @@ import Testing
         var decoder = FrameDecoder()
         var frames: [Frame] = []
         for piece in pieces {
-            piece.withUnsafeBytes { bytes in
-                decoder.decode(bytes) { event in
-                    switch event {
-                    case .frameBegin(let sequence, _):
-                        frames.append(Frame(sequence: sequence, payload: [], isWhole: false))
-                    case .payload(let bytes): frames[frames.count - 1].payload += bytes
-                    case .frameEnd: frames[frames.count - 1].isWhole = true
-                    }
+            decoder.decode(piece.span, in: piece.indices) { event in
+                switch event {
+                case .frameBegin(let sequence, _):
+                    frames.append(Frame(sequence: sequence, payload: [], isWhole: false))
+                case .payload(let range): frames[frames.count - 1].payload += piece[range]
+                case .frameEnd: frames[frames.count - 1].isWhole = true
                 }
             }
         }
@@ -59,7 +57,7 @@ import Testing
     @Test func tellsWhatIsMissingOfACutFrame() {
         var decoder = FrameDecoder()
         let wire = WireMaker.frame(7, [1, 2, 3, 4, 5])
-        wire.dropLast(2).withUnsafeBytes { decoder.decode($0) { _ in } }
+        decoder.decode(wire.span, in: 0..<(wire.count - 2)) { _ in }
         #expect(decoder.isInsideFrame)
         #expect(decoder.frameBytesMissing == 2)
         #expect(decoder.framesCompleted == 0)

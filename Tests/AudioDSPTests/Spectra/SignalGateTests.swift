@@ -11,11 +11,8 @@ import Testing
             let samples = (0..<size).map { _ in Float.random(in: -1...1, using: &random) }
             let window = [Float](repeating: 1, count: size)
             var power = [Float](repeating: 0, count: size / 2 + 1)
-            samples.withUnsafeBufferPointer { samples in
-                window.withUnsafeBufferPointer { window in
-                    power.withUnsafeMutableBufferPointer { fft.addPower(of: samples, window: window, to: $0) }
-                }
-            }
+            var sums = power.mutableSpan
+            fft.addPower(of: samples.span, window: window.span, to: &sums)
             for bin in stride(from: 0, through: size / 2, by: max(1, size / 16)) {
                 var real = 0.0
                 var imaginary = 0.0
@@ -32,7 +29,7 @@ import Testing
 
     private func verdict(_ samples: [Float]) -> (SignalGate.Verdict, SignalGate.Measures) {
         let gate = SignalGate()
-        let measures = samples.withUnsafeBufferPointer { gate.measure($0, meter: SignalGate.Meter()) }
+        let measures = gate.measure(samples.span, meter: SignalGate.Meter())
         return (gate.verdict(measures), measures)
     }
 
@@ -69,9 +66,8 @@ import Testing
         let tone = (0..<rate).map { Float(sin(2 * Double.pi * 1000 * Double($0) / Double(rate))) }
         var out: [Float] = []
         for start in stride(from: 0, to: tone.count, by: 3001) {
-            try tone[start..<min(start + 3001, tone.count)].withUnsafeBufferPointer {
-                try resampler.process($0) { out += $0 }
-            }
+            let piece = tone[start..<min(start + 3001, tone.count)]
+            try resampler.process(piece.span) { out += $0 }
         }
         try resampler.flush { out += $0 }
         #expect(abs(out.count - 48_000) <= 1)

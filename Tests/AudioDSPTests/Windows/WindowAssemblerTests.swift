@@ -14,14 +14,14 @@ import Testing
         while position < from + count {
             let size = min(pieces, from + count - position)
             let samples = (position..<(position + size)).map { Float($0) }
-            samples.withUnsafeBufferPointer { samples in
-                assembler.append(samples) { window in
-                    let isRight = window.samples.enumerated().allSatisfy { $1 == Float(Int(window.startFrame48k) + $0) }
-                    found.append((window.startFrame48k, isRight))
-                    if !keep { pool.give(window.buffer) }
-                } skipped: {
-                    lost.append($0)
+            assembler.append(samples.span) { window in
+                let isRight = window.withSamples { samples in
+                    samples.indices.allSatisfy { samples[$0] == Float(Int(window.startFrame48k) + $0) }
                 }
+                found.append((window.startFrame48k, isRight))
+                if !keep { pool.give(window.buffer) }
+            } skipped: {
+                lost.append($0)
             }
             position += size
         }
@@ -63,7 +63,8 @@ import Testing
             _ = play(&assembler, from: 0, count: 144_000 + tail, pieces: 4096, pool: pool, skipped: &skipped)
             var tails: [(Int, Float, Float)] = []
             assembler.finish(minimumSeconds: 1.5) { window in
-                tails.append((window.validSamples, window.samples[tail - 1], window.samples[tail]))
+                let ends = window.withSamples { ($0[tail - 1], $0[tail]) }
+                tails.append((window.validSamples, ends.0, ends.1))
                 pool.give(window.buffer)
             }
             #expect(tails.count == (isKept ? 1 : 0))

@@ -26,7 +26,7 @@ import Testing
         let policy = DetectionPolicy(
             labels: try labels(), sensitivity: Sensitivity(sensitivity), minimumConfidence: least, inSeason: inSeason,
             include: include, exclude: exclude)
-        return [logit, logit + 1, logit, logit].withUnsafeBufferPointer { policy.judge($0) }
+        return policy.judge([logit, logit + 1, logit, logit])
     }
 
     @Test func saysAllThatIsConfidentTheMostConfidentFirst() throws {

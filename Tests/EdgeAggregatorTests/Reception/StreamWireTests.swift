@@ -6,7 +6,7 @@ import Testing
 /// The request's head and the chunked body, as RFC 9112 has them, cut at every place.
 @Suite struct StreamWireTests {
     private func read(_ text: String, path: String = "/recordings_stream") -> StreamHead.Reading {
-        Array(text.utf8).withUnsafeBytes { StreamHead.read($0, path: path) }
+        StreamHead.read(Array(text.utf8).span, path: path)
     }
 
     private let stock =
@@ -60,12 +60,9 @@ import Testing
     private func decode(_ wire: [UInt8], cutEvery step: Int) throws -> (bytes: [UInt8], isFinished: Bool) {
         var body = ChunkedBody()
         var found: [UInt8] = []
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: wire.count, alignment: 1)
-        defer { memory.deallocate() }
-        memory.copyBytes(from: wire)
         for start in stride(from: 0, to: wire.count, by: step) {
-            let piece = UnsafeRawBufferPointer(rebasing: memory[start..<min(wire.count, start + step)])
-            try body.decode(piece) { found.append(contentsOf: $0) }
+            let piece = wire[start..<min(wire.count, start + step)]
+            try body.decode(piece.span) { found += piece.dropFirst($0.lowerBound).prefix($0.count) }
         }
         return (found, body.isFinished)
     }

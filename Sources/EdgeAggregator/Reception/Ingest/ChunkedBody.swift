@@ -1,6 +1,6 @@
 /// Takes the chunked transfer coding (RFC 9112 §7.1) apart while it arrives.
 ///
-/// A value type without input or output. It holds no body bytes: they go through as slices of what was given to it.
+/// A value type without input or output. It holds no body bytes: it tells their places in what was given to it.
 /// Chunk extensions and trailers are passed over.
 struct ChunkedBody: Sendable {
     /// A chunk's size line, with its extensions, and the whole trailer section may have so many bytes.
@@ -30,15 +30,13 @@ struct ChunkedBody: Sendable {
         if case .finished = state { true } else { false }
     }
 
-    /// Calls `body` with each piece of the body, in order. Bytes after its end are left alone.
-    mutating func decode(
-        _ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
-    ) throws(Malformed) {
+    /// Calls `body` with the place of each piece of the body, in order. Bytes after its end are left alone.
+    mutating func decode(_ bytes: Span<UInt8>, _ body: (Range<Int>) -> Void) throws(Malformed) {
         var offset = 0
         while offset < bytes.count {
             if case .data = state {
                 let count = min(rest, bytes.count - offset)
-                body(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)]))
+                body(offset..<(offset + count))
                 offset += count
                 rest -= count
                 if rest == 0 { state = .dataReturn }

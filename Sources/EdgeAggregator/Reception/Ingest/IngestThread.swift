@@ -112,8 +112,7 @@ final class IngestThread: Sendable {
         }
 
         mutating func work() {
-            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: IngestThread.readBytes, alignment: 4096)
-            defer { buffer.deallocate() }
+            let buffer = ReceiveBuffer(bytes: IngestThread.readBytes)
             var numbers = [UInt64](repeating: 0, count: 64)
             while !isStopping {
                 let count = edge_poll_wait(thread.poll, &numbers, Int32(numbers.count), timeoutMilliseconds())
@@ -150,25 +149,21 @@ final class IngestThread: Sendable {
             thread.watch(adopted.descriptor, number: number)
             if adopted.expectsContinue { send("HTTP/1.1 100 Continue\r\n\r\n", to: adopted.descriptor) }
             if !adopted.firstBytes.isEmpty {
-                adopted.firstBytes.withUnsafeBytes { take($0, connection, number) }
+                take(adopted.firstBytes.span, connection, number)
             }
             if adopted.stream.connection.endedFor != nil { end(connection, number, "disconnected") }
         }
 
-        private mutating func read(
-            _ connection: Connection, _ number: UInt64, _ buffer: UnsafeMutableRawBufferPointer
-        ) {
-            let count = recv(connection.adopted.descriptor, buffer.baseAddress, buffer.count, 0)
-            if count > 0 {
-                take(UnsafeRawBufferPointer(rebasing: buffer[..<count]), connection, number)
-            } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+        private mutating func read(_ connection: Connection, _ number: UInt64, _ buffer: ReceiveBuffer) {
+            let count = buffer.receive(from: connection.adopted.descriptor) { take($0, connection, number) }
+            if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) {
                 end(connection, number, "disconnected")
             }
         }
 
-        private mutating func take(_ bytes: UnsafeRawBufferPointer, _ connection: Connection, _ number: UInt64) {
+        private mutating func take(_ bytes: Span<UInt8>, _ connection: Connection, _ number: UInt64) {
             var isMalformed = false
-            connection.session.receive(bytes: bytes.count) { take in
+            connection.session.receive(bytes) { take in
                 do throws(ChunkedBody.Malformed) {
                     try connection.body.decode(bytes, take)
                 } catch {

@@ -25,33 +25,32 @@ struct StreamHead: Equatable, Sendable {
     var forwardedFor: [String] = []
 
     /// Reads the head of `POST <path>` with a chunked body.
-    static func read(_ bytes: UnsafeRawBufferPointer, path: String) -> Reading {
-        let method: StaticString = "POST "
-        let isPost = method.withUTF8Buffer { wanted in
-            zip(bytes, wanted).allSatisfy { $0 == $1 }
+    static func read(_ bytes: Span<UInt8>, path: String) -> Reading {
+        for (index, byte) in "POST ".utf8.enumerated() where index < bytes.count && bytes[index] != byte {
+            return .other
         }
-        guard isPost else { return .other }
         guard let end = endOfHead(bytes) else {
             return bytes.count < longestBytes ? .needMoreBytes : .other
         }
-        guard let text = String(validating: bytes[..<end], as: UTF8.self) else { return .other }
+        guard let head = try? UTF8Span(validating: bytes.extracting(first: end)) else { return .other }
+        let text = String(copying: head)
         var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
         guard let target = target(of: lines.removeFirst()) else { return .other }
-        guard var head = Fields(lines) else { return .other }
+        guard var fields = Fields(lines) else { return .other }
         let pieces = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         guard let route = route(pieces[0], path: path) else { return .other }
-        head.query = pieces.count > 1 ? String(pieces[1]) : nil
-        guard head.isChunked, !head.hasLength else { return .other }
+        fields.query = pieces.count > 1 ? String(pieces[1]) : nil
+        guard fields.isChunked, !fields.hasLength else { return .other }
         return .stream(
             StreamHead(
-                query: head.query, authorization: head.authorization, pathToken: route.token,
-                expectsContinue: head.expectsContinue, isMock: head.isMock,
-                forwardedFor: head.forwardedFor),
+                query: fields.query, authorization: fields.authorization, pathToken: route.token,
+                expectsContinue: fields.expectsContinue, isMock: fields.isMock,
+                forwardedFor: fields.forwardedFor),
             headBytes: end + 4)
     }
 
     /// Where the empty line begins.
-    private static func endOfHead(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    private static func endOfHead(_ bytes: Span<UInt8>) -> Int? {
         let limit = min(bytes.count, longestBytes)
         guard limit >= 4 else { return nil }
         for start in 0...(limit - 4)

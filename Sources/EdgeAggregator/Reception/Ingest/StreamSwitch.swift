@@ -27,7 +27,7 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
         var bytes = unwrapInboundIn(data)
         guard !isOver else { return context.fireChannelRead(data) }
         seen.writeBuffer(&bytes)
-        switch seen.withUnsafeReadableBytes({ StreamHead.read($0, path: path) }) {
+        switch StreamHead.read(seen.readableBytesUInt8Span, path: path) {
         case .needMoreBytes: return
         case .other: passOn(context)
         case .stream(let head, let headBytes):

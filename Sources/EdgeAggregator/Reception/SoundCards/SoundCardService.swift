@@ -140,12 +140,10 @@ final class SoundCardService: Service {
         var metered = 0
         var silentMilliseconds = 0
         let bytesPerFrame = card.format.bytesPerFrame
-        let sound = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: card.periodFrames * bytesPerFrame, alignment: 16)
-        defer { sound.deallocate() }
+        var sound = [UInt8](repeating: 0, count: card.periodFrames * bytesPerFrame)
         while !isStopping, !closing.isSet {
             do throws(SoundCardError) {
-                switch try card.read(into: sound, timeoutMilliseconds: Self.waitMilliseconds) {
+                switch try card.read(into: &sound, timeoutMilliseconds: Self.waitMilliseconds) {
                 case .nothing:
                     silentMilliseconds += Int(Self.waitMilliseconds)
                     if silentMilliseconds >= Self.longestSilenceMilliseconds {
@@ -156,14 +154,10 @@ final class SoundCardService: Service {
                     state.withLock { $0.status.overruns += 1 }
                 case .frames(let count):
                     silentMilliseconds = 0
-                    let heard = UnsafeRawBufferPointer(rebasing: sound[..<(count * bytesPerFrame)])
+                    let heard = sound.span.extracting(first: count * bytesPerFrame)
                     let head = frames.head(soundBytes: heard.count)
-                    head.withUnsafeBytes { head in
-                        session.receive(bytes: head.count + heard.count) { take in
-                            take(head)
-                            take(heard)
-                        }
-                    }
+                    session.receive(head.span) { take in take(0..<head.count) }
+                    session.receive(heard) { take in take(heard.indices) }
                     meter.take(heard, encoding: card.format.encoding)
                     metered += count
                     if metered >= card.format.sampleRate {
