@@ -84,8 +84,8 @@ run_seed() {
     local name=$1 program=$2 seed=$3 seconds=$4 status=0 log
     log=var/sanitized/$name/oracle-$seed.log
     say "$name: seed $seed for $seconds s"
-    # A deadlock of the daemon must not stop the run.
-    timeout --kill-after=30 $((seconds * 3 + 180)) "${oracle[@]}" "$program" --seed "$seed" --seconds "$seconds" >"$log" 2>&1 || status=$?
+    # The oracle ends its round after SECONDS and has time limits of its own; this one is for a deadlock of the oracle itself.
+    timeout --kill-after=30 $((seconds * 3 + 600)) "${oracle[@]}" "$program" --seed "$seed" --seconds "$seconds" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         tail -n 40 "$log"
         fail "$name: byte oracle, seed $seed, exit code $status. After the fix, add the line \"$seed $seconds  # what it found\" to $seed_file"
