@@ -27,8 +27,12 @@ VERSION = $(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAgg
 PACKAGE = $(DIST)/edge-aggregator_$(VERSION)_$(shell dpkg --print-architecture).deb
 MODELS ?= yes
 EDGE_YAML ?=
+MINUTES ?= 10
+SANITIZER ?= both
+SEEDS ?= new
+SUITES ?= IntegrationTests
 
-.PHONY: help run build deb image bundle test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
+.PHONY: help run build deb image bundle test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -43,7 +47,7 @@ help:
 	@echo "make test-power   50 power cuts, and disks that lie or fail"
 	@echo "make test-container  the container's image and its health check"
 	@echo "make test-embedded  the sensor drivers on arm64"
-	@echo "make test-threads the pipeline under the thread sanitizer"
+	@echo "make test-sanitized MINUTES=n  the whole daemon under AddressSanitizer and ThreadSanitizer"
 	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
 	@echo "make bench        the figures of docs/performance.md"
 	@echo "make docs         write docs/settings.md anew from the code"
@@ -124,9 +128,14 @@ test-embedded: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Embedded/run.sh
 
-test-threads: setup-tests
-	EDGE_THREAD_SANITIZER=1 TSAN_OPTIONS="halt_on_error=0 exitcode=66" $(TEST_FOLDERS) \
-		swift test --sanitize=thread --scratch-path .build-threads --filter 'PipelineTests|CO2UnitTests|PiWardriveUnitTests|ForecastTests'
+# The byte oracle and the integration suites against the whole daemon under AddressSanitizer and ThreadSanitizer.
+# scripts/test-sanitized.sh describes the variables.
+test-sanitized: setup-tests
+	$(TEST_FOLDERS) SANITIZER="$(SANITIZER)" SEEDS="$(SEEDS)" MINUTES="$(MINUTES)" SUITES="$(SUITES)" scripts/test-sanitized.sh
+
+# The ThreadSanitizer half, under its former name.
+test-threads:
+	$(MAKE) test-sanitized SANITIZER=thread
 
 bench: setup
 	Benchmarks/run.sh

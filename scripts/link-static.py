@@ -24,12 +24,13 @@ with open(MANIFEST) as file:
 if not found:
     sys.exit(f"link-static: {MANIFEST} has no command that links edge-aggregator; is `swift build` of another version? See scripts/link-static.py")
 command = json.loads(found[1])
-# Under another name first: whoever runs the program meanwhile goes on with the old one.
-command[command.index("-o") + 1] = f"{output}.new"
+# Link to a name of its own and rename it: a running daemon keeps the old file, and two builds side by side do not share one.
+new = f"{output}.{os.getpid()}.new"
+command[command.index("-o") + 1] = new
 command += ["-static-stdlib", "-Xlinker", "--start-group"]
 command += [word for name in RUNTIME for word in ("-Xlinker", f"-l{name}")]
 command += ["-Xlinker", "--end-group"]
 os.makedirs(os.path.dirname(output), exist_ok=True)
 if subprocess.run(command).returncode != 0:
     sys.exit(1)
-os.rename(f"{output}.new", output)
+os.rename(new, output)

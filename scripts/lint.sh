@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What must hold of the sources, beside that they build.
+# `make lint`: checks the format and the rules of the sources, and tests the scripts of continuous integration.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,5 +28,13 @@ fi
 if grep -rnE '^import|any SensorDriver' Sources/Sensors/Drivers Sources/Sensors/Watch; then
     fail "drivers import nothing and use no existentials (Tests/Embedded)"
 fi
-bash -n scripts/*.sh Tests/Fuzz/*.sh Tests/Hardware/*.sh Tests/Embedded/*.sh Benchmarks/*.sh
+bash -n .ci/run scripts/*.sh Tests/Fuzz/*.sh Tests/Hardware/*.sh Tests/Embedded/*.sh Benchmarks/*.sh
+# A suppression without a reason hides a fault.
+for file in Tests/Sanitizers/*.txt; do
+    awk -v file="$file" '!/^#/ && NF && !explained { print "lint: " file ": line " NR " has no reason in a comment above" >"/dev/stderr"; bad = 1 }
+        { explained = /^#/ } END { exit bad }' "$file" || fail "unexplained suppression"
+done
+for test in Tests/CI/test_*.py; do
+    log=$(python3 "$test" 2>&1) || { echo "$log" >&2; fail "$test"; }
+done
 echo "lint: nothing found"

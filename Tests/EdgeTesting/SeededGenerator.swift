@@ -1,8 +1,15 @@
-/// Random numbers that come again with their seed (SplitMix64, Steele et al. 2014). Prints the seed when it is made.
+import Foundation
+
+/// Random numbers that repeat with their seed (SplitMix64, Steele et al. 2014). Prints the seed when it is created.
 public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    public init(seed: UInt64 = UInt64.random(in: 0...UInt64.max), name: String = #function) {
+    /// - Parameters:
+    ///   - seed: by default the environment's `EDGE_SEED`, which continuous integration sets, or else a new random one.
+    ///   - name: the test that the printed seed belongs to.
+    public init(seed: UInt64? = nil, name: String = #function) {
+        let fixed = ProcessInfo.processInfo.environment["EDGE_SEED"].flatMap { UInt64($0) }
+        let seed = seed ?? fixed ?? UInt64.random(in: 0...UInt64.max)
         print("seed of \(name): \(seed)")
         state = seed
     }
