@@ -28,7 +28,7 @@ PACKAGE = $(DIST)/edge-aggregator_$(VERSION)_$(shell dpkg --print-architecture).
 MODELS ?= yes
 EDGE_YAML ?=
 
-.PHONY: help run build deb image bundle test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
+.PHONY: help run build deb image bundle update-dependencies test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -47,6 +47,7 @@ help:
 	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
 	@echo "make bench        the figures of docs/performance.md"
 	@echo "make docs         write docs/settings.md anew from the code"
+	@echo "make update-dependencies  the newest versions of the Swift packages, written into Package.swift"
 
 setup:
 	@scripts/setup.sh
@@ -133,6 +134,10 @@ bench: setup
 
 docs:
 	swift run edge-aggregator settings reference > docs/settings.md
+
+# One command and one commit; a new major version is written into Package.swift by hand.
+update-dependencies:
+	scripts/dependencies.py update
 
 clean:
 	swift package clean

@@ -1,6 +1,16 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// Every dependency is locked to one version. `make update-dependencies` writes newer versions here.
+let isUpdate = Context.environment["EDGE_UPDATE_DEPENDENCIES"] == "1"
+func locked(
+    _ repository: String, _ version: Version, traits: Set<Package.Dependency.Trait> = [.defaults]
+) -> Package.Dependency {
+    let url = "https://github.com/\(repository)"
+    return isUpdate
+        ? .package(url: url, from: version, traits: traits) : .package(url: url, exact: version, traits: traits)
+}
+
 let package = Package(
     name: "edge-aggregator",
     platforms: [.macOS(.v15)],
@@ -8,15 +18,15 @@ let package = Package(
         .executable(name: "edge-aggregator", targets: ["EdgeAggregator"])
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0", traits: []),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        locked("apple/swift-argument-parser", "1.8.2"),
+        locked("apple/swift-http-types", "1.8.0"),
+        locked("apple/swift-log", "1.16.2"),
+        locked("apple/swift-nio", "2.101.2"),
+        locked("apple/swift-nio-ssl", "2.37.6"),
+        locked("groue/GRDB.swift", "7.10.0"),
+        locked("hummingbird-project/hummingbird", "2.28.1", traits: []),
+        locked("jpsim/Yams", "6.2.2"),
+        locked("swift-server/swift-service-lifecycle", "2.13.0"),
     ],
     targets: [
         // The C libraries, one folder each.
@@ -152,4 +162,32 @@ for target in package.targets where target.type == .regular || target.type == .e
         settings.append(.unsafeFlags(["-warnings-as-errors"]))
     }
     target.swiftSettings = (target.swiftSettings ?? []) + settings
+}
+
+// What the dependencies depend on, locked too. The package manager warns if no product of a package is used, so one product of each
+// is named under a condition that is never true. It is not compiled because of that.
+let indirect: [(dependency: Package.Dependency, package: String, product: String)] = [
+    (locked("apple/swift-algorithms", "1.2.1"), "swift-algorithms", "Algorithms"),
+    (locked("apple/swift-asn1", "1.7.4"), "swift-asn1", "SwiftASN1"),
+    (locked("apple/swift-async-algorithms", "1.1.4"), "swift-async-algorithms", "AsyncAlgorithms"),
+    (locked("apple/swift-atomics", "1.3.0"), "swift-atomics", "Atomics"),
+    (locked("apple/swift-certificates", "1.21.1"), "swift-certificates", "X509"),
+    (locked("apple/swift-collections", "1.6.0"), "swift-collections", "DequeModule"),
+    (locked("apple/swift-configuration", "1.4.0", traits: []), "swift-configuration", "Configuration"),
+    (locked("apple/swift-crypto", "4.5.2"), "swift-crypto", "Crypto"),
+    (locked("apple/swift-distributed-tracing", "1.7.3"), "swift-distributed-tracing", "Tracing"),
+    (locked("apple/swift-http-structured-headers", "1.7.0"), "swift-http-structured-headers", "StructuredFieldValues"),
+    (locked("apple/swift-metrics", "2.13.0"), "swift-metrics", "Metrics"),
+    (locked("apple/swift-nio-extras", "1.35.2"), "swift-nio-extras", "NIOExtras"),
+    (locked("apple/swift-nio-http2", "1.46.0"), "swift-nio-http2", "NIOHTTP2"),
+    (locked("apple/swift-nio-transport-services", "1.28.0"), "swift-nio-transport-services", "NIOTransportServices"),
+    (locked("apple/swift-numerics", "1.1.1"), "swift-numerics", "Numerics"),
+    (locked("apple/swift-service-context", "1.5.1"), "swift-service-context", "ServiceContextModule"),
+    (locked("apple/swift-system", "1.8.1"), "swift-system", "SystemPackage"),
+    (locked("swift-server/async-http-client", "1.37.0"), "async-http-client", "AsyncHTTPClient"),
+]
+for (dependency, name, product) in indirect {
+    package.dependencies.append(dependency)
+    package.targets.first { $0.name == "EdgeAggregator" }?.dependencies.append(
+        .product(name: product, package: name, condition: .when(platforms: [.custom("none")])))
 }

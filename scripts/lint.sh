@@ -32,4 +32,5 @@ if grep -rnE '^import|any SensorDriver' Sources/Sensors/Drivers Sources/Sensors/
     fail "drivers import nothing and use no existentials (Tests/Embedded)"
 fi
 bash -n scripts/*.sh Tests/Fuzz/*.sh Tests/Hardware/*.sh Tests/Embedded/*.sh Benchmarks/*.sh
+scripts/dependencies.py check
 echo "lint: nothing found"
