@@ -14,7 +14,7 @@ COPY Sources Sources
 COPY Tests Tests
 COPY Benchmarks Benchmarks
 COPY scripts scripts
-RUN swift build -c release --static-swift-stdlib --product edge-aggregator \
+RUN swift build -c release --static-swift-stdlib -debug-info-format none --product edge-aggregator \
     && install -D -s .build/release/edge-aggregator /out/edge-aggregator
 # The model has a licence of its own (CC BY-NC-SA 4.0, no commercial use); leave it out with --build-arg MODELS=no.
 ARG MODELS=yes

@@ -14,14 +14,15 @@ trap 'rm -rf "$work"' EXIT
 
 # Usage: measure NAME REVISION. Prints processor seconds, objects and elapsed seconds.
 measure() {
-    local folder=$work/$1 log=$work/$1.log times
+    local folder=$work/$1 log=$work/$1.log command times
     git clone --quiet --no-checkout . "$folder"
     git -C "$folder" checkout --quiet --detach "$2"
     # Fetching packages is not part of the build.
     swift package --package-path "$folder" resolve >"$log" 2>&1 || { tail -n 20 "$log" >&2; return 1; }
+    # As this revision's `make build` does it.
+    command=$(make -s -C "$folder" --no-print-directory --eval='print-build: ; @echo $(BUILD_PROGRAM)' print-build)
     TIMEFORMAT='%U %S %R'
-    times=$({ time swift build --package-path "$folder" -c release --static-swift-stdlib --product edge-aggregator \
-        >>"$log" 2>&1; } 2>&1) || { tail -n 20 "$log" >&2; return 1; }
+    times=$({ time env -C "$folder" bash -c "$command" >>"$log" 2>&1; } 2>&1) || { tail -n 20 "$log" >&2; return 1; }
     awk -v objects="$(find "$folder/.build/" -name '*.o' | wc -l)" '{ printf "%.0f %d %.0f\n", $1 + $2, objects, $3 }' <<<"$times"
     # Space for the next one.
     rm -rf "$folder"
