@@ -161,6 +161,14 @@ for target in package.targets where target.type == .regular || target.type == .e
     if Context.environment["EDGE_STRICT"] == "1" {
         settings.append(.unsafeFlags(["-warnings-as-errors"]))
     }
+    // What computes over sound is optimized in debug builds too, since they would spend most of their time in it. Assertions and the
+    // standard library's debug checks stay.
+    if target.name == "AudioDSP" {
+        settings.append(.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug)))
+    }
+    if target.path?.hasPrefix("Sources/System/") == true {
+        target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-O2"], .when(configuration: .debug))]
+    }
     target.swiftSettings = (target.swiftSettings ?? []) + settings
 }
 
