@@ -5,7 +5,7 @@ ARG RUNTIME=debian:bookworm-slim
 
 FROM ${BUILDER} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        libsqlite3-dev libsndfile1-dev libsoxr-dev libcurl4-openssl-dev zlib1g-dev libpq-dev libsnappy-dev libmosquitto-dev libgpiod-dev \
+        libsqlite3-dev libsndfile1-dev libsoxr-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpq-dev libsnappy-dev libmosquitto-dev libgpiod-dev \
         libasound2-dev libnetcdf-dev libblosc-dev libopenjp2-7-dev pkg-config python3 python3-pip unzip ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -14,7 +14,7 @@ COPY Sources Sources
 COPY Tests Tests
 COPY Benchmarks Benchmarks
 COPY scripts scripts
-RUN swift build -c release --static-swift-stdlib --product edge-aggregator \
+RUN swift build -c release --static-swift-stdlib -debug-info-format none --product edge-aggregator \
     && install -D -s .build/release/edge-aggregator /out/edge-aggregator
 # The model has a licence of its own (CC BY-NC-SA 4.0, no commercial use); leave it out with --build-arg MODELS=no.
 ARG MODELS=yes
@@ -22,7 +22,7 @@ RUN mkdir -p /out/models && if [ "$MODELS" = yes ]; then scripts/fetch-models.sh
 
 FROM ${RUNTIME}
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        libsqlite3-0 libsndfile1 libsoxr0 libcurl4 zlib1g libpq5 libsnappy1v5 libmosquitto1 libgpiod2 libasound2 libnetcdf19 libblosc1 \
+        libsqlite3-0 libsndfile1 libsoxr0 libcurl4 zlib1g libssl3 libpq5 libsnappy1v5 libmosquitto1 libgpiod2 libasound2 libnetcdf19 libblosc1 \
         libopenjp2-7 libstdc++6 ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 COPY image/container/setup /tmp/setup

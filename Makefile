@@ -15,7 +15,8 @@ PROGRAM = .build/debug-static/edge-aggregator
 BUILD_PROGRAM = swift build --product edge-aggregator && scripts/link-static.py $(PROGRAM)
 else
 PROGRAM = .build/$(BUILD)/edge-aggregator
-BUILD_PROGRAM = swift build -c $(BUILD) --static-swift-stdlib --product edge-aggregator
+# Without debug information, which packages strip anyway: making it takes a tenth of the compilers' time.
+BUILD_PROGRAM = swift build -c $(BUILD) --static-swift-stdlib -debug-info-format none --product edge-aggregator
 endif
 CUTS ?= 50
 PARTS ?=
@@ -32,7 +33,7 @@ SANITIZER ?= both
 SEEDS ?= new
 SUITES ?= IntegrationTests
 
-.PHONY: help run build deb image bundle test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
+.PHONY: help run build deb image bundle update-dependencies test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -51,6 +52,7 @@ help:
 	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
 	@echo "make bench        the figures of docs/performance.md"
 	@echo "make docs         write docs/settings.md anew from the code"
+	@echo "make update-dependencies  the newest versions of the Swift packages, written into Package.swift"
 
 setup:
 	@scripts/setup.sh
@@ -142,6 +144,10 @@ bench: setup
 
 docs:
 	swift run edge-aggregator settings reference > docs/settings.md
+
+# One command and one commit; a new major version is written into Package.swift by hand.
+update-dependencies:
+	scripts/dependencies.py update
 
 clean:
 	swift package clean

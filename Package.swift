@@ -1,6 +1,16 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+// Every dependency is locked to one version. `make update-dependencies` writes newer versions here.
+let isUpdate = Context.environment["EDGE_UPDATE_DEPENDENCIES"] == "1"
+func locked(
+    _ repository: String, _ version: Version, traits: Set<Package.Dependency.Trait> = [.defaults]
+) -> Package.Dependency {
+    let url = "https://github.com/\(repository)"
+    return isUpdate
+        ? .package(url: url, from: version, traits: traits) : .package(url: url, exact: version, traits: traits)
+}
+
 let package = Package(
     name: "edge-aggregator",
     platforms: [.macOS(.v15)],
@@ -8,16 +18,15 @@ let package = Package(
         .executable(name: "edge-aggregator", targets: ["EdgeAggregator"])
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        locked("apple/swift-argument-parser", "1.8.2"),
+        locked("apple/swift-http-types", "1.8.0"),
+        locked("apple/swift-log", "1.16.2"),
+        locked("apple/swift-nio", "2.101.2"),
+        locked("apple/swift-nio-ssl", "2.37.6"),
+        locked("groue/GRDB.swift", "7.10.0"),
+        locked("hummingbird-project/hummingbird", "2.28.1", traits: []),
+        locked("jpsim/Yams", "6.2.2"),
+        locked("swift-server/swift-service-lifecycle", "2.13.0"),
     ],
     targets: [
         // The C libraries, one folder each.
@@ -32,6 +41,9 @@ let package = Package(
             providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(
             name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CLibCrypto", path: "Sources/System/CLibCrypto", pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CMosquitto", path: "Sources/System/CMosquitto", pkgConfig: "libmosquitto",
             providers: [.apt(["libmosquitto-dev"])]),
@@ -64,6 +76,7 @@ let package = Package(
         // The leaves: they know no network, no database and not each other.
         .target(name: "AudioDSP", dependencies: ["CAlsa", "CSoundFile", "CSoxr", "CTensorFlowLite"]),
         .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
+        .target(name: "Digests", dependencies: ["CLibCrypto"]),
 
         .target(name: "FieldNodes", dependencies: ["CSQLite"]),
         .target(name: "Forecasts", dependencies: ["CBlosc", "CNetCDF", "COpenJPEG"]),
@@ -74,8 +87,7 @@ let package = Package(
         .target(
             name: "Uplink",
             dependencies: [
-                "CCurl", "CEdgeSystem", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Sensors", "Store",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "CCurl", "CEdgeSystem", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Digests", "Sensors", "Store",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -83,9 +95,8 @@ let package = Package(
         .executableTarget(
             name: "EdgeAggregator",
             dependencies: [
-                "AudioDSP", "CEdgeSystem", "CZlib", "FieldNodes", "Forecasts", "Sensors", "Store", "Uplink",
+                "AudioDSP", "CEdgeSystem", "CZlib", "Digests", "FieldNodes", "Forecasts", "Sensors", "Store", "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -106,6 +117,7 @@ let package = Package(
         .executableTarget(name: "field-bench", dependencies: ["Forecasts"], path: "Benchmarks/FieldBench"),
         .executableTarget(name: "store-bench", dependencies: ["Store"], path: "Benchmarks/StoreBench"),
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
+        .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
         .testTarget(name: "FieldNodesTests", dependencies: ["FieldNodes", "EdgeTesting"]),
         .testTarget(name: "ForecastsTests", dependencies: ["Forecasts", "EdgeTesting"]),
@@ -158,5 +170,41 @@ for target in package.targets where target.type == .regular || target.type == .e
     if Context.environment["EDGE_STRICT"] == "1" {
         settings.append(.unsafeFlags(["-warnings-as-errors"]))
     }
+    // What computes over sound is optimized in debug builds too, since they would spend most of their time in it. Assertions and the
+    // standard library's debug checks stay.
+    if target.name == "AudioDSP" {
+        settings.append(.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug)))
+    }
+    if target.path?.hasPrefix("Sources/System/") == true {
+        target.cSettings = (target.cSettings ?? []) + [.unsafeFlags(["-O2"], .when(configuration: .debug))]
+    }
     target.swiftSettings = (target.swiftSettings ?? []) + settings
+}
+
+// What the dependencies depend on, locked too. The package manager warns if no product of a package is used, so one product of each
+// is named under a condition that is never true. It is not compiled because of that.
+let indirect: [(dependency: Package.Dependency, package: String, product: String)] = [
+    (locked("apple/swift-algorithms", "1.2.1"), "swift-algorithms", "Algorithms"),
+    (locked("apple/swift-asn1", "1.7.4"), "swift-asn1", "SwiftASN1"),
+    (locked("apple/swift-async-algorithms", "1.1.4"), "swift-async-algorithms", "AsyncAlgorithms"),
+    (locked("apple/swift-atomics", "1.3.0"), "swift-atomics", "Atomics"),
+    (locked("apple/swift-certificates", "1.21.1"), "swift-certificates", "X509"),
+    (locked("apple/swift-collections", "1.6.0"), "swift-collections", "DequeModule"),
+    (locked("apple/swift-configuration", "1.4.0", traits: []), "swift-configuration", "Configuration"),
+    (locked("apple/swift-crypto", "4.5.2"), "swift-crypto", "Crypto"),
+    (locked("apple/swift-distributed-tracing", "1.7.3"), "swift-distributed-tracing", "Tracing"),
+    (locked("apple/swift-http-structured-headers", "1.7.0"), "swift-http-structured-headers", "StructuredFieldValues"),
+    (locked("apple/swift-metrics", "2.13.0"), "swift-metrics", "Metrics"),
+    (locked("apple/swift-nio-extras", "1.35.2"), "swift-nio-extras", "NIOExtras"),
+    (locked("apple/swift-nio-http2", "1.46.0"), "swift-nio-http2", "NIOHTTP2"),
+    (locked("apple/swift-nio-transport-services", "1.28.0"), "swift-nio-transport-services", "NIOTransportServices"),
+    (locked("apple/swift-numerics", "1.1.1"), "swift-numerics", "Numerics"),
+    (locked("apple/swift-service-context", "1.5.1"), "swift-service-context", "ServiceContextModule"),
+    (locked("apple/swift-system", "1.8.1"), "swift-system", "SystemPackage"),
+    (locked("swift-server/async-http-client", "1.37.0"), "async-http-client", "AsyncHTTPClient"),
+]
+for (dependency, name, product) in indirect {
+    package.dependencies.append(dependency)
+    package.targets.first { $0.name == "EdgeAggregator" }?.dependencies.append(
+        .product(name: product, package: name, condition: .when(platforms: [.custom("none")])))
 }

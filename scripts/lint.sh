@@ -14,6 +14,9 @@ fi
 if grep -rnE '^(public |internal |package )?import (Foundation|NIO|GRDB|Hummingbird|Store|AudioDSP|EdgeAggregator)' Sources/Sensors; then
     fail "Sensors must not import these"
 fi
+if grep -rnE '^(public |internal |package )?import (Foundation|NIO|GRDB|Hummingbird|Store|Sensors|AudioDSP|Uplink|EdgeAggregator)' Sources/Digests; then
+    fail "Digests must not import these"
+fi
 if grep -rnE '^(public |internal |package )?import (NIO|Hummingbird|AudioDSP|Sensors|EdgeAggregator)' Sources/Store; then
     fail "Store must not import these"
 fi
@@ -37,4 +40,5 @@ done
 for test in Tests/CI/test_*.py; do
     log=$(python3 "$test" 2>&1) || { echo "$log" >&2; fail "$test"; }
 done
+scripts/dependencies.py check
 echo "lint: nothing found"

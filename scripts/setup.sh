@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
     build-essential pkg-config make git ca-certificates unzip python3 python3-pip
-    libsqlite3-dev libsndfile1-dev libsoxr-dev libcurl4-openssl-dev zlib1g-dev libpq-dev libsnappy-dev libmosquitto-dev libgpiod-dev libasound2-dev
+    libsqlite3-dev libsndfile1-dev libsoxr-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpq-dev libsnappy-dev libmosquitto-dev libgpiod-dev libasound2-dev
     libnetcdf-dev libblosc-dev libopenjp2-7-dev
 )
 

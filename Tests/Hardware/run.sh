@@ -11,7 +11,7 @@ configuration=${CONFIGURATION:-debug}
 products=$(swift build -c "$configuration" --show-bin-path)
 # The release as the package has it, with the Swift runtime inside.
 runtime=()
-if [ "$configuration" = release ]; then runtime=(--static-swift-stdlib); fi
+if [ "$configuration" = release ]; then runtime=(--static-swift-stdlib -debug-info-format none); fi
 swift build -c "$configuration" "${runtime[@]}" --product edge-aggregator
 # The shim over both forms of libgpiod: the machine's own, and 2.x from its sources.
 gcc -std=gnu11 -O1 -Wall -Wextra -Werror -o "$products/gpio-check-1" "$here/gpio_check.c" "$shim"/*.c -I"$shim/include" \

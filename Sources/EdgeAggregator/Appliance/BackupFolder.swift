@@ -1,5 +1,5 @@
 import CEdgeSystem
-import Crypto
+import Digests
 import Foundation
 import Store
 
@@ -120,7 +120,7 @@ struct BackupFolder {
         let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         defer { try? file.close() }
         var hash = SHA256()
-        while let piece = try file.read(upToCount: 1 << 20), !piece.isEmpty { hash.update(data: piece) }
-        return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        while let piece = try file.read(upToCount: 1 << 20), !piece.isEmpty { hash.update(piece) }
+        return hash.finalize().hexadecimal
     }
 }

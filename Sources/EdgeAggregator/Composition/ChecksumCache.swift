@@ -1,5 +1,5 @@
 import CEdgeSystem
-import Crypto
+import Digests
 import Foundation
 
 /// SHA-256 of large files, computed once for each content: a start must not read 50 MB again.
@@ -37,10 +37,7 @@ struct ChecksumCache {
         let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: file))
         defer { try? handle.close() }
         var hash = SHA256()
-        while let data = try handle.read(upToCount: 1 << 20), !data.isEmpty { hash.update(data: data) }
-        return hash.finalize().map { byte in
-            let text = String(byte, radix: 16)
-            return text.count == 1 ? "0\(text)" : text
-        }.joined()
+        while let data = try handle.read(upToCount: 1 << 20), !data.isEmpty { hash.update(data) }
+        return hash.finalize().hexadecimal
     }
 }

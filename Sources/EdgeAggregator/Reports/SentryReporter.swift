@@ -1,5 +1,5 @@
 import CEdgeSystem
-import Crypto
+import Digests
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -80,9 +80,7 @@ final class SentryReporter: Service, Sendable {
 
     private func request(_ report: Report) -> OutgoingRequest {
         let text = "\(report.nanoseconds) \(report.message)"
-        let id = SHA256.hash(data: Data(text.utf8)).prefix(16).map { byte in
-            byte < 16 ? "0" + String(byte, radix: 16) : String(byte, radix: 16)
-        }.joined()
+        let id = String(SHA256.hash(text.utf8).hexadecimal.prefix(32))
         let event: [String: Any] = [
             "event_id": id, "timestamp": ISOTime.text(report.nanoseconds), "platform": "other", "level": report.level,
             "logger": "edge-aggregator", "server_name": box, "release": "edge-aggregator@\(Version.text)",

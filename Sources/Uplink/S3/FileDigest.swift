@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Foundation
 
 /// How S3 is told to check what arrives.
@@ -25,40 +25,41 @@ struct FileDigest: Sendable, Hashable, Codable {
 
     /// SHA-256 in hexadecimal.
     static func hash(_ bytes: [UInt8]) -> String {
-        SignatureV4.hex(SHA256.hash(data: Data(bytes)))
+        SHA256.hash(bytes).hexadecimal
     }
 }
 
 /// Makes a digest while bytes go by.
-struct RunningDigest {
+struct RunningDigest: ~Copyable {
     private let kind: S3Checksum
     private var sha = SHA256()
-    private var md5 = Insecure.MD5()
+    /// Nil when another kind is wanted.
+    private var md5: MD5?
     private var crc = CRC32C()
 
     init(_ kind: S3Checksum) {
         self.kind = kind
+        md5 = kind == .md5 ? MD5() : nil
     }
 
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        sha.update(bufferPointer: bytes)
-        switch kind {
-        case .md5: md5.update(bufferPointer: bytes)
-        case .crc32c: crc.update(bytes)
-        case .sha256, .none: break
-        }
+        // The caller owns the bytes; the hash functions read them during these calls only.
+        let span = unsafe bytes.bytes
+        sha.update(span)
+        md5?.update(span)
+        if kind == .crc32c { unsafe crc.update(bytes) }
     }
 
-    func finish() -> FileDigest {
-        let sha256 = Array(sha.finalize())
+    consuming func finish() -> FileDigest {
+        let sha256 = sha.finalize()
         let checksum: [UInt8]? =
             switch kind {
-            case .sha256: sha256
-            case .md5: Array(md5.finalize())
+            case .sha256: sha256.bytes
+            case .md5: md5?.finalize().bytes
             case .crc32c: crc.bytes
             case .none: nil
             }
         return FileDigest(
-            sha256Hex: SignatureV4.hex(sha256), checksum: checksum.map { Data($0).base64EncodedString() })
+            sha256Hex: sha256.hexadecimal, checksum: checksum.map { Data($0).base64EncodedString() })
     }
 }

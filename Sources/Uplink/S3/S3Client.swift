@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Foundation
 import Sensors
 
@@ -36,7 +36,7 @@ struct S3Client: Sendable {
     let time: any TimeSource
 
     /// SHA-256 of nothing.
-    static let emptyHash = SignatureV4.hex(SHA256.hash(data: Data()))
+    static let emptyHash = SHA256.hash([]).hexadecimal
 
     /// - Parameters:
     ///   - key: not encoded.

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Foundation
 
 /// Signs requests as Amazon's "Signature Version 4" has it ("Authenticating Requests (AWS Signature Version 4)", AWS
@@ -38,12 +38,12 @@ public struct SignatureV4: Sendable {
         ].joined(separator: "\n")
         let day = String(stamp.prefix(8))
         let scope = "\(day)/\(region)/\(service)/aws4_request"
-        let toSign = "AWS4-HMAC-SHA256\n\(stamp)\n\(scope)\n\(Self.hex(SHA256.hash(data: Data(canonicalRequest.utf8))))"
-        var key = SymmetricKey(data: Data("AWS4\(secretKey)".utf8))
+        let toSign = "AWS4-HMAC-SHA256\n\(stamp)\n\(scope)\n\(SHA256.hash(canonicalRequest.utf8).hexadecimal)"
+        var key = Array("AWS4\(secretKey)".utf8)
         for part in [day, region, service, "aws4_request"] {
-            key = SymmetricKey(data: HMAC<SHA256>.authenticationCode(for: Data(part.utf8), using: key))
+            key = SHA256.authenticationCode(for: Array(part.utf8).span, key: key.span).bytes
         }
-        let signature = Self.hex(HMAC<SHA256>.authenticationCode(for: Data(toSign.utf8), using: key))
+        let signature = SHA256.authenticationCode(for: Array(toSign.utf8).span, key: key.span).hexadecimal
         return "AWS4-HMAC-SHA256 Credential=\(accessKey)/\(scope),SignedHeaders=\(signedNames),Signature=\(signature)"
     }
 
@@ -84,10 +84,5 @@ public struct SignatureV4: Sendable {
             }
         }
         return String(decoding: out, as: UTF8.self)
-    }
-
-    static func hex(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
