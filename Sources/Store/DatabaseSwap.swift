@@ -35,7 +35,7 @@ public struct DatabaseSwap: Sendable {
 
     /// Lets a copy that lies on the same disk be the one, without another copy of it.
     func begin(with copy: String) throws {
-        guard rename(copy, coming) == 0 else { throw Self.failure }
+        guard unsafe rename(copy, coming) == 0 else { throw Self.failure }
     }
 
     /// Moves the old database aside, with its journal, and the copy to its place.
@@ -43,7 +43,7 @@ public struct DatabaseSwap: Sendable {
     /// - Returns: where the old one is now, if there was one.
     public func finish() throws -> String? {
         let aside = try putAside()
-        guard rename(coming, path) == 0 else { throw Self.failure }
+        guard unsafe rename(coming, path) == 0 else { throw Self.failure }
         try DatabaseBackup.sync((path as NSString).deletingLastPathComponent)
         return aside
     }
@@ -57,7 +57,7 @@ public struct DatabaseSwap: Sendable {
         let name = "\(path).\(reason.aside)-\(number)"
         // The journal first, under its database's new name: cut in between, the next round moves the rest to the same name.
         for suffix in ["-wal", "-shm", ""] where files.fileExists(atPath: path + suffix) {
-            guard rename(path + suffix, name + suffix) == 0 else { throw Self.failure }
+            guard unsafe rename(path + suffix, name + suffix) == 0 else { throw Self.failure }
             if suffix.isEmpty { aside = name }
         }
         try DatabaseBackup.sync((path as NSString).deletingLastPathComponent)

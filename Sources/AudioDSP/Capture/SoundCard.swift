@@ -7,7 +7,7 @@ import Musl
 #endif
 
 /// A capture device of ALSA, read in periods. Used from one thread.
-public final class SoundCard {
+@safe public final class SoundCard {
     public enum Reading: Sendable, Hashable {
         /// So many sample frames were read.
         case frames(Int)
@@ -34,13 +34,13 @@ public final class SoundCard {
     /// Opens a device by its name, such as `hw:CARD=Device`, in the first of 16, 24 and 32 bits that it has.
     public init(device: String, channels: Int, sampleRate: Int) throws(SoundCardError) {
         var opened: OpaquePointer?
-        let result = snd_pcm_open(&opened, device, SND_PCM_STREAM_CAPTURE, 0)
-        guard result == 0, let pcm = opened else { throw SoundCardError(device: device, code: result) }
+        let result = unsafe snd_pcm_open(&opened, device, SND_PCM_STREAM_CAPTURE, 0)
+        guard result == 0, let pcm = unsafe opened else { throw SoundCardError(device: device, code: result) }
         var code: Int32 = -EINVAL
         var found: PCMFormat.Encoding?
         for (encoding, format) in Self.encodings {
             // No resampling: what is kept is what the device heard.
-            code = snd_pcm_set_params(
+            code = unsafe snd_pcm_set_params(
                 pcm, format, SND_PCM_ACCESS_RW_INTERLEAVED, UInt32(channels), UInt32(sampleRate), 0,
                 Self.bufferMicroseconds)
             if code == 0 {
@@ -51,16 +51,16 @@ public final class SoundCard {
         guard let encoding = found,
             let format = try? PCMFormat(encoding: encoding, channels: channels, sampleRate: sampleRate)
         else {
-            snd_pcm_close(pcm)
+            unsafe snd_pcm_close(pcm)
             throw SoundCardError(device: device, code: code, wanted: "\(sampleRate) Hz, \(channels) channels")
         }
-        self.pcm = pcm
+        unsafe self.pcm = unsafe pcm
         self.device = device
         self.format = format
         periodFrames = sampleRate / 20
     }
 
-    deinit { snd_pcm_close(pcm) }
+    deinit { unsafe snd_pcm_close(pcm) }
 
     /// Reads a period to the beginning of `buffer`, which must have room for it.
     ///
@@ -68,18 +68,18 @@ public final class SoundCard {
     public func read(
         into buffer: inout [UInt8], timeoutMilliseconds: Int32
     ) throws(SoundCardError) -> Reading {
-        if snd_pcm_state(pcm) == SND_PCM_STATE_PREPARED {
-            let code = snd_pcm_start(pcm)
+        if unsafe snd_pcm_state(pcm) == SND_PCM_STATE_PREPARED {
+            let code = unsafe snd_pcm_start(pcm)
             guard code == 0 else { throw SoundCardError(device: device, code: code) }
         }
-        let ready = snd_pcm_wait(pcm, timeoutMilliseconds)
+        let ready = unsafe snd_pcm_wait(pcm, timeoutMilliseconds)
         if ready == 0 { return .nothing }
         if ready < 0 { return try recover(ready) }
         let wanted = min(periodFrames, buffer.count / format.bytesPerFrame)
-        let count = snd_pcm_readi(pcm, &buffer, snd_pcm_uframes_t(wanted))
+        let count = unsafe snd_pcm_readi(pcm, &buffer, snd_pcm_uframes_t(wanted))
         if count < 0 { return try recover(Int32(count)) }
         // What still waits in the device's buffer was heard after what was read.
-        let waiting = max(0, Int64(snd_pcm_avail(pcm)))
+        let waiting = unsafe max(0, Int64(snd_pcm_avail(pcm)))
         lastNanoseconds = Self.now() - format.durationNanoseconds(frames: waiting)
         return count == 0 ? .nothing : .frames(count)
     }
@@ -87,8 +87,8 @@ public final class SoundCard {
     /// After an overrun the device begins anew; after anything else it is given up.
     private func recover(_ code: Int32) throws(SoundCardError) -> Reading {
         guard code == -EPIPE else { throw SoundCardError(device: device, code: code) }
-        var result = snd_pcm_prepare(pcm)
-        if result == 0 { result = snd_pcm_start(pcm) }
+        var result = unsafe snd_pcm_prepare(pcm)
+        if result == 0 { result = unsafe snd_pcm_start(pcm) }
         guard result == 0 else { throw SoundCardError(device: device, code: result) }
         let now = Self.now()
         defer { lastNanoseconds = now }
@@ -97,7 +97,7 @@ public final class SoundCard {
 
     private static func now() -> Int64 {
         var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
         return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
     }
 }
@@ -117,7 +117,7 @@ public struct SoundCardError: Error, Hashable, Sendable, CustomStringConvertible
         case -EBUSY: "\(device) is used by another program"
         case -EACCES, -EPERM: "\(device) may not be used: add this user to the group audio"
         case -EINVAL where wanted != nil: "\(device) does not have \(wanted ?? "")"
-        default: "\(device): \(String(cString: snd_strerror(code)))"
+        default: unsafe "\(device): \(String(cString: snd_strerror(code)))"
         }
     }
 }

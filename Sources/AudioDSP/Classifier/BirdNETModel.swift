@@ -2,7 +2,7 @@ import CTensorFlowLite
 import Synchronization
 
 /// The BirdNET model: its file mapped once, its packed weights shared by all interpreters.
-public final class BirdNETModel: @unchecked Sendable {
+@safe public final class BirdNETModel: @unchecked Sendable {
     public let library: TensorFlowLiteLibrary
     public let path: String
     /// How many classes it scores.
@@ -14,24 +14,24 @@ public final class BirdNETModel: @unchecked Sendable {
 
     /// - Throws: ``ClassifierError`` when the file is no such model.
     public init(library: TensorFlowLiteLibrary, path: String) throws(ClassifierError) {
-        guard let model = library.functions.model_create_from_file(path) else {
+        guard let model = unsafe library.functions.model_create_from_file(path) else {
             throw ClassifierError(.modelUnreadable, path: path, reason: "it is missing or no TensorFlow Lite model")
         }
         self.library = library
         self.path = path
-        self.model = model
-        weights = library.hasKnownOptions ? library.functions.weights_cache_create() : nil
+        unsafe self.model = unsafe model
+        unsafe weights = unsafe library.hasKnownOptions ? library.functions.weights_cache_create() : nil
         // The first interpreter tells the model's shape, and its packed weights are what all others share.
         do throws(ClassifierError) {
-            let first = try Interpreter(library: library, model: model, path: path, weights: weights)
+            let first = try unsafe Interpreter(library: library, model: model, path: path, weights: weights)
             try first.checkInput(values: BirdNET.windowSamples)
             outputs = try first.outputCount()
             spare = Mutex(nil)
-            if let weights { _ = library.functions.weights_cache_finalize_soft(weights) }
+            if let weights = unsafe weights { _ = unsafe library.functions.weights_cache_finalize_soft(weights) }
             keep(first)
-            edge_tflite_drop_mapped_pages(path)
+            unsafe edge_tflite_drop_mapped_pages(path)
         } catch {
-            library.functions.model_delete(model)
+            unsafe library.functions.model_delete(model)
             throw error
         }
     }
@@ -56,17 +56,17 @@ public final class BirdNETModel: @unchecked Sendable {
         }
         if let first { return first.interpreter }
         let made = try making.withLock { (_) throws(ClassifierError) -> SendableInterpreter in
-            SendableInterpreter(
+            unsafe SendableInterpreter(
                 interpreter: try Interpreter(library: library, model: model, path: path, weights: weights))
         }
-        edge_tflite_drop_mapped_pages(path)
+        unsafe edge_tflite_drop_mapped_pages(path)
         return made.interpreter
     }
 
     deinit {
         spare.withLock { $0 = nil }
-        if let weights { library.functions.weights_cache_delete(weights) }
-        library.functions.model_delete(model)
+        if let weights = unsafe weights { unsafe library.functions.weights_cache_delete(weights) }
+        unsafe library.functions.model_delete(model)
     }
 }
 

@@ -1,7 +1,7 @@
 import CTensorFlowLite
 
 /// One interpreter of one model, on one thread.
-final class Interpreter {
+@safe final class Interpreter {
     private let functions: EdgeTensorFlowLite
     private let path: String
     private let interpreter: OpaquePointer
@@ -12,110 +12,110 @@ final class Interpreter {
     init(
         library: TensorFlowLiteLibrary, model: OpaquePointer, path: String, weights: OpaquePointer?
     ) throws(ClassifierError) {
-        let functions = library.functions
-        self.functions = functions
+        let functions = unsafe library.functions
+        unsafe self.functions = unsafe functions
         self.path = path
         let message = UnsafeMutablePointer<EdgeTfLiteMessage>.allocate(capacity: 1)
-        message.initialize(to: EdgeTfLiteMessage())
-        self.message = message
-        guard let options = functions.options_create() else {
-            message.deallocate()
+        unsafe message.initialize(to: EdgeTfLiteMessage())
+        unsafe self.message = unsafe message
+        guard let options = unsafe functions.options_create() else {
+            unsafe message.deallocate()
             throw ClassifierError(.interpreter, path: path, reason: "out of memory")
         }
-        defer { functions.options_delete(options) }
-        var table = functions
-        edge_tflite_set_message_buffer(&table, options, message)
-        functions.options_set_num_threads(options, 1)
+        defer { unsafe functions.options_delete(options) }
+        var table = unsafe functions
+        unsafe edge_tflite_set_message_buffer(&table, options, message)
+        unsafe functions.options_set_num_threads(options, 1)
         // The C library does not apply XNNPACK by itself.
         var created: OpaquePointer?
         if library.hasKnownOptions {
-            var delegateOptions = EdgeXNNPackOptions()
-            edge_tflite_default_options(&table, &delegateOptions)
-            delegateOptions.num_threads = 1
-            delegateOptions.weights_cache = weights
-            created = functions.xnnpack_create(&delegateOptions)
+            var delegateOptions = unsafe EdgeXNNPackOptions()
+            unsafe edge_tflite_default_options(&table, &delegateOptions)
+            unsafe delegateOptions.num_threads = 1
+            unsafe delegateOptions.weights_cache = unsafe weights
+            unsafe created = unsafe functions.xnnpack_create(&delegateOptions)
         } else {
-            created = functions.xnnpack_create(nil)
+            unsafe created = unsafe functions.xnnpack_create(nil)
         }
-        delegatePointer = created
-        if let created { functions.options_add_delegate(options, created) }
-        guard let interpreter = functions.interpreter_create(model, options) else {
-            if let created { functions.xnnpack_delete(created) }
-            let reason = Self.text(message)
-            message.deallocate()
+        unsafe delegatePointer = unsafe created
+        if let created = unsafe created { unsafe functions.options_add_delegate(options, created) }
+        guard let interpreter = unsafe functions.interpreter_create(model, options) else {
+            if let created = unsafe created { unsafe functions.xnnpack_delete(created) }
+            let reason = unsafe Self.text(message)
+            unsafe message.deallocate()
             throw ClassifierError(.interpreter, path: path, reason: reason)
         }
-        self.interpreter = interpreter
-        guard functions.allocate_tensors(interpreter) == 0 else {
-            throw ClassifierError(.interpreter, path: path, reason: Self.text(message))
+        unsafe self.interpreter = unsafe interpreter
+        guard unsafe functions.allocate_tensors(interpreter) == 0 else {
+            throw unsafe ClassifierError(.interpreter, path: path, reason: Self.text(message))
         }
     }
 
     deinit {
         // The interpreter uses its delegate, so it goes first.
-        functions.interpreter_delete(interpreter)
-        if let delegatePointer { functions.xnnpack_delete(delegatePointer) }
-        message.deallocate()
+        unsafe functions.interpreter_delete(interpreter)
+        if let delegatePointer = unsafe delegatePointer { unsafe functions.xnnpack_delete(delegatePointer) }
+        unsafe message.deallocate()
     }
 
     private static func text(_ message: UnsafeMutablePointer<EdgeTfLiteMessage>) -> String {
-        withUnsafeBytes(of: message.pointee) { bytes in
-            let text = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        unsafe withUnsafeBytes(of: message.pointee) { bytes in
+            let text = unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             return text.isEmpty ? "no reason given" : text
         }
     }
 
     /// Checks that the single input is floating point of this many values.
     func checkInput(values: Int) throws(ClassifierError) {
-        _ = try input(values: values)
+        _ = try unsafe input(values: values)
     }
 
     /// Copies values to the single input.
     ///
     /// TensorFlow Lite may move tensors between invocations, so the address is looked up before each one.
     func setInput(_ values: Span<Float>) throws(ClassifierError) {
-        let input = try input(values: values.count)
-        values.withUnsafeBufferPointer { values in
+        let input = try unsafe input(values: values.count)
+        unsafe values.withUnsafeBufferPointer { values in
             guard let source = values.baseAddress else { return }
-            input.update(from: source, count: values.count)
+            unsafe input.update(from: source, count: values.count)
         }
     }
 
     /// Where the single input is until the next invocation.
     private func input(values: Int) throws(ClassifierError) -> UnsafeMutablePointer<Float> {
-        guard functions.input_count(interpreter) == 1, let tensor = functions.input(interpreter, 0),
-            functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32),
-            functions.tensor_byte_size(tensor) == values * MemoryLayout<Float>.size,
-            let data = functions.tensor_data(tensor)
+        guard unsafe functions.input_count(interpreter) == 1, let tensor = unsafe functions.input(interpreter, 0),
+            unsafe functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32),
+            unsafe functions.tensor_byte_size(tensor) == values * MemoryLayout<Float>.size,
+            let data = unsafe functions.tensor_data(tensor)
         else {
             throw ClassifierError(.modelUnfit, path: path, reason: "its input is not \(values) floating point values")
         }
-        return data.assumingMemoryBound(to: Float.self)
+        return unsafe data.assumingMemoryBound(to: Float.self)
     }
 
     /// How many floating point values the single output has.
     func outputCount() throws(ClassifierError) -> Int {
-        guard functions.output_count(interpreter) == 1, let tensor = functions.output(interpreter, 0),
-            functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32)
+        guard unsafe functions.output_count(interpreter) == 1, let tensor = unsafe functions.output(interpreter, 0),
+            unsafe functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32)
         else {
             throw ClassifierError(.modelUnfit, path: path, reason: "its output is not one floating point tensor")
         }
-        return functions.tensor_byte_size(tensor) / MemoryLayout<Float>.size
+        return unsafe functions.tensor_byte_size(tensor) / MemoryLayout<Float>.size
     }
 
     /// Runs the model and copies its output.
     func invoke(into output: inout MutableSpan<Float>) throws(ClassifierError) {
-        guard functions.invoke(interpreter) == 0 else {
-            throw ClassifierError(.invoke, path: path, reason: Self.text(message))
+        guard unsafe functions.invoke(interpreter) == 0 else {
+            throw unsafe ClassifierError(.invoke, path: path, reason: Self.text(message))
         }
-        guard let tensor = functions.output(interpreter, 0), let data = functions.tensor_data(tensor),
-            functions.tensor_byte_size(tensor) == output.count * MemoryLayout<Float>.size
+        guard let tensor = unsafe functions.output(interpreter, 0), let data = unsafe functions.tensor_data(tensor),
+            unsafe functions.tensor_byte_size(tensor) == output.count * MemoryLayout<Float>.size
         else {
             throw ClassifierError(.modelUnfit, path: path, reason: "its output has another size than it had")
         }
         // The tensor belongs to the interpreter and stays until the next invocation.
-        output.withUnsafeMutableBufferPointer { output in
-            output.baseAddress?.update(from: data.assumingMemoryBound(to: Float.self), count: output.count)
+        unsafe output.withUnsafeMutableBufferPointer { output in
+            unsafe output.baseAddress?.update(from: data.assumingMemoryBound(to: Float.self), count: output.count)
         }
     }
 }

@@ -52,7 +52,7 @@ public struct LabelSet: Sendable {
 
     private static func lines(_ path: String) throws(ClassifierError) -> [(scientific: String, common: String)] {
         guard let bytes = readFile(path, limit: 16 << 20) else {
-            throw ClassifierError(.labelsUnreadable, path: path, reason: String(cString: strerror(errno)))
+            throw unsafe ClassifierError(.labelsUnreadable, path: path, reason: String(cString: strerror(errno)))
         }
         var lines: [(String, String)] = []
         for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
@@ -68,13 +68,13 @@ public struct LabelSet: Sendable {
     }
 
     private static func readFile(_ path: String, limit: Int) -> [UInt8]? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var bytes: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < limit {
-            let count = read(file, &block, block.count)
+            let count = unsafe read(file, &block, block.count)
             if count < 0 { return nil }
             if count == 0 { break }
             bytes.append(contentsOf: block[..<count])

@@ -1,7 +1,7 @@
 import CTensorFlowLite
 
 /// The loaded TensorFlow Lite library. It stays loaded for the life of the process.
-public final class TensorFlowLiteLibrary: @unchecked Sendable {
+@safe public final class TensorFlowLiteLibrary: @unchecked Sendable {
     // Written once, before the object is shared; the functions themselves may be called from any thread.
     let functions: EdgeTensorFlowLite
     public let path: String
@@ -9,15 +9,16 @@ public final class TensorFlowLiteLibrary: @unchecked Sendable {
 
     /// - Throws: ``ClassifierError`` with ``ClassifierError/Code/libraryMissing``.
     public init(path: String) throws(ClassifierError) {
-        var table = EdgeTensorFlowLite()
+        var table = unsafe EdgeTensorFlowLite()
         var message = [CChar](repeating: 0, count: 512)
-        guard edge_tflite_load(path, &table, &message, message.count) == 0, let version = table.version() else {
+        guard unsafe edge_tflite_load(path, &table, &message, message.count) == 0, let version = unsafe table.version()
+        else {
             let reason = String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
             throw ClassifierError(.libraryMissing, path: path, reason: reason)
         }
-        functions = table
+        unsafe functions = unsafe table
         self.path = path
-        self.version = String(cString: version)
+        self.version = unsafe String(cString: version)
     }
 
     /// Whether the layout of the delegate's options is known.

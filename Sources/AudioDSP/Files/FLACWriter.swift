@@ -9,7 +9,7 @@ import Darwin
 #endif
 
 /// Encodes FLAC into an open file while it is recorded. One thread at a time.
-public final class FLACWriter: @unchecked Sendable {
+@safe public final class FLACWriter: @unchecked Sendable {
     // Handed from the thread that records to the one that finishes, never used by two at a time.
     private let format: PCMFormat
     private var file: OpaquePointer?
@@ -32,14 +32,14 @@ public final class FLACWriter: @unchecked Sendable {
             throw SoundFileError(code: .write, path: "", reason: "FLAC has no \(format.encoding.rawValue) samples")
         }
         info.format = Int32(Int(SF_FORMAT_FLAC) | subtype)
-        guard let file = sf_open_fd(descriptor, Int32(SFM_WRITE), &info, 0) else {
-            throw SoundFileError(code: .write, path: "", reason: String(cString: sf_strerror(nil)))
+        guard let file = unsafe sf_open_fd(descriptor, Int32(SFM_WRITE), &info, 0) else {
+            throw unsafe SoundFileError(code: .write, path: "", reason: String(cString: sf_strerror(nil)))
         }
-        self.file = file
+        unsafe self.file = unsafe file
     }
 
     deinit {
-        if let file { sf_close(file) }
+        if let file = unsafe file { unsafe sf_close(file) }
     }
 
     /// Takes whole sample frames.
@@ -62,18 +62,18 @@ public final class FLACWriter: @unchecked Sendable {
         case .signed32, .float32: return
         }
         let frames = sf_count_t(samples / format.channels)
-        guard sf_writef_int(file, block, frames) == frames else {
-            throw SoundFileError(code: .write, path: "", reason: String(cString: sf_strerror(file)))
+        guard unsafe sf_writef_int(file, block, frames) == frames else {
+            throw unsafe SoundFileError(code: .write, path: "", reason: String(cString: sf_strerror(file)))
         }
     }
 
     /// Writes what the encoder holds, and the file's true length into its head.
     public func finish() throws(SoundFileError) {
-        guard let file else { return }
-        self.file = nil
-        let status = sf_close(file)
+        guard let file = unsafe file else { return }
+        unsafe self.file = nil
+        let status = unsafe sf_close(file)
         guard status == 0 else {
-            throw SoundFileError(code: .write, path: "", reason: String(cString: sf_error_number(status)))
+            throw unsafe SoundFileError(code: .write, path: "", reason: String(cString: sf_error_number(status)))
         }
     }
 }

@@ -18,7 +18,7 @@ public struct SoundFileError: Error, CustomStringConvertible {
 }
 
 /// Reads WAV, FLAC and MP3 files (libsndfile). Used on one thread at a time.
-public final class SoundFileReader {
+@safe public final class SoundFileReader {
     public let path: String
     /// Hertz.
     public let sampleRate: Int
@@ -35,18 +35,18 @@ public final class SoundFileReader {
 
     public init(path: String) throws(SoundFileError) {
         var info = SF_INFO()
-        guard let file = sf_open(path, Int32(SFM_READ), &info) else {
-            throw SoundFileError(code: .open, path: path, reason: String(cString: sf_strerror(nil)))
+        guard let file = unsafe sf_open(path, Int32(SFM_READ), &info) else {
+            throw unsafe SoundFileError(code: .open, path: path, reason: String(cString: sf_strerror(nil)))
         }
         guard PCMFormat.channelRange.contains(Int(info.channels)) else {
-            sf_close(file)
+            unsafe sf_close(file)
             throw SoundFileError(code: .tooManyChannels, path: path, reason: "\(info.channels) channels; 1 to 8 are")
         }
         guard PCMFormat.sampleRateRange.contains(Int(info.samplerate)) else {
-            sf_close(file)
+            unsafe sf_close(file)
             throw SoundFileError(code: .sampleRate, path: path, reason: "\(info.samplerate) Hz; 8000 to 384000 are")
         }
-        self.file = file
+        unsafe self.file = unsafe file
         self.path = path
         sampleRate = Int(info.samplerate)
         channels = Int(info.channels)
@@ -56,7 +56,7 @@ public final class SoundFileReader {
     }
 
     deinit {
-        sf_close(file)
+        unsafe sf_close(file)
     }
 
     private static func container(_ type: Int) -> String {
@@ -88,11 +88,11 @@ public final class SoundFileReader {
     ) throws(SoundFileError) -> Int {
         if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
         // libsndfile writes into `block` during the call only.
-        let count = block.withUnsafeMutableBufferPointer { block in
-            Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
+        let count = unsafe block.withUnsafeMutableBufferPointer { block in
+            unsafe Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
         }
-        guard count >= 0, sf_error(file) == 0 || count > 0 else {
-            throw SoundFileError(code: .read, path: path, reason: String(cString: sf_strerror(file)))
+        guard count >= 0, unsafe sf_error(file) == 0 || count > 0 else {
+            throw unsafe SoundFileError(code: .read, path: path, reason: String(cString: sf_strerror(file)))
         }
         if count > 0 {
             mix(frames: count, channel)

@@ -29,8 +29,8 @@ public struct MonoConverter: Sendable {
     ///
     /// - Returns: how many were written.
     public func convert(_ bytes: Span<UInt8>, into output: inout MutableSpan<Float>) -> Int {
-        bytes.withUnsafeBytes { bytes in
-            output.withUnsafeMutableBufferPointer { output in convert(bytes, into: output) }
+        unsafe bytes.withUnsafeBytes { bytes in
+            unsafe output.withUnsafeMutableBufferPointer { output in unsafe convert(bytes, into: output) }
         }
     }
 
@@ -42,36 +42,37 @@ public struct MonoConverter: Sendable {
         case .signed16:
             if format.channels == 1 {
                 for index in 0..<frames {
-                    output[index] =
-                        Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: Int16.self)))
+                    unsafe output[index] =
+                        unsafe Float(
+                            Int16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: Int16.self)))
                         * (1 / 32_768)
                 }
             } else {
-                reduce(base, frames, stride, output) { offset in
-                    Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int16.self)))
+                unsafe reduce(base, frames, stride, output) { offset in
+                    unsafe Float(Int16(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int16.self)))
                         * (1 / 32_768)
                 }
             }
         case .unsigned8:
-            reduce(base, frames, stride, output) { offset in
-                (Float(base.load(fromByteOffset: offset, as: UInt8.self)) - 128) * (1 / 128)
+            unsafe reduce(base, frames, stride, output) { offset in
+                unsafe (Float(base.load(fromByteOffset: offset, as: UInt8.self)) - 128) * (1 / 128)
             }
         case .signed24:
-            reduce(base, frames, stride, output) { offset in
-                let low = UInt32(base.load(fromByteOffset: offset, as: UInt8.self))
-                let middle = UInt32(base.load(fromByteOffset: offset &+ 1, as: UInt8.self))
-                let high = UInt32(base.load(fromByteOffset: offset &+ 2, as: UInt8.self))
+            unsafe reduce(base, frames, stride, output) { offset in
+                let low = unsafe UInt32(base.load(fromByteOffset: offset, as: UInt8.self))
+                let middle = unsafe UInt32(base.load(fromByteOffset: offset &+ 1, as: UInt8.self))
+                let high = unsafe UInt32(base.load(fromByteOffset: offset &+ 2, as: UInt8.self))
                 let value = Int32(bitPattern: high << 24 | middle << 16 | low << 8) >> 8
                 return Float(value) * (1 / 8_388_608)
             }
         case .signed32:
-            reduce(base, frames, stride, output) { offset in
-                Float(Int32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int32.self)))
+            unsafe reduce(base, frames, stride, output) { offset in
+                unsafe Float(Int32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Int32.self)))
                     * (1 / 2_147_483_648)
             }
         case .float32:
-            reduce(base, frames, stride, output) { offset in
-                let bits = UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            unsafe reduce(base, frames, stride, output) { offset in
+                let bits = unsafe UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
                 let value = Float(bitPattern: bits)
                 // A sum of channels must stay finite too; nothing heard is a million times full scale.
                 return value.isFinite ? min(max(value, -1e6), 1e6) : 0
@@ -90,7 +91,7 @@ public struct MonoConverter: Sendable {
         for frame in 0..<frames {
             var sum: Float = 0
             for channel in first..<(first &+ count) { sum += sample(frame &* stride &+ channel &* width) }
-            output[frame] = sum * scale
+            unsafe output[frame] = sum * scale
         }
     }
 }

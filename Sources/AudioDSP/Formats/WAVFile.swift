@@ -34,7 +34,7 @@ public enum WAVFile {
     }
 
     public static func layout(path: String) throws(WAVFileError) -> Layout {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw WAVFileError(code: .open, path: path, errnoValue: errno) }
         defer { close(file) }
         return try layout(descriptor: file, path: path)
@@ -42,9 +42,11 @@ public enum WAVFile {
 
     private static func layout(descriptor: Int32, path: String) throws(WAVFileError) -> Layout {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw WAVFileError(code: .read, path: path, errnoValue: errno)
+        }
         var head = [UInt8](repeating: 0, count: 65_536)
-        let count = pread(descriptor, &head, head.count, 0)
+        let count = unsafe pread(descriptor, &head, head.count, 0)
         guard count >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
         let parse = WAVHeader.parse(head.span.extracting(first: count), limit: head.count)
         guard case .found(let header) = parse else { throw WAVFileError(code: .notWAV, path: path, errnoValue: 0) }
@@ -60,12 +62,12 @@ public enum WAVFile {
     /// Never removes a whole sample.
     /// - Returns: the format and the number of whole sample frames.
     public static func repair(path: String) throws(WAVFileError) -> (format: PCMFormat, frames: Int64) {
-        let file = open(path, O_RDWR | O_CLOEXEC)
+        let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else { throw WAVFileError(code: .open, path: path, errnoValue: errno) }
         defer { close(file) }
         let layout = try layout(descriptor: file, path: path)
         var status = stat()
-        guard fstat(file, &status) == 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
+        guard unsafe fstat(file, &status) == 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
         guard layout.dataOffset == Int64(WAVHeader.canonicalBytes) else {
             return (layout.format, layout.dataBytes / Int64(layout.format.bytesPerFrame))
         }
@@ -73,7 +75,7 @@ public enum WAVFile {
         let dataBytes = frames * Int64(layout.format.bytesPerFrame)
         let header = WAVHeader.encode(format: layout.format, dataBytes: dataBytes)
         guard ftruncate(file, off_t(layout.dataOffset + dataBytes)) == 0,
-            header.withUnsafeBytes({ pwrite(file, $0.baseAddress, $0.count, 0) }) == header.count,
+            unsafe header.withUnsafeBytes({ unsafe pwrite(file, $0.baseAddress, $0.count, 0) }) == header.count,
             fsync(file) == 0
         else { throw WAVFileError(code: .write, path: path, errnoValue: errno) }
         return (layout.format, frames)

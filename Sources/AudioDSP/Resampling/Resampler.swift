@@ -11,7 +11,7 @@ public struct ResamplerError: Error, CustomStringConvertible {
 /// Resamples one channel with soxr, in one thread. Not to be used on two threads at a time.
 ///
 /// The first sample out belongs to the first one in: soxr takes its filter's delay off by itself.
-public final class Resampler {
+@safe public final class Resampler {
     public enum Quality: Sendable {
         /// 20 bit: what the classifier needs.
         case high
@@ -33,7 +33,7 @@ public final class Resampler {
         rateIn = from
         blockIn = 4096
         guard from != to else {
-            state = nil
+            unsafe state = nil
             output = []
             return
         }
@@ -41,25 +41,27 @@ public final class Resampler {
             throw ResamplerError(reason: "8000 to 384000 Hz are supported", sampleRate: from)
         }
         var error: soxr_error_t?
-        var specification = soxr_quality_spec(UInt(quality == .high ? SOXR_HQ : SOXR_VHQ), 0)
-        var format = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I)
-        var runtime = soxr_runtime_spec(1)
-        guard let made = soxr_create(Double(from), Double(to), 1, &error, &format, &specification, &runtime) else {
-            throw ResamplerError(reason: error.map { String(cString: $0) } ?? "out of memory", sampleRate: from)
+        var specification = unsafe soxr_quality_spec(UInt(quality == .high ? SOXR_HQ : SOXR_VHQ), 0)
+        var format = unsafe soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I)
+        var runtime = unsafe soxr_runtime_spec(1)
+        guard let made = unsafe soxr_create(Double(from), Double(to), 1, &error, &format, &specification, &runtime)
+        else {
+            throw unsafe ResamplerError(
+                reason: error.map { unsafe String(cString: $0) } ?? "out of memory", sampleRate: from)
         }
-        state = made
+        unsafe state = unsafe made
         output = [Float](repeating: 0, count: blockIn * to / from + 1024)
     }
 
     deinit {
-        if let state { soxr_delete(state) }
+        if let state = unsafe state { unsafe soxr_delete(state) }
     }
 
     /// Takes samples and hands on what is ready, in one or more pieces.
     public func process(
         _ input: Span<Float>, _ body: (Span<Float>) -> Void
     ) throws(ResamplerError) {
-        guard state != nil else {
+        guard unsafe state != nil else {
             body(input)
             return
         }
@@ -73,14 +75,16 @@ public final class Resampler {
 
     /// Hands on what the filter still holds. Nothing may be processed after.
     public func flush(_ body: (Span<Float>) -> Void) throws(ResamplerError) {
-        guard let state else { return }
+        guard let state = unsafe state else { return }
         while true {
             var made = 0
             // soxr writes into `output` during the call only.
-            let error = output.withUnsafeMutableBufferPointer { output in
-                soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
+            let error = unsafe output.withUnsafeMutableBufferPointer { output in
+                unsafe soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
             }
-            if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
+            if let error = unsafe error {
+                throw unsafe ResamplerError(reason: String(cString: error), sampleRate: rateIn)
+            }
             if made == 0 { return }
             let ready = output
             body(ready.span.extracting(first: made))
@@ -91,12 +95,13 @@ public final class Resampler {
         var used = 0
         var made = 0
         // soxr reads `input` and writes into `output` during the call only.
-        let error = input.withUnsafeBufferPointer { input in
-            output.withUnsafeMutableBufferPointer { output in
-                soxr_process(state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
+        let error = unsafe input.withUnsafeBufferPointer { input in
+            unsafe output.withUnsafeMutableBufferPointer { output in
+                unsafe soxr_process(
+                    state, input.baseAddress, input.count, &used, output.baseAddress, output.count, &made)
             }
         }
-        if let error { throw ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
+        if let error = unsafe error { throw unsafe ResamplerError(reason: String(cString: error), sampleRate: rateIn) }
         if used == 0, made == 0 { throw ResamplerError(reason: "the resampler takes nothing", sampleRate: rateIn) }
         if made > 0 {
             let ready = output

@@ -7,7 +7,7 @@ import Darwin
 #endif
 
 /// The power spectrum of real samples: radix 2, tables made once, no allocation in use.
-public final class RealFFT {
+@safe public final class RealFFT {
     /// A power of two, at least 4.
     public let size: Int
     // Plain memory: the butterflies are most of the work, and arrays would check each index.
@@ -23,31 +23,31 @@ public final class RealFFT {
         while rounded < size { rounded *= 2 }
         self.size = rounded
         let bits = rounded.trailingZeroBitCount
-        cosines = .allocate(capacity: rounded / 2)
-        sines = .allocate(capacity: rounded / 2)
-        reversed = .allocate(capacity: rounded)
-        real = .allocate(capacity: rounded)
-        imaginary = .allocate(capacity: rounded)
+        unsafe cosines = .allocate(capacity: rounded / 2)
+        unsafe sines = .allocate(capacity: rounded / 2)
+        unsafe reversed = .allocate(capacity: rounded)
+        unsafe real = .allocate(capacity: rounded)
+        unsafe imaginary = .allocate(capacity: rounded)
         for index in 0..<rounded / 2 {
             let angle = 2 * Double.pi * Double(index) / Double(rounded)
-            (cosines + index).initialize(to: Float(cos(angle)))
-            (sines + index).initialize(to: Float(sin(angle)))
+            unsafe (cosines + index).initialize(to: Float(cos(angle)))
+            unsafe (sines + index).initialize(to: Float(sin(angle)))
         }
         for index in 0..<rounded {
             var value = 0
             for bit in 0..<bits where index & (1 << bit) != 0 { value |= 1 << (bits - 1 - bit) }
-            (reversed + index).initialize(to: value)
+            unsafe (reversed + index).initialize(to: value)
         }
-        real.initialize(repeating: 0, count: rounded)
-        imaginary.initialize(repeating: 0, count: rounded)
+        unsafe real.initialize(repeating: 0, count: rounded)
+        unsafe imaginary.initialize(repeating: 0, count: rounded)
     }
 
     deinit {
-        cosines.deallocate()
-        sines.deallocate()
-        reversed.deallocate()
-        real.deallocate()
-        imaginary.deallocate()
+        unsafe cosines.deallocate()
+        unsafe sines.deallocate()
+        unsafe reversed.deallocate()
+        unsafe real.deallocate()
+        unsafe imaginary.deallocate()
     }
 
     /// Adds |X(k)|² for k in 0...size/2 to `power`, which must have room for size/2 + 1 values.
@@ -60,10 +60,10 @@ public final class RealFFT {
     ) {
         guard samples.count >= size, window.count >= size, power.count > size / 2 else { return }
         let size = size
-        let (re, im, cosines, sines) = (real, imaginary, cosines, sines)
+        let (re, im, cosines, sines) = unsafe (real, imaginary, cosines, sines)
         for index in 0..<size {
-            re[reversed[index]] = samples[index] * window[index]
-            im[index] = 0
+            unsafe re[reversed[index]] = samples[index] * window[index]
+            unsafe im[index] = 0
         }
         var length = 2
         while length <= size {
@@ -72,21 +72,21 @@ public final class RealFFT {
             var start = 0
             while start < size {
                 for offset in 0..<half {
-                    let c = cosines[offset &* stride]
-                    let s = sines[offset &* stride]
+                    let c = unsafe cosines[offset &* stride]
+                    let s = unsafe sines[offset &* stride]
                     let upper = start &+ offset
                     let lower = upper &+ half
-                    let r = re[lower] * c + im[lower] * s
-                    let i = im[lower] * c - re[lower] * s
-                    re[lower] = re[upper] - r
-                    im[lower] = im[upper] - i
-                    re[upper] += r
-                    im[upper] += i
+                    let r = unsafe re[lower] * c + im[lower] * s
+                    let i = unsafe im[lower] * c - re[lower] * s
+                    unsafe re[lower] = unsafe re[upper] - r
+                    unsafe im[lower] = unsafe im[upper] - i
+                    unsafe re[upper] += r
+                    unsafe im[upper] += i
                 }
                 start &+= length
             }
             length *= 2
         }
-        for index in 0...(size / 2) { power[index] += re[index] * re[index] + im[index] * im[index] }
+        for index in 0...(size / 2) { unsafe power[index] += re[index] * re[index] + im[index] * im[index] }
     }
 }

@@ -12,43 +12,43 @@ import Darwin
 ///
 /// Mapped, not allocated: pages that no sample has reached yet take no memory, and all of them go back when it is given
 /// up. Many listeners fill their windows at the same time, so both count.
-public final class WindowBuffer: @unchecked Sendable {
+@safe public final class WindowBuffer: @unchecked Sendable {
     /// Mapped in `init` and unmapped in `deinit`: nothing of it leaves the methods below.
     private let storage: UnsafeMutableBufferPointer<Float>
     private static let bytes = BirdNET.windowSamples * MemoryLayout<Float>.stride
 
     /// Nil when there is no memory.
     init?() {
-        let mapped = mmap(nil, Self.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        guard let mapped, mapped != MAP_FAILED else { return nil }
+        let mapped = unsafe mmap(nil, Self.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { return nil }
         // Fresh pages are zero, which is 0.0 too.
-        let samples = mapped.bindMemory(to: Float.self, capacity: BirdNET.windowSamples)
-        storage = UnsafeMutableBufferPointer(start: samples, count: BirdNET.windowSamples)
+        let samples = unsafe mapped.bindMemory(to: Float.self, capacity: BirdNET.windowSamples)
+        unsafe storage = unsafe UnsafeMutableBufferPointer(start: samples, count: BirdNET.windowSamples)
     }
 
     deinit {
-        munmap(storage.baseAddress, Self.bytes)
+        unsafe munmap(storage.baseAddress, Self.bytes)
     }
 
     /// Copies samples to a place; all of them must fit.
     func put(_ samples: Span<Float>, at offset: Int) {
-        precondition(offset >= 0 && samples.count <= storage.count - offset)
-        samples.withUnsafeBufferPointer { samples in
-            guard let source = samples.baseAddress, let target = storage.baseAddress else { return }
-            (target + offset).update(from: source, count: samples.count)
+        unsafe precondition(offset >= 0 && samples.count <= storage.count - offset)
+        unsafe samples.withUnsafeBufferPointer { samples in
+            guard let source = samples.baseAddress, let target = unsafe storage.baseAddress else { return }
+            unsafe (target + offset).update(from: source, count: samples.count)
         }
     }
 
     func putSilence(from offset: Int) {
-        precondition(offset >= 0 && offset <= storage.count)
-        guard let target = storage.baseAddress else { return }
-        (target + offset).update(repeating: 0, count: storage.count - offset)
+        unsafe precondition(offset >= 0 && offset <= storage.count)
+        guard let target = unsafe storage.baseAddress else { return }
+        unsafe (target + offset).update(repeating: 0, count: storage.count - offset)
     }
 
     func withSamples<Result, Failure: Error>(
         _ body: (Span<Float>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try body(Span(_unsafeElements: UnsafeBufferPointer(storage)))
+        try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(storage)))
     }
 }
 

@@ -130,7 +130,7 @@ struct RecordingResources: Sendable {
             .deleteRecording(
                 name: row.name, reason: "by request", atNanoseconds: house.time.now().utcNanoseconds)
         ])
-        unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
+        unsafe unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
         return Response(status: .noContent)
     }
 

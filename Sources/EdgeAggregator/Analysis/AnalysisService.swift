@@ -158,7 +158,7 @@ final class AnalysisService: Sendable {
     // MARK: - Workers
 
     private func work(_ number: Int) {
-        edge_name_thread("analyzer-\(number)")
+        unsafe edge_name_thread("analyzer-\(number)")
         if let processors = configuration.processors, !processors.bind() {
             logger.error("The machine has none of the processors of analyzer_cpu_affinity; all are used")
         }

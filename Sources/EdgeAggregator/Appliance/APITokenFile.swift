@@ -41,7 +41,7 @@ struct APITokenFile {
             try file.synchronize()
             try file.close()
         }
-        guard rename(temporary, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        guard unsafe rename(temporary, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         return (token, true)
     }
 }

@@ -84,21 +84,23 @@ struct BackupFolder {
         try files.createDirectory(atPath: target, withIntermediateDirectories: true)
         try owner.take(target)
         let partial = "\(target)/.copying"
-        defer { unlink(partial) }
+        defer { unsafe unlink(partial) }
         var count = 0
         guard let names = files.enumerator(atPath: source) else { return 0 }
         for case let name as String in names {
             var status = EdgeFileStatus()
-            guard edge_lstat("\(source)/\(name)", &status) == 0, status.kind == 0x66 else { continue }
+            guard unsafe edge_lstat("\(source)/\(name)", &status) == 0, status.kind == 0x66 else { continue }
             let place = "\(target)/\(name)"
             guard !files.fileExists(atPath: place) else { continue }
             try files.createDirectory(
                 atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             do {
                 // Whole or not at all: what has the name is not copied again.
-                unlink(partial)
+                unsafe unlink(partial)
                 try files.copyItem(atPath: "\(source)/\(name)", toPath: partial)
-                guard rename(partial, place) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+                guard unsafe rename(partial, place) == 0 else {
+                    throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
+                }
                 try owner.take(name, below: target)
                 count += 1
             } catch {

@@ -19,7 +19,7 @@ struct FileOwner {
     /// Gives it a file. Only root can give, and only root needs to.
     func take(_ path: String) throws {
         guard geteuid() == 0, user != 0 else { return }
-        guard lchown(path, user, group) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        guard unsafe lchown(path, user, group) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
     }
 
     /// Gives it a file and the folders on the way to it.

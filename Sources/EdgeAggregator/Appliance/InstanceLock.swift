@@ -10,11 +10,11 @@ final class InstanceLock: Sendable {
 
     /// - Throws: ``Refused`` when somebody else has it, or this user may not write there. The kernel frees it when its holder ends, however that ends.
     init(baseFolder: String) throws {
-        descriptor = open("\(baseFolder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        descriptor = unsafe open("\(baseFolder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else {
             throw Refused(
                 description:
-                    "\(baseFolder)/lock cannot be opened (\(String(cString: strerror(errno)))): make the folder writable for this user, or set base_dir to another one"
+                    unsafe "\(baseFolder)/lock cannot be opened (\(String(cString: strerror(errno)))): make the folder writable for this user, or set base_dir to another one"
             )
         }
         try FileOwner(of: baseFolder).take("\(baseFolder)/lock")

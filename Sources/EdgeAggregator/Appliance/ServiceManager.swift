@@ -26,6 +26,6 @@ struct ServiceManager: Sendable {
     private func tell(_ text: String) {
         guard let socket else { return }
         let bytes = Array(text.utf8)
-        _ = bytes.withUnsafeBytes { edge_datagram(socket, $0.baseAddress, $0.count) }
+        _ = unsafe bytes.withUnsafeBytes { unsafe edge_datagram(socket, $0.baseAddress, $0.count) }
     }
 }

@@ -40,7 +40,7 @@ struct UpdateLock: Service {
                         isTold = true
                         logger.warning(
                             "The lock against updates cannot be taken: an update may come while recordings are written",
-                            metadata: ["path": "\(path)", "reason": "\(String(cString: strerror(errno)))"])
+                            metadata: ["path": "\(path)", "reason": unsafe "\(String(cString: strerror(errno)))"])
                     }
                 }
                 try? await Task.sleep(for: .seconds(1))
@@ -52,11 +52,11 @@ struct UpdateLock: Service {
 
     /// By itself alone, so that two never hold it.
     private func take() -> Bool {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
         close(descriptor)
         return true
     }
 
-    private func release() { unlink(path) }
+    private func release() { unsafe unlink(path) }
 }

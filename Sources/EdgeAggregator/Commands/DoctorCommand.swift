@@ -48,8 +48,10 @@ struct Doctor {
 
     private func machine() -> Finding {
         var name = utsname()
-        uname(&name)
-        let architecture = withUnsafeBytes(of: name.machine) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        unsafe uname(&name)
+        let architecture = unsafe withUnsafeBytes(of: name.machine) {
+            unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
         let cores = ProcessInfo.processInfo.activeProcessorCount
         let isKnown = ["x86_64", "aarch64"].contains(architecture)
         return Finding(
@@ -84,13 +86,13 @@ struct Doctor {
                 existing = (existing as NSString).deletingLastPathComponent
             }
             if existing.isEmpty { existing = "." }
-            guard access(existing, W_OK) == 0 else {
+            guard unsafe access(existing, W_OK) == 0 else {
                 return Finding(
                     subject: name, verdict: .fail,
                     text: "\(path) cannot be written: make it writable for this user, or set \(name) to another folder")
             }
             var status = statvfs()
-            statvfs(existing, &status)
+            unsafe statvfs(existing, &status)
             let free = Int64(status.f_bavail) * Int64(status.f_frsize)
             let isEnough = free > Int64(settings.recordings.leastFreeBytes)
             return Finding(
@@ -118,13 +120,13 @@ struct Doctor {
         guard descriptor >= 0 else { return true }
         defer { close(descriptor) }
         var on: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port).bigEndian)
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
         return result == 0 || errno == EACCES

@@ -64,7 +64,7 @@ struct DoctorHardware {
             let name = numbers.first.flatMap {
                 try? String(contentsOfFile: "/proc/asound/card\($0)/id", encoding: .utf8).trimmingSpaces
             }
-            let isUsable = access(path, R_OK) == 0
+            let isUsable = unsafe access(path, R_OK) == 0
             return Doctor.Finding(
                 subject: "sound card", verdict: isUsable ? .ok : .warn,
                 text: "device=hw:CARD=\(name ?? "?"),DEV=\(numbers.last ?? 0)"
@@ -104,7 +104,7 @@ struct DoctorHardware {
     }
 
     private func bus(_ path: String, _ name: String, isAsked: Bool) -> Doctor.Finding {
-        guard access(path, R_OK | W_OK) == 0 else {
+        guard unsafe access(path, R_OK | W_OK) == 0 else {
             return Doctor.Finding(
                 subject: "i2c", verdict: .warn, text: "\(path) may not be used: add this user to the group i2c")
         }
@@ -124,7 +124,7 @@ struct DoctorHardware {
         let subject = "sensor \(settings.name)"
         let what = "\(settings.entry.kind) at \(settings.place.text)"
         let path = settings.place.path
-        if let path, access(path, F_OK) == 0, access(path, R_OK) != 0 {
+        if let path, unsafe access(path, F_OK) == 0, unsafe access(path, R_OK) != 0 {
             return Doctor.Finding(
                 subject: subject, verdict: .warn,
                 text: "\(what): \(path) may not be read: add this user to the groups i2c, dialout and gpio")

@@ -25,7 +25,7 @@ struct ImportCommand: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try options.load()
-            guard access(folder, R_OK | X_OK) == 0 else {
+            guard unsafe access(folder, R_OK | X_OK) == 0 else {
                 printError("\(folder) cannot be read")
                 throw ExitCodes.inputOutput
             }
@@ -301,7 +301,7 @@ struct CO2Importer {
             }
             for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(unit)/updates")) ?? [] {
                 let target = "\(settings.dataFolder)/\(id.text)/updates"
-                guard FileName.isPlain(name), access("\(target)/\(name)", F_OK) != 0 else { continue }
+                guard FileName.isPlain(name), unsafe access("\(target)/\(name)", F_OK) != 0 else { continue }
                 try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
                 try FileManager.default.copyItem(
                     atPath: "\(folder)/\(unit)/updates/\(name)", toPath: "\(target)/\(name)")

@@ -68,14 +68,16 @@ struct JournalEntry {
         for (key, value) in details.prefix(32) { add("EDGE_\(Self.name(key))", value) }
     }
 
-    func send() -> Bool { bytes.withUnsafeBytes { edge_datagram(Self.socket, $0.baseAddress, $0.count) } == 0 }
+    func send() -> Bool {
+        unsafe bytes.withUnsafeBytes { unsafe edge_datagram(Self.socket, $0.baseAddress, $0.count) } == 0
+    }
 
     private mutating func add(_ name: String, _ value: String) {
         let value = Array(value.utf8)
         bytes += Array(name.utf8)
         if value.contains(UInt8(ascii: "\n")) {
             bytes.append(UInt8(ascii: "\n"))
-            bytes += withUnsafeBytes(of: UInt64(value.count).littleEndian, Array.init)
+            unsafe bytes += withUnsafeBytes(of: UInt64(value.count).littleEndian, Array.init)
         } else {
             bytes.append(UInt8(ascii: "="))
         }

@@ -72,11 +72,11 @@ struct PolicyMaker: Sendable {
                 return LocationFilter.allYear
             }
             var seconds = time_t(now.utcNanoseconds / 1_000_000_000)
-            var parts = tm()
-            gmtime_r(&seconds, &parts)
-            let year = Int(parts.tm_year) + 1900
+            var parts = unsafe tm()
+            unsafe gmtime_r(&seconds, &parts)
+            let year = unsafe Int(parts.tm_year) + 1900
             let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-            return LocationFilter.week(dayOfYear: Int(parts.tm_yday) + 1, daysInYear: isLeap ? 366 : 365)
+            return unsafe LocationFilter.week(dayOfYear: Int(parts.tm_yday) + 1, daysInYear: isLeap ? 366 : 365)
         }
     }
 

@@ -15,7 +15,7 @@ struct ChecksumCache {
 
     func sha256(of file: String) throws -> String {
         var status = EdgeFileStatus()
-        guard edge_stat(file, &status) == 0 else {
+        guard unsafe edge_stat(file, &status) == 0 else {
             throw CocoaError(.fileNoSuchFile, userInfo: [NSFilePathErrorKey: file])
         }
         var entries =

@@ -78,24 +78,24 @@ final class FieldArchive: Sendable {
         func finish() throws -> Int64 {
             try put { _ = try $0.finish() }
             writer = nil
-            let file = open(temporary, O_RDWR | O_CLOEXEC)
+            let file = unsafe open(temporary, O_RDWR | O_CLOEXEC)
             guard file >= 0 else { throw FieldArchive.failure(temporary) }
             defer { close(file) }
             guard fsync(file) == 0 else { throw FieldArchive.failure(temporary) }
             let size = lseek(file, 0, SEEK_END)
-            guard rename(temporary, "\(root)/\(relative)") == 0 else { throw FieldArchive.failure(temporary) }
+            guard unsafe rename(temporary, "\(root)/\(relative)") == 0 else { throw FieldArchive.failure(temporary) }
             try FieldArchive.sync(foldersOf: relative, in: root)
             return Int64(size)
         }
 
         func discard() {
             writer = nil
-            unlink(temporary)
+            unsafe unlink(temporary)
         }
     }
 
     private static func failure(_ path: String) -> Failure {
-        Failure(description: "\(path): \(String(cString: strerror(errno)))")
+        Failure(description: unsafe "\(path): \(String(cString: strerror(errno)))")
     }
 
     /// Each folder on the way, since each may be new.
@@ -103,7 +103,7 @@ final class FieldArchive: Sendable {
         var path = (relative as NSString).deletingLastPathComponent
         while true {
             let full = path.isEmpty ? root : "\(root)/\(path)"
-            let folder = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            let folder = unsafe open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             guard folder >= 0 else { throw failure(full) }
             defer { close(folder) }
             guard fsync(folder) == 0 else { throw failure(full) }
@@ -114,10 +114,12 @@ final class FieldArchive: Sendable {
 
     /// What is not there is as good as removed.
     func remove(_ relative: String) throws {
-        guard unlink(path(relative)) == 0 || errno == ENOENT else { throw Self.failure(path(relative)) }
+        guard unsafe unlink(path(relative)) == 0 || errno == ENOENT else { throw Self.failure(path(relative)) }
         // Folders that are empty now go too; others stay.
         var parent = (relative as NSString).deletingLastPathComponent
-        while !parent.isEmpty, rmdir(path(parent)) == 0 { parent = (parent as NSString).deletingLastPathComponent }
+        while !parent.isEmpty, unsafe rmdir(path(parent)) == 0 {
+            parent = (parent as NSString).deletingLastPathComponent
+        }
     }
 
     /// Every file that is there, below the folder, with its size.

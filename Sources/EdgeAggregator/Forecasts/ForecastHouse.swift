@@ -46,8 +46,8 @@ struct ForecastHouse: Sendable {
     /// Nil when there is room for fields.
     func shortage() -> String? {
         var status = statvfs()
-        guard statvfs(settings.folder, &status) == 0 else {
-            return "\(settings.folder) cannot be looked at: \(String(cString: strerror(errno)))"
+        guard unsafe statvfs(settings.folder, &status) == 0 else {
+            return unsafe "\(settings.folder) cannot be looked at: \(String(cString: strerror(errno)))"
         }
         let free = Int64(status.f_bavail) * Int64(status.f_frsize)
         guard free < settings.leastFreeBytes else { return nil }

@@ -13,13 +13,13 @@ struct FileDownload: Sendable {
     private static let pieceBytes = 65_536
 
     func answer(_ request: Request) async throws -> Response {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
             return try Answer.problem(.notFound, "No sound", detail: "The file of \(name) is missing")
         }
         let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
         var status = EdgeFileStatus()
-        guard edge_fstat(file, &status) == 0 else {
+        guard unsafe edge_fstat(file, &status) == 0 else {
             return try Answer.problem(.internalServerError, "No sound", detail: "The file of \(name) cannot be read")
         }
         let size = status.size_bytes
@@ -42,8 +42,8 @@ struct FileDownload: Sendable {
             while offset < range.upperBound {
                 let wanted = Int(min(Int64(Self.pieceBytes), range.upperBound - offset))
                 var buffer = ByteBufferAllocator().buffer(capacity: wanted)
-                let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { bytes in
-                    max(0, pread(handle.fileDescriptor, bytes.baseAddress, wanted, off_t(offset)))
+                let count = unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { bytes in
+                    unsafe max(0, pread(handle.fileDescriptor, bytes.baseAddress, wanted, off_t(offset)))
                 }
                 guard count > 0 else { throw CancellationError() }
                 offset += Int64(count)

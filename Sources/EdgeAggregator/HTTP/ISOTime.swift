@@ -8,14 +8,14 @@ enum ISOTime {
         let seconds = nanoseconds.flooredDivision(by: 1_000_000_000)
         let milliseconds = (nanoseconds - seconds * 1_000_000_000) / 1_000_000
         var time = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&time, &parts)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&time, &parts)
         func digits(_ value: Int, _ width: Int) -> String {
             let text = String(value)
             return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
         }
         return
-            "\(digits(Int(parts.tm_year) + 1900, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
+            unsafe "\(digits(Int(parts.tm_year) + 1900, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
             + "T\(digits(Int(parts.tm_hour), 2)):\(digits(Int(parts.tm_min), 2)):\(digits(Int(parts.tm_sec), 2)).\(digits(Int(milliseconds), 3))Z"
     }
 
@@ -28,7 +28,8 @@ enum ISOTime {
         }
         var seconds: Int64 = 0
         let formats = ["%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%M%S", "%Y-%m-%d"]
-        guard let used = formats.lazy.map({ Int(edge_parse_time(text, $0, &seconds)) }).first(where: { $0 >= 0 }) else {
+        guard let used = formats.lazy.map({ unsafe Int(edge_parse_time(text, $0, &seconds)) }).first(where: { $0 >= 0 })
+        else {
             return nil
         }
         var rest = Substring(String(decoding: text.utf8.dropFirst(used), as: UTF8.self))

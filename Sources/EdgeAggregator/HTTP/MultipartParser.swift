@@ -185,15 +185,16 @@ extension [UInt8] {
     /// Where `pattern` first occurs.
     fileprivate func firstIndex(of pattern: [UInt8]) -> Int? {
         guard let first = pattern.first, count >= pattern.count else { return nil }
-        return withUnsafeBufferPointer { bytes in
+        return unsafe withUnsafeBufferPointer { bytes in
             var from = 0
             while from <= bytes.count - pattern.count {
                 guard
-                    let hit = UnsafeBufferPointer(rebasing: bytes[from...(bytes.count - pattern.count)]).firstIndex(
-                        of: first)
+                    let hit = unsafe UnsafeBufferPointer(rebasing: bytes[from...(bytes.count - pattern.count)])
+                        .firstIndex(
+                            of: first)
                 else { return nil }
                 let start = from + hit
-                if bytes[start..<(start + pattern.count)].elementsEqual(pattern) { return start }
+                if unsafe bytes[start..<(start + pattern.count)].elementsEqual(pattern) { return start }
                 from = start + 1
             }
             return nil

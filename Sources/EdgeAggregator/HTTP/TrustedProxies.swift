@@ -28,10 +28,10 @@ struct AddressRange: Equatable, Sendable {
     /// 4 or 16; an IPv4 address in IPv6's clothes (RFC 4291 §2.5.5.2) is one of 4.
     private static func bytes(_ text: String) -> [UInt8]? {
         var four = in_addr()
-        if inet_pton(AF_INET, text, &four) == 1 { return withUnsafeBytes(of: &four, Array.init) }
+        if unsafe inet_pton(AF_INET, text, &four) == 1 { return unsafe withUnsafeBytes(of: &four, Array.init) }
         var sixteen = in6_addr()
-        guard inet_pton(AF_INET6, text, &sixteen) == 1 else { return nil }
-        let bytes = withUnsafeBytes(of: &sixteen, Array.init)
+        guard unsafe inet_pton(AF_INET6, text, &sixteen) == 1 else { return nil }
+        let bytes = unsafe withUnsafeBytes(of: &sixteen, Array.init)
         let mapped = [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF]
         return bytes.starts(with: mapped) ? Array(bytes[12...]) : bytes
     }

@@ -333,7 +333,7 @@ struct ProcessFigures {
         }
         figures.cpuSeconds = edge_cpu_seconds()
         var limit = rlimit()
-        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+        if unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
             figures.mostFiles = UInt64(limit.rlim_cur)
         }
         figures.openFiles = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0

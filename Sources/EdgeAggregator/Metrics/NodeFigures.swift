@@ -51,7 +51,7 @@ enum NodeFigures {
             else { continue }
             var found = statvfs()
             let point = fields[1].replacing("\\040", with: " ")
-            guard statvfs(point, &found) == 0 else { continue }
+            guard unsafe statvfs(point, &found) == 0 else { continue }
             let unit = Double(found.f_frsize)
             rows.append(
                 (

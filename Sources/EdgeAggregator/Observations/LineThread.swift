@@ -97,7 +97,7 @@ final class LineThread: Sendable {
             guard let next = state.entries.values.compactMap(\.watch.settlesAtNanoseconds).min() else { return 60_000 }
             return Int32(clamping: max(0, next - edge_monotonic_ns()) / 1_000_000 + 1)
         }
-        let count = edge_poll_wait(poll, &numbers, Int32(numbers.count), timeout)
+        let count = unsafe edge_poll_wait(poll, &numbers, Int32(numbers.count), timeout)
         if numbers.prefix(max(0, Int(count))).contains(Self.mailboxNumber) { edge_wakeup_clear(wakeUp) }
         if count > 0 { usleep(Self.gatherMicroseconds) }
         let changed = state.withLock { state -> [@Sendable () -> Void] in

@@ -9,8 +9,10 @@ struct SpoolFile {
 
     init(folder: String, prefix: String) throws(SegmentError) {
         var template = Array("\(folder)/\(prefix)-XXXXXX".utf8CString)
-        descriptor = template.withUnsafeMutableBufferPointer { edge_make_temporary($0.baseAddress) }
-        path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+        descriptor = unsafe template.withUnsafeMutableBufferPointer { unsafe edge_make_temporary($0.baseAddress) }
+        path = unsafe template.withUnsafeBufferPointer {
+            unsafe $0.baseAddress.map { unsafe String(cString: $0) } ?? ""
+        }
         guard descriptor >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
         fchmod(descriptor, 0o644)
     }
@@ -18,7 +20,7 @@ struct SpoolFile {
     mutating func write(_ data: ArraySlice<UInt8>) throws(SegmentError) {
         var rest = data
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            let count = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC)
@@ -36,6 +38,6 @@ struct SpoolFile {
     mutating func discard() {
         if descriptor >= 0 { close(descriptor) }
         descriptor = -1
-        unlink(path)
+        unsafe unlink(path)
     }
 }

@@ -63,8 +63,8 @@ struct UploadForm {
     /// Moves a spooled file among the recordings, durably.
     static func move(_ from: String, to path: String) throws(SegmentError) {
         let folder = (path as NSString).deletingLastPathComponent
-        mkdir(folder, 0o755)
-        guard rename(from, path) == 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
+        unsafe mkdir(folder, 0o755)
+        guard unsafe rename(from, path) == 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
         try RecordingSegment.syncDirectory(folder)
     }
 

@@ -144,7 +144,7 @@ struct UploadRoute: Sendable {
                 .touchListener(id: listener.text, seenNanoseconds: now.utcNanoseconds, remoteAddress: "upload"),
             ])
         } catch {
-            unlink(path)
+            unsafe unlink(path)
             throw error
         }
         house.events.publish(.recording(listener: listener.text, name: name))
@@ -177,7 +177,9 @@ struct UploadName: Equatable, Sendable {
         guard let underscore = stem.lastIndex(of: "_") else { return }
         let stamp = stem[stem.index(after: underscore)...]
         var seconds: Int64 = 0
-        guard stamp.utf8.count == 16, edge_parse_time(String(stamp), "%Y%m%dT%H%M%SZ", &seconds) == 16 else { return }
+        guard stamp.utf8.count == 16, unsafe edge_parse_time(String(stamp), "%Y%m%dT%H%M%SZ", &seconds) == 16 else {
+            return
+        }
         // A year that no recorder has lived in is no time, only a name.
         guard (0..<Self.latestSeconds).contains(seconds) else { return }
         startNanoseconds = seconds * 1_000_000_000

@@ -69,17 +69,17 @@ final class RecordingNames: Sendable {
     static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
         if store.isRecordedBlocking(name: name) == true { return true }
         guard let underscore = name.lastIndex(of: "_") else { return false }
-        return access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
+        return unsafe access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
     }
 
     /// `20261121T012744Z`
     static func stamp(nanoseconds: Int64) -> String {
         var seconds = time_t(nanoseconds.flooredDivision(by: 1_000_000_000))
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&seconds, &parts)
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let date = "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"
-        return "\(date)T\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))Z"
+        let date = unsafe "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"
+        return unsafe "\(date)T\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))Z"
     }
 }
 

@@ -37,10 +37,10 @@ final class RecordingSegment: @unchecked Sendable {
         self.format = format
         self.container = container
         directory = (path as NSString).deletingLastPathComponent
-        var file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        var file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         if file < 0, errno == ENOENT {
-            mkdir(directory, 0o755)
-            file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+            unsafe mkdir(directory, 0o755)
+            file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         }
         guard file >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
         descriptor = file
@@ -53,14 +53,14 @@ final class RecordingSegment: @unchecked Sendable {
             }
         } else {
             let header = Self.openHeader(format)
-            let count = header.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            let count = unsafe header.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
             if count != header.count {
                 failure = SegmentError(.create, path: path, errnoValue: count < 0 ? errno : ENOSPC)
             }
         }
         if let failure {
             // The descriptor is closed with the object.
-            unlink(path)
+            unsafe unlink(path)
             throw failure
         }
     }
@@ -83,8 +83,8 @@ final class RecordingSegment: @unchecked Sendable {
         var piece = 0
         var skippedBytes = 0
         while piece < batch.pieceCount {
-            let count = batch.withVectors(of: block, first: piece, skippedBytes: skippedBytes) { vectors in
-                writev(descriptor, vectors.baseAddress, Int32(vectors.count))
+            let count = unsafe batch.withVectors(of: block, first: piece, skippedBytes: skippedBytes) { vectors in
+                unsafe writev(descriptor, vectors.baseAddress, Int32(vectors.count))
             }
             if count < 0 {
                 if errno == EINTR { continue }
@@ -166,7 +166,7 @@ final class RecordingSegment: @unchecked Sendable {
                     throw SegmentError(.write, path: path, errnoValue: errno)
                 }
             }
-            let count = header.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+            let count = unsafe header.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, 0) }
             guard count == header.count else {
                 throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC)
             }
@@ -177,7 +177,7 @@ final class RecordingSegment: @unchecked Sendable {
 
     /// Removes the file.
     func discard() {
-        unlink(path)
+        unsafe unlink(path)
     }
 
     deinit {
@@ -186,7 +186,7 @@ final class RecordingSegment: @unchecked Sendable {
 
     /// Makes an entry of a folder (created, renamed, removed) durable.
     static func syncDirectory(_ path: String) throws(SegmentError) {
-        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }
         defer { close(folder) }
         guard fsync(folder) == 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }

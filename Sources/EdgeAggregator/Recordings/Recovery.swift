@@ -53,7 +53,7 @@ struct Recovery {
 
     private func mend(_ path: String) throws -> Mended {
         var before = EdgeFileStatus()
-        guard edge_stat(path, &before) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
+        guard unsafe edge_stat(path, &before) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
         let format: (Int, String, Int)
         let frames: Int64
         if path.hasSuffix(".flac") {
@@ -70,7 +70,7 @@ struct Recovery {
             frames = facts.frames
         }
         var after = EdgeFileStatus()
-        _ = edge_stat(path, &after)
+        _ = unsafe edge_stat(path, &after)
         return Mended(
             format: format, frames: frames, fileBytes: after.size_bytes, modifiedNanoseconds: before.modified_ns)
     }
@@ -107,7 +107,7 @@ struct Recovery {
             ]
         }
         try store.commitBlocking(changes)
-        if duration < minimumNanoseconds, row.source != "upload" { unlink(path) }
+        if duration < minimumNanoseconds, row.source != "upload" { unsafe unlink(path) }
         summary.closed += 1
     }
 
@@ -120,13 +120,13 @@ struct Recovery {
                 let path = "\(recordingsFolder)/\(folder)/\(name)"
                 if name.hasSuffix(".silenced") {
                     // A half-made copy: the original is still there, and is silenced again.
-                    unlink(path)
+                    unsafe unlink(path)
                     continue
                 }
                 guard let container = RecordingContainer(rawValue: (name as NSString).pathExtension) else { continue }
                 if let row = try store.recordingBlocking(name: name) {
                     // Written down as deleted, and then the power went.
-                    if row.state == "deleted" { unlink(path) }
+                    if row.state == "deleted" { unsafe unlink(path) }
                     continue
                 }
                 try adopt(path, name: name, listener: listener, container: container, &summary)
@@ -208,7 +208,7 @@ struct Recovery {
     private func clearSpool() {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: spoolFolder)) ?? []
         where name.hasPrefix("upload-") {
-            unlink("\(spoolFolder)/\(name)")
+            unsafe unlink("\(spoolFolder)/\(name)")
         }
     }
 }

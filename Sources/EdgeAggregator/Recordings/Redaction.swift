@@ -10,15 +10,15 @@ enum WAVRedaction {
         let available = layout.dataBytes / bytesPerFrame
         let span = frames.clamped(to: 0..<max(available, 0))
         guard !span.isEmpty else { return 0 }
-        let file = open(path, O_WRONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
         defer { close(file) }
         let block = [UInt8](repeating: layout.format.silenceByte, count: 65_536)
         var offset = layout.dataOffset + span.lowerBound * bytesPerFrame
         var rest = Int64(span.count) * bytesPerFrame
         while rest > 0 {
-            let count = block.withUnsafeBytes {
-                pwrite(file, $0.baseAddress, Int(min(rest, Int64($0.count))), off_t(offset))
+            let count = unsafe block.withUnsafeBytes {
+                unsafe pwrite(file, $0.baseAddress, Int(min(rest, Int64($0.count))), off_t(offset))
             }
             guard count > 0 else { throw SegmentError(.write, path: path, errnoValue: count < 0 ? errno : ENOSPC) }
             offset += Int64(count)
@@ -33,18 +33,20 @@ enum WAVRedaction {
 enum FLACRedaction {
     static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
         let replacement = path + ".silenced"
-        unlink(replacement)
-        let file = open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        unsafe unlink(replacement)
+        let file = unsafe open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw SegmentError(.create, path: replacement, errnoValue: errno) }
         defer { close(file) }
         do {
             let silenced = try FLACFile.copy(from: path, to: file, silencing: frames)
             guard fsync(file) == 0 else { throw SegmentError(.sync, path: replacement, errnoValue: errno) }
-            guard rename(replacement, path) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
+            guard unsafe rename(replacement, path) == 0 else {
+                throw SegmentError(.write, path: path, errnoValue: errno)
+            }
             try RecordingSegment.syncDirectory((path as NSString).deletingLastPathComponent)
             return silenced
         } catch {
-            unlink(replacement)
+            unsafe unlink(replacement)
             throw error
         }
     }

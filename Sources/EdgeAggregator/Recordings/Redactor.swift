@@ -130,7 +130,7 @@ final class Redactor: Sendable {
     private func remove(_ recording: AnalysedRecording) {
         do {
             guard let row = try store.recordingBlocking(name: recording.name) else { return }
-            unlink("\(recordingsFolder)/\(row.relativePath)")
+            unsafe unlink("\(recordingsFolder)/\(row.relativePath)")
             store.enqueue([
                 .deleteRecording(name: row.name, reason: "human voice", atNanoseconds: time.now().utcNanoseconds)
             ])

@@ -22,6 +22,6 @@ struct SegmentError: Error, CustomStringConvertible {
     }
 
     var description: String {
-        "\(code.rawValue): \(path): \(String(cString: strerror(errnoValue))) (errno \(errnoValue))"
+        unsafe "\(code.rawValue): \(path): \(String(cString: strerror(errnoValue))) (errno \(errnoValue))"
     }
 }

@@ -51,19 +51,20 @@ struct SoundBatch {
         let count = min(pieces.count - first, 1024)
         // The block is the caller's and `gathered` is this value's. Both stay while the closures run, and the list of their
         // addresses is gone with the innermost one.
-        return block.withUnsafeBytes { block in
-            gathered.withUnsafeBytes { gathered in
-                withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { vectors in
+        return unsafe block.withUnsafeBytes { block in
+            unsafe gathered.withUnsafeBytes { gathered in
+                unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { vectors in
                     for index in 0..<count {
                         let piece = pieces[first + index]
-                        let bytes = piece.isInBlock ? block[piece.range] : gathered[piece.range]
-                        let rest = UnsafeRawBufferPointer(rebasing: index == 0 ? bytes.dropFirst(skippedBytes) : bytes)
-                        vectors.initializeElement(
+                        let bytes = unsafe piece.isInBlock ? block[piece.range] : gathered[piece.range]
+                        let rest = unsafe UnsafeRawBufferPointer(
+                            rebasing: index == 0 ? bytes.dropFirst(skippedBytes) : bytes)
+                        unsafe vectors.initializeElement(
                             at: index,
                             to: iovec(
                                 iov_base: UnsafeMutableRawPointer(mutating: rest.baseAddress), iov_len: rest.count))
                     }
-                    return body(UnsafeBufferPointer(vectors))
+                    return unsafe body(UnsafeBufferPointer(vectors))
                 }
             }
         }

@@ -72,7 +72,7 @@ final class StorageGuard: Sendable {
         if let checked = state.checked, ContinuousClock.now - checked < .seconds(1) { return }
         state.checked = .now
         var status = statvfs()
-        guard statvfs(path, &status) == 0 else {
+        guard unsafe statvfs(path, &status) == 0 else {
             logger.error(
                 "The recordings folder cannot be looked at", metadata: ["path": "\(path)", "errno": "\(errno)"])
             state.isShort = true

@@ -185,12 +185,12 @@ struct SettingsLoader {
 
     /// For whoever may read them, the files that the service manager makes credentials of: root's commands see what the daemon sees.
     private mutating func loadSecretsBeside(_ path: String) {
-        guard let real = realpath(path, nil) else { return }
-        defer { free(real) }
-        let folder = "\((String(cString: real) as NSString).deletingLastPathComponent)/secrets"
+        guard let real = unsafe realpath(path, nil) else { return }
+        defer { unsafe free(real) }
+        let folder = unsafe "\((String(cString: real) as NSString).deletingLastPathComponent)/secrets"
         for setting in SettingsCatalogue.all where setting.isSecret {
             let file = "\(folder)/\(setting.name)"
-            if access(file, R_OK) == 0 { takeSecret(setting, path: file, place: file) }
+            if unsafe access(file, R_OK) == 0 { takeSecret(setting, path: file, place: file) }
         }
     }
 

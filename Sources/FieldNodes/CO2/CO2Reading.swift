@@ -39,7 +39,7 @@ public struct CO2Reading: Sendable, Equatable {
     public init(line: Substring, isCut: Bool = false) throws {
         var text = line
         do {
-            self = try text.withUTF8 { try CO2Reading($0, isCut: isCut) }
+            self = try text.withUTF8 { try unsafe CO2Reading($0, isCut: isCut) }
         } catch let problem as Problem {
             throw RejectedLine(line, problem.reason)
         }
@@ -47,25 +47,25 @@ public struct CO2Reading: Sendable, Equatable {
 
     private init(_ bytes: UnsafeBufferPointer<UInt8>, isCut: Bool) throws {
         // The beginnings of columns, and beyond the last.
-        self = try withUnsafeTemporaryAllocation(of: Int.self, capacity: Self.mostColumns + 1) { starts in
+        self = try unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: Self.mostColumns + 1) { starts in
             var count = 1
-            starts[0] = 0
-            for (place, byte) in bytes.enumerated() {
+            unsafe starts[0] = 0
+            for unsafe(place, byte) in unsafe bytes.enumerated() {
                 if byte == 0x09 {
                     // What comes behind the last known column is let pass.
-                    if count <= Self.mostColumns { starts[count] = place + 1 }
+                    if count <= Self.mostColumns { unsafe starts[count] = place + 1 }
                     count += 1
                 } else if byte < 0x20 || byte == 0x7F {
                     throw Problem(reason: "it holds control characters")
                 }
             }
-            if count <= Self.mostColumns { starts[count] = bytes.count + 1 }
+            if count <= Self.mostColumns { unsafe starts[count] = bytes.count + 1 }
             guard count >= (isCut ? Self.firstNumber : Self.columns) else {
                 throw Problem(reason: "it has \(count) columns, not \(Self.columns) or more")
             }
             let known = min(count, Self.mostColumns)
-            return try CO2Reading(columns: known, isCut: isCut && known == count) { column in
-                bytes[starts[column]..<(starts[column + 1] - 1)]
+            return try unsafe CO2Reading(columns: known, isCut: isCut && known == count) { column in
+                unsafe bytes[starts[column]..<(starts[column + 1] - 1)]
             }
         }
     }
@@ -73,22 +73,22 @@ public struct CO2Reading: Sendable, Equatable {
     private init(
         columns: Int, isCut: Bool, _ field: (Int) -> Slice<UnsafeBufferPointer<UInt8>>
     ) throws {
-        func text(_ column: Int) -> String { String(decoding: field(column), as: UTF8.self) }
+        func text(_ column: Int) -> String { unsafe String(decoding: field(column), as: UTF8.self) }
         unitID = text(0)
         guard NodeID(.co2, unitID) != nil else { throw Problem(reason: "the unit's id is none") }
         let name = text(1)
-        nickname = Self.isMissing(field(1)) || name.hasSuffix("NICK") ? nil : name
-        if field(2).starts(with: Array("1970-".utf8)) { throw NoClock() }
-        guard let seconds = CivilTime.seconds(dateBytes: field(2), timeBytes: field(3)) else {
+        nickname = unsafe Self.isMissing(field(1)) || name.hasSuffix("NICK") ? nil : name
+        if unsafe field(2).starts(with: Array("1970-".utf8)) { throw NoClock() }
+        guard let seconds = unsafe CivilTime.seconds(dateBytes: field(2), timeBytes: field(3)) else {
             throw Problem(reason: "`\(text(2)) \(text(3))` is not a time")
         }
         timeSeconds = seconds
         var values = [Double](repeating: .nan, count: Self.layout.count)
         // A number may be cut as well, and half a number is none.
         for column in Self.firstNumber..<max(Self.firstNumber, isCut ? columns - 1 : columns) {
-            let bytes = field(column)
-            if Self.isMissing(bytes) { continue }
-            guard let value = Decimal.value(bytes), value.isFinite else {
+            let bytes = unsafe field(column)
+            if unsafe Self.isMissing(bytes) { continue }
+            guard let value = unsafe Decimal.value(bytes), value.isFinite else {
                 throw Problem(reason: "`\(text(column))` is not a number")
             }
             values[column - Self.firstNumber + 1] = value
@@ -100,7 +100,7 @@ public struct CO2Reading: Sendable, Equatable {
     /// An empty field, `None` and what a cut leaves of it.
     private static func isMissing(_ field: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
         let none: StaticString = "None"
-        return field.count <= 4 && none.withUTF8Buffer { field.elementsEqual($0.prefix(field.count)) }
+        return unsafe field.count <= 4 && none.withUTF8Buffer { unsafe field.elementsEqual($0.prefix(field.count)) }
     }
 
     /// The mean of ten measurements once the sensor was warm, in ppm; NaN when there is none. The first two are not counted,

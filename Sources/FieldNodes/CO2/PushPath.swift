@@ -45,7 +45,7 @@ public enum PushVerdict: Equatable, Sendable {
             return
         }
         let common = min(body.count, overlap.count)
-        let isSame = (0..<common).allSatisfy { body[$0] == overlap[$0] }
+        let isSame = (0..<common).allSatisfy { unsafe body[$0] == overlap[$0] }
         let end = offset + Int64(body.count)
         self =
             isSame

@@ -5,7 +5,7 @@ import CSQLite
 /// Read only, immutable (nothing is made beside it), no schema of its own is trusted, no functions, views, triggers or
 /// attached files, only the columns named here are read (never `users`), and a budget of steps. What is torn gives the rows
 /// before the damage.
-public final class GuardedDatabase {
+@safe public final class GuardedDatabase {
     public struct Failure: Error, CustomStringConvertible, Equatable {
         public let description: String
     }
@@ -39,57 +39,57 @@ public final class GuardedDatabase {
         // `?`, `#` and `%` would be taken for parts of the address.
         let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
         let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_PRIVATECACHE
-        let result = sqlite3_open_v2("file:\(escaped)?mode=ro&immutable=1", &opened, flags, nil)
-        guard let opened, result == SQLITE_OK else {
-            sqlite3_close(opened)
+        let result = unsafe sqlite3_open_v2("file:\(escaped)?mode=ro&immutable=1", &opened, flags, nil)
+        guard let opened = unsafe opened, result == SQLITE_OK else {
+            unsafe sqlite3_close(opened)
             throw Failure(description: "it cannot be opened")
         }
-        handle = opened
+        unsafe handle = unsafe opened
         // Some 20 steps a row, rows of 20 bytes at least.
         budget = Budget(Int(bytes / 200) + 1000)
-        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
-        sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 65_536)
-        sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 16)
-        sqlite3_limit(handle, SQLITE_LIMIT_COMPOUND_SELECT, 2)
-        sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
-        sqlite3_limit(handle, SQLITE_LIMIT_TRIGGER_DEPTH, 1)
-        sqlite3_limit(handle, SQLITE_LIMIT_WORKER_THREADS, 0)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 65_536)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 16)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_COMPOUND_SELECT, 2)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+        unsafe sqlite3_limit(handle, SQLITE_LIMIT_WORKER_THREADS, 0)
         for (option, value) in [
             (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0), (SQLITE_DBCONFIG_ENABLE_VIEW, 0),
             (SQLITE_DBCONFIG_ENABLE_TRIGGER, 0), (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
         ] as [(Int32, Int32)] {
-            edge_sqlite_set_flag(handle, option, value)
+            unsafe edge_sqlite_set_flag(handle, option, value)
         }
         for pragma in ["cell_size_check = ON", "mmap_size = 0", "cache_size = -256", "query_only = ON"] {
-            sqlite3_exec(handle, "PRAGMA \(pragma)", nil, nil, nil)
+            unsafe sqlite3_exec(handle, "PRAGMA \(pragma)", nil, nil, nil)
         }
-        sqlite3_progress_handler(
+        unsafe sqlite3_progress_handler(
             handle, 1000,
             { context in
-                guard let context else { return 1 }
-                let budget = Unmanaged<Budget>.fromOpaque(context).takeUnretainedValue()
+                guard let context = unsafe context else { return 1 }
+                let budget = unsafe Unmanaged<Budget>.fromOpaque(context).takeUnretainedValue()
                 budget.thousands -= 1
                 return budget.thousands < 0 ? 1 : 0
-            }, Unmanaged.passUnretained(budget).toOpaque())
+            }, unsafe Unmanaged.passUnretained(budget).toOpaque())
         // A column that is computed may cost a great deal for each row, and counts as one step.
-        for table in Self.tables where Self.hasComputedColumns(table, handle) { computed.insert(table) }
-        sqlite3_set_authorizer(
+        for table in Self.tables where unsafe Self.hasComputedColumns(table, handle) { computed.insert(table) }
+        unsafe sqlite3_set_authorizer(
             handle,
             { _, action, table, _, _, _ in
                 guard action == SQLITE_READ else { return action == SQLITE_SELECT ? SQLITE_OK : SQLITE_DENY }
-                let name = table.map { String(cString: $0) } ?? ""
+                let name = unsafe table.map { unsafe String(cString: $0) } ?? ""
                 return GuardedDatabase.readable.contains(name) ? SQLITE_OK : SQLITE_DENY
             }, nil)
         // The header is read with the first question.
         do throws(Failure) {
             _ = try isTable("health_records")
         } catch {
-            sqlite3_close(handle)
+            unsafe sqlite3_close(handle)
             throw error
         }
     }
 
-    deinit { sqlite3_close(handle) }
+    deinit { unsafe sqlite3_close(handle) }
 
     private static let tables: Set<String> = ["health_records", "ap_cache", "measurement"]
     private static let readable = tables.union(["sqlite_master", "sqlite_schema"])
@@ -97,13 +97,14 @@ public final class GuardedDatabase {
 
     private static func hasComputedColumns(_ table: String, _ handle: OpaquePointer) -> Bool {
         var statement: OpaquePointer?
-        guard sqlite3_prepare_v2(handle, "PRAGMA table_xinfo(\(table))", -1, &statement, nil) == SQLITE_OK else {
+        guard unsafe sqlite3_prepare_v2(handle, "PRAGMA table_xinfo(\(table))", -1, &statement, nil) == SQLITE_OK
+        else {
             return false
         }
-        defer { sqlite3_finalize(statement) }
-        while sqlite3_step(statement) == SQLITE_ROW {
+        defer { unsafe sqlite3_finalize(statement) }
+        while unsafe sqlite3_step(statement) == SQLITE_ROW {
             // 2 and 3 are generated columns (SQLite, "PRAGMA table_xinfo").
-            if sqlite3_column_int(statement, 6) > 1 { return true }
+            if unsafe sqlite3_column_int(statement, 6) > 1 { return true }
         }
         return false
     }
@@ -113,18 +114,19 @@ public final class GuardedDatabase {
         var statement: OpaquePointer?
         // A virtual table has no pages of its own.
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '\(name)' AND rootpage > 0"
-        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else {
+        guard unsafe sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement = unsafe statement
+        else {
             throw Failure(description: reason)
         }
-        defer { sqlite3_finalize(statement) }
-        switch sqlite3_step(statement) {
+        defer { unsafe sqlite3_finalize(statement) }
+        switch unsafe sqlite3_step(statement) {
         case SQLITE_ROW: return true
         case SQLITE_DONE: return false
         default: throw Failure(description: reason)
         }
     }
 
-    private var reason: String { String(cString: sqlite3_errmsg(handle)) }
+    private var reason: String { unsafe String(cString: sqlite3_errmsg(handle)) }
 
     /// Hands out the rows of a table; `columns` are names, separated by commas.
     func read(_ table: String, _ columns: String, _ body: (OpaquePointer) -> Void) -> Outcome {
@@ -136,13 +138,14 @@ public final class GuardedDatabase {
         }
         var statement: OpaquePointer?
         guard
-            sqlite3_prepare_v2(handle, "SELECT \(columns) FROM \(table) NOT INDEXED", -1, &statement, nil) == SQLITE_OK,
-            let statement
+            unsafe sqlite3_prepare_v2(handle, "SELECT \(columns) FROM \(table) NOT INDEXED", -1, &statement, nil)
+                == SQLITE_OK,
+            let statement = unsafe statement
         else { return .broken(reason: reason) }
-        defer { sqlite3_finalize(statement) }
+        defer { unsafe sqlite3_finalize(statement) }
         while true {
-            switch sqlite3_step(statement) {
-            case SQLITE_ROW: body(statement)
+            switch unsafe sqlite3_step(statement) {
+            case SQLITE_ROW: unsafe body(statement)
             case SQLITE_DONE: return .whole
             default: return .broken(reason: budget.thousands < 0 ? "it takes too many steps" : reason)
             }
@@ -150,17 +153,18 @@ public final class GuardedDatabase {
     }
 
     static func text(_ row: OpaquePointer, _ column: Int32) -> String? {
-        guard sqlite3_column_type(row, column) == SQLITE_TEXT, let text = sqlite3_column_text(row, column) else {
+        guard unsafe sqlite3_column_type(row, column) == SQLITE_TEXT, let text = unsafe sqlite3_column_text(row, column)
+        else {
             return nil
         }
-        let count = min(Int(sqlite3_column_bytes(row, column)), 256)
-        return String(decoding: UnsafeBufferPointer(start: text, count: count), as: UTF8.self)
+        let count = unsafe min(Int(sqlite3_column_bytes(row, column)), 256)
+        return unsafe String(decoding: UnsafeBufferPointer(start: text, count: count), as: UTF8.self)
     }
 
     /// Nil for what is no number.
     static func number(_ row: OpaquePointer, _ column: Int32) -> Double? {
-        switch sqlite3_column_type(row, column) {
-        case SQLITE_INTEGER, SQLITE_FLOAT: sqlite3_column_double(row, column)
+        switch unsafe sqlite3_column_type(row, column) {
+        case SQLITE_INTEGER, SQLITE_FLOAT: unsafe sqlite3_column_double(row, column)
         default: nil
         }
     }

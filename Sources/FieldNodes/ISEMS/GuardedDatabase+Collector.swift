@@ -7,10 +7,11 @@ extension GuardedDatabase {
     public func readMeasurements(_ body: (ISEMSReading?) -> Void) -> Outcome {
         let names = ISEMSReading.Field.allCases.map { "\"\($0)\"" }.joined(separator: ", ")
         var last: [String: Int64] = [:]
-        return read(
+        return unsafe read(
             "measurement", "\"nodeId\", \"isemsRevision\", \"timestamp\", \"openMPPTFirmwareVersion\", \(names)"
         ) { row in
-            guard let name = Self.text(row, 0), let node = NodeID(.isems, name), let stamp = Self.text(row, 2),
+            guard let name = unsafe Self.text(row, 0), let node = NodeID(.isems, name),
+                let stamp = unsafe Self.text(row, 2),
                 let wall = CivilTime.nanoseconds(isoText: stamp).map({ $0.flooredQuotient(by: 1_000_000_000) })
             else { return body(nil) }
             let moments = BerlinTime.seconds(wallSeconds: wall)
@@ -22,10 +23,10 @@ extension GuardedDatabase {
             }
             last[name] = seconds
             let values = ISEMSReading.Field.allCases.map { field -> Double in
-                let value = Self.number(row, Int32(4 + field.rawValue)) ?? .nan
+                let value = unsafe Self.number(row, Int32(4 + field.rawValue)) ?? .nan
                 return value.isFinite ? value : .nan
             }
-            body(
+            unsafe body(
                 ISEMSReading(
                     nodeID: node.text, revision: Self.text(row, 1), timeSeconds: seconds, firmware: Self.text(row, 3),
                     values: values))

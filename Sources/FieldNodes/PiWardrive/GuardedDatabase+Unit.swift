@@ -2,10 +2,10 @@
 extension GuardedDatabase {
     /// Reads the health of the unit, in the table's order.
     public func readHealth(_ body: (UnitHealth?) -> Void) -> Outcome {
-        read("health_records", "timestamp, cpu_temp, cpu_percent, memory_percent, disk_percent") { row in
-            body(
+        unsafe read("health_records", "timestamp, cpu_temp, cpu_percent, memory_percent, disk_percent") { row in
+            unsafe body(
                 Self.text(row, 0).flatMap { timestamp in
-                    UnitHealth(
+                    unsafe UnitHealth(
                         timestamp: timestamp, temperature: Self.number(row, 1), cpu: Self.number(row, 2),
                         memory: Self.number(row, 3), disk: Self.number(row, 4))
                 })
@@ -14,10 +14,10 @@ extension GuardedDatabase {
 
     /// Reads the access points, in the table's order; nil for a row that is none.
     public func readAccessPoints(_ body: (AccessPoint?) -> Void) -> Outcome {
-        read("ap_cache", "bssid, ssid, encryption, lat, lon, last_time") { row in
-            body(
+        unsafe read("ap_cache", "bssid, ssid, encryption, lat, lon, last_time") { row in
+            unsafe body(
                 Self.text(row, 0).flatMap { bssid in
-                    AccessPoint(
+                    unsafe AccessPoint(
                         bssid: bssid, ssid: Self.text(row, 1) ?? "", encryption: Self.text(row, 2) ?? "",
                         latitude: Self.number(row, 3), longitude: Self.number(row, 4),
                         seenSeconds: Self.number(row, 5).flatMap { Int64(exactly: $0.rounded()) })

@@ -14,7 +14,7 @@ enum Decimal {
     }
 
     static func value(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Double? {
-        value(bytes: bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
+        unsafe value(bytes: bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
     }
 
     /// The short way; nil when it does not do.

@@ -28,14 +28,14 @@ public enum BloscChunk {
             throw Malformed(description: "\(packed.count) of a chunk's \(stored) bytes")
         }
         var validated = 0
-        guard blosc_cbuffer_validate(packed, packed.count, &validated) == 0, validated == byteCount else {
+        guard unsafe blosc_cbuffer_validate(packed, packed.count, &validated) == 0, validated == byteCount else {
             throw Malformed(description: "a chunk with a damaged header")
         }
         guard byteCount > 0 else { return [] }
         var count: Int32 = -1
-        let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { room, filled in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { room, filled in
             // The form with a context: the other one shares a state between all threads.
-            count = blosc_decompress_ctx(packed, room.baseAddress, byteCount, 1)
+            count = unsafe blosc_decompress_ctx(packed, room.baseAddress, byteCount, 1)
             filled = count == Int32(byteCount) ? byteCount : 0
         }
         guard count == Int32(byteCount) else { throw Malformed(description: "a damaged chunk (\(count))") }

@@ -126,9 +126,9 @@ struct ZarrChunk {
     subscript(index: Int) -> Double {
         precondition((0..<count).contains(index))
         let place = index * array.element.bytes
-        let packed = bytes.withUnsafeBytes { bytes -> Double in
+        let packed = unsafe bytes.withUnsafeBytes { bytes -> Double in
             func load<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) -> Value {
-                Value(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: type))
+                unsafe Value(littleEndian: bytes.loadUnaligned(fromByteOffset: place, as: type))
             }
             return switch array.element {
             case .float32: Double(Float(bitPattern: load(UInt32.self)))

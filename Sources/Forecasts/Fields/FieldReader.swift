@@ -12,7 +12,7 @@ public final class FieldReader {
     public init(path: String) throws(NetCDFError) {
         self.path = path
         var number: Int32 = -1
-        try NetCDFError.check(nc_open(path, NC_NOWRITE, &number), path)
+        try unsafe NetCDFError.check(nc_open(path, NC_NOWRITE, &number), path)
         do throws(NetCDFError) {
             grid = RegularGrid(
                 latitude: try Self.axis("latitude", number, path), longitude: try Self.axis("longitude", number, path))
@@ -31,15 +31,15 @@ public final class FieldReader {
     private static func axis(_ name: String, _ file: Int32, _ path: String) throws(NetCDFError) -> RegularAxis {
         var (dimension, variable): (Int32, Int32) = (0, 0)
         var count = 0
-        try NetCDFError.check(nc_inq_dimid(file, name, &dimension), path)
-        try NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
-        try NetCDFError.check(nc_inq_varid(file, name, &variable), path)
+        try unsafe NetCDFError.check(nc_inq_dimid(file, name, &dimension), path)
+        try unsafe NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
+        try unsafe NetCDFError.check(nc_inq_varid(file, name, &variable), path)
         guard (1...1_000_000).contains(count) else {
             throw NetCDFError(path: path, reason: "\(count) values of \(name)")
         }
         var (first, last) = (0.0, 0.0)
-        try NetCDFError.check(nc_get_var1_double(file, variable, [0], &first), path)
-        try NetCDFError.check(nc_get_var1_double(file, variable, [count - 1], &last), path)
+        try unsafe NetCDFError.check(nc_get_var1_double(file, variable, [0], &first), path)
+        try unsafe NetCDFError.check(nc_get_var1_double(file, variable, [count - 1], &last), path)
         let step = count > 1 ? (last - first) / Double(count - 1) : 1
         guard step > 0 else { throw NetCDFError(path: path, reason: "\(name) does not ascend") }
         return RegularAxis(first: first, step: step, count: count)
@@ -48,12 +48,12 @@ public final class FieldReader {
     private static func times(_ file: Int32, _ path: String) throws(NetCDFError) -> [Int64] {
         var (dimension, variable): (Int32, Int32) = (0, 0)
         var count = 0
-        try NetCDFError.check(nc_inq_dimid(file, "time", &dimension), path)
-        try NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
-        try NetCDFError.check(nc_inq_varid(file, "time", &variable), path)
+        try unsafe NetCDFError.check(nc_inq_dimid(file, "time", &dimension), path)
+        try unsafe NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
+        try unsafe NetCDFError.check(nc_inq_varid(file, "time", &variable), path)
         guard (1...100_000).contains(count) else { throw NetCDFError(path: path, reason: "\(count) times") }
         var values = [Double](repeating: 0, count: count)
-        try NetCDFError.check(nc_get_vara_double(file, variable, [0], [count], &values), path)
+        try unsafe NetCDFError.check(nc_get_vara_double(file, variable, [0], [count], &values), path)
         return values.map { Int64(exactly: $0.rounded()) ?? 0 }
     }
 
@@ -62,7 +62,7 @@ public final class FieldReader {
         ForecastKind.allCases.first { kind in
             kind.variables.allSatisfy { variable in
                 var number: Int32 = 0
-                return nc_inq_varid(file, variable.name, &number) == NC_NOERR
+                return unsafe nc_inq_varid(file, variable.name, &number) == NC_NOERR
             }
         }
     }
@@ -72,13 +72,13 @@ public final class FieldReader {
         _ variable: ForecastKind.Variable, in window: GridWindow, time: Int = 0
     ) throws(NetCDFError) -> [Float] {
         var number: Int32 = 0
-        try NetCDFError.check(nc_inq_varid(file, variable.name, &number), path)
+        try unsafe NetCDFError.check(nc_inq_varid(file, variable.name, &number), path)
         let (rows, width) = (window.rows.count, window.grid.longitude.count)
         var result = [Float](repeating: .nan, count: rows * width)
         var column = 0
         for columns in window.columns {
             var part = [Float](repeating: 0, count: rows * columns.count)
-            try NetCDFError.check(
+            try unsafe NetCDFError.check(
                 nc_get_vara_float(
                     file, number, [time, window.rows.lowerBound, columns.lowerBound], [1, rows, columns.count], &part),
                 path)

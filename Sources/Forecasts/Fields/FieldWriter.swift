@@ -36,11 +36,11 @@ public final class FieldWriter {
         self.path = path ?? "an answer"
         isInMemory = path == nil
         if let path {
-            try NetCDFError.check(nc_create(path, NC_64BIT_OFFSET | NC_CLOBBER, &file), self.path)
+            try unsafe NetCDFError.check(nc_create(path, NC_64BIT_OFFSET | NC_CLOBBER, &file), self.path)
         } else {
             let bytes = 4096 + 8 * (description.grid.latitude.count + description.grid.longitude.count)
             let values = description.grid.points * 4 * description.times.count * description.kind.variables.count
-            try NetCDFError.check(
+            try unsafe NetCDFError.check(
                 nc_create_mem("answer", NC_64BIT_OFFSET, bytes + values, &file), self.path)
         }
         try define()
@@ -57,9 +57,9 @@ public final class FieldWriter {
         let grid = description.grid
         // Values are written once, over the whole variable or not at all.
         try check(nc_set_fill(file, NC_NOFILL, nil))
-        try check(nc_def_dim(file, "time", description.times.count, &dimensions[0]))
-        try check(nc_def_dim(file, "latitude", grid.latitude.count, &dimensions[1]))
-        try check(nc_def_dim(file, "longitude", grid.longitude.count, &dimensions[2]))
+        try unsafe check(nc_def_dim(file, "time", description.times.count, &dimensions[0]))
+        try unsafe check(nc_def_dim(file, "latitude", grid.latitude.count, &dimensions[1]))
+        try unsafe check(nc_def_dim(file, "longitude", grid.longitude.count, &dimensions[2]))
         let time = try define(
             "time", [dimensions[0]],
             [
@@ -93,21 +93,21 @@ public final class FieldWriter {
                     ("units", variable.unit),
                 ], type: NC_FLOAT)
             var fill = Self.fill
-            try check(nc_put_att_float(file, number, "_FillValue", NC_FLOAT, 1, &fill))
+            try unsafe check(nc_put_att_float(file, number, "_FillValue", NC_FLOAT, 1, &fill))
             variables.append(number)
         }
         for (name, text) in [
             ("Conventions", "CF-1.8"), ("title", "\(description.kind.source): \(description.kind.rawValue)"),
             ("source", description.kind.source), ("references", description.kind.attribution),
         ] {
-            try check(nc_put_att_text(file, NC_GLOBAL, name, text.utf8.count, text))
+            try unsafe check(nc_put_att_text(file, NC_GLOBAL, name, text.utf8.count, text))
         }
         try check(nc_enddef(file))
-        try check(nc_put_var_double(file, time, description.times.map(Double.init)))
-        try check(nc_put_var_double(file, latitude, (0..<grid.latitude.count).map(grid.latitude.value)))
-        try check(nc_put_var_double(file, longitude, (0..<grid.longitude.count).map(grid.longitude.value)))
+        try unsafe check(nc_put_var_double(file, time, description.times.map(Double.init)))
+        try unsafe check(nc_put_var_double(file, latitude, (0..<grid.latitude.count).map(grid.latitude.value)))
+        try unsafe check(nc_put_var_double(file, longitude, (0..<grid.longitude.count).map(grid.longitude.value)))
         if let run, var seconds = description.runSeconds.map(Double.init) {
-            try check(nc_put_var_double(file, run, &seconds))
+            try unsafe check(nc_put_var_double(file, run, &seconds))
         }
     }
 
@@ -115,9 +115,9 @@ public final class FieldWriter {
         _ name: String, _ dimensions: [Int32], _ attributes: [(String, String)], type: Int32
     ) throws(NetCDFError) -> Int32 {
         var number: Int32 = 0
-        try check(nc_def_var(file, name, type, Int32(dimensions.count), dimensions, &number))
+        try unsafe check(nc_def_var(file, name, type, Int32(dimensions.count), dimensions, &number))
         for (name, text) in attributes {
-            try check(nc_put_att_text(file, number, name, text.utf8.count, text))
+            try unsafe check(nc_put_att_text(file, number, name, text.utf8.count, text))
         }
         return number
     }
@@ -135,7 +135,7 @@ public final class FieldWriter {
             throw NetCDFError(path: path, reason: "\(values.count) values for \(rows) × \(columns) points")
         }
         let filled = values.map { $0.isNaN ? Self.fill : $0 }
-        try check(
+        try unsafe check(
             nc_put_vara_float(file, variables[variable], [time, row, column], [1, rows, columns], filled))
     }
 
@@ -148,9 +148,9 @@ public final class FieldWriter {
             try check(nc_close(number))
             return []
         }
-        var memory = NC_memio()
-        try check(nc_close_memio(number, &memory))
-        defer { free(memory.memory) }
-        return Array(UnsafeRawBufferPointer(start: memory.memory, count: memory.size))
+        var memory = unsafe NC_memio()
+        try unsafe check(nc_close_memio(number, &memory))
+        defer { unsafe free(memory.memory) }
+        return unsafe Array(UnsafeRawBufferPointer(start: memory.memory, count: memory.size))
     }
 }

@@ -9,6 +9,6 @@ public struct NetCDFError: Error, Sendable, Equatable, CustomStringConvertible {
 
     static func check(_ status: Int32, _ path: String) throws(NetCDFError) {
         guard status != NC_NOERR else { return }
-        throw NetCDFError(path: path, reason: String(cString: nc_strerror(status)))
+        throw unsafe NetCDFError(path: path, reason: String(cString: nc_strerror(status)))
     }
 }

@@ -16,7 +16,7 @@ struct BitField {
     }
 
     /// For hot loops: whoever reads has checked ``bitCount``.
-    struct Cursor {
+    @safe struct Cursor {
         private let base: UnsafeRawPointer
         private(set) var position: Int
         private let width: Int
@@ -26,14 +26,14 @@ struct BitField {
         ///   - position: of the first bit.
         ///   - width: 0...32.
         init(_ base: UnsafeRawPointer, at position: Int, width: Int) {
-            self.base = base
+            unsafe self.base = unsafe base
             self.position = position
             self.width = width
             mask = (1 << UInt64(width)) - 1
         }
 
         mutating func next() -> Int {
-            let word = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self))
+            let word = unsafe UInt64(bigEndian: base.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self))
             // A number and the bits before it in its first byte have 39 bits at most.
             let value = (word >> UInt64(64 - width - (position & 7))) & mask
             position += width
@@ -44,9 +44,9 @@ struct BitField {
     func withBase<Result>(
         _ body: (UnsafeRawPointer) throws(GRIBError) -> Result
     ) throws(GRIBError) -> Result {
-        let outcome = padded.withUnsafeBytes { bytes -> Swift.Result<Result, GRIBError>? in
+        let outcome = unsafe padded.withUnsafeBytes { bytes -> Swift.Result<Result, GRIBError>? in
             guard let base = bytes.baseAddress else { return nil }
-            do throws(GRIBError) { return .success(try body(base)) } catch { return .failure(error) }
+            do throws(GRIBError) { return unsafe .success(try body(base)) } catch { return .failure(error) }
         }
         // There are eight bytes at least, and so an address.
         guard let outcome else { throw .truncated("there are no values") }

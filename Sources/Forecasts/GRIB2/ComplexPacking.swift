@@ -75,8 +75,8 @@ struct ComplexPacking {
             throw .truncated("\(data.count) octets, and \(groups) groups are described in more")
         }
         let sum = Integrator(order: order, first: (first[0], first[1]), minimum: minimum, scale: scale)
-        return try bits.withBase { base throws(GRIBError) in
-            try unpack(base, bits.bitCount, layout, sum, count)
+        return try unsafe bits.withBase { base throws(GRIBError) in
+            try unsafe unpack(base, bits.bitCount, layout, sum, count)
         }
     }
 
@@ -84,13 +84,13 @@ struct ComplexPacking {
         _ base: UnsafeRawPointer, _ bitCount: Int, _ layout: Layout, _ start: Integrator, _ count: Int
     ) throws(GRIBError) -> [Float] {
         var sum = start
-        var references = BitField.Cursor(base, at: 0, width: scale.bits)
-        var widths = BitField.Cursor(base, at: layout.widths, width: widthBits)
-        var lengths = BitField.Cursor(base, at: layout.lengths, width: lengthBits)
+        var references = unsafe BitField.Cursor(base, at: 0, width: scale.bits)
+        var widths = unsafe BitField.Cursor(base, at: layout.widths, width: widthBits)
+        var lengths = unsafe BitField.Cursor(base, at: layout.lengths, width: lengthBits)
         var position = layout.values
         var done = 0
         var failure: GRIBError?
-        let values = [Float](unsafeUninitializedCapacity: count) { room, filled in
+        let values = unsafe [Float](unsafeUninitializedCapacity: count) { room, filled in
             for group in 0..<groups {
                 let reference = references.next()
                 let width = widthReference + widths.next()
@@ -105,18 +105,18 @@ struct ComplexPacking {
                             : .truncated("its groups have more bits than there are")
                     break
                 }
-                var cursor = BitField.Cursor(base, at: position, width: width)
+                var cursor = unsafe BitField.Cursor(base, at: position, width: width)
                 let gap = self.gap(width)
                 if missing == .none {
                     for place in done..<(done + length) {
-                        room.initializeElement(at: place, to: sum.next(reference + cursor.next()))
+                        unsafe room.initializeElement(at: place, to: sum.next(reference + cursor.next()))
                     }
                 } else {
                     for place in done..<(done + length) {
                         let raw = cursor.next()
                         // A group without bits is missing as a whole when its reference says so.
                         let isGap = gap.contains(width == 0 ? reference : raw)
-                        room.initializeElement(at: place, to: isGap ? .nan : sum.next(reference + raw))
+                        unsafe room.initializeElement(at: place, to: isGap ? .nan : sum.next(reference + raw))
                     }
                 }
                 position += width * length

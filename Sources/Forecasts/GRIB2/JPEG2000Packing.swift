@@ -26,61 +26,64 @@ struct JPEG2000Packing {
     /// The samples of a codestream that has one component and `count` of them.
     private static func samples(_ bytes: [UInt8], count: Int) throws(GRIBError) -> [Int32] {
         let source = Source(bytes)
-        guard let codec = opj_create_decompress(OPJ_CODEC_J2K), let stream = opj_stream_create(1 << 16, 1) else {
+        guard let codec = unsafe opj_create_decompress(OPJ_CODEC_J2K), let stream = unsafe opj_stream_create(1 << 16, 1)
+        else {
             throw .unsupported("an image for which there is no memory")
         }
         var image: UnsafeMutablePointer<opj_image_t>?
         defer {
-            opj_image_destroy(image)
-            opj_stream_destroy(stream)
-            opj_destroy_codec(codec)
+            unsafe opj_image_destroy(image)
+            unsafe opj_stream_destroy(stream)
+            unsafe opj_destroy_codec(codec)
         }
-        opj_stream_set_user_data(stream, Unmanaged.passUnretained(source).toOpaque(), nil)
-        opj_stream_set_user_data_length(stream, UInt64(bytes.count))
-        opj_stream_set_read_function(stream) { room, wanted, context in
-            guard let room, let context else { return OPJ_SIZE_T.max }
-            let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
+        unsafe opj_stream_set_user_data(stream, Unmanaged.passUnretained(source).toOpaque(), nil)
+        unsafe opj_stream_set_user_data_length(stream, UInt64(bytes.count))
+        unsafe opj_stream_set_read_function(stream) { room, wanted, context in
+            guard let room = unsafe room, let context = unsafe context else { return OPJ_SIZE_T.max }
+            let source = unsafe Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
             let count = min(Int(wanted), source.bytes.count - source.position)
             guard count > 0 else { return OPJ_SIZE_T.max }
-            source.bytes.withUnsafeBytes { bytes in
-                UnsafeMutableRawBufferPointer(start: room, count: count).copyMemory(
+            unsafe source.bytes.withUnsafeBytes { bytes in
+                unsafe UnsafeMutableRawBufferPointer(start: room, count: count).copyMemory(
                     from: UnsafeRawBufferPointer(rebasing: bytes[source.position..<(source.position + count)]))
             }
             source.position += count
             return OPJ_SIZE_T(count)
         }
-        opj_stream_set_skip_function(stream) { wanted, context in
-            guard let context else { return -1 }
-            let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
+        unsafe opj_stream_set_skip_function(stream) { wanted, context in
+            guard let context = unsafe context else { return -1 }
+            let source = unsafe Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
             let count = max(0, min(Int(wanted), source.bytes.count - source.position))
             source.position += count
             return OPJ_OFF_T(count)
         }
-        opj_stream_set_seek_function(stream) { wanted, context in
-            guard let context else { return 0 }
-            let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
+        unsafe opj_stream_set_seek_function(stream) { wanted, context in
+            guard let context = unsafe context else { return 0 }
+            let source = unsafe Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
             guard (0...source.bytes.count).contains(Int(wanted)) else { return 0 }
             source.position = Int(wanted)
             return 1
         }
         var parameters = opj_dparameters_t()
-        opj_set_default_decoder_parameters(&parameters)
-        guard opj_setup_decoder(codec, &parameters) == 1, opj_read_header(stream, codec, &image) == 1, let found = image
+        unsafe opj_set_default_decoder_parameters(&parameters)
+        guard unsafe opj_setup_decoder(codec, &parameters) == 1, unsafe opj_read_header(stream, codec, &image) == 1,
+            let found = unsafe image
         else { throw .malformed("its image cannot be read") }
         // Before anything of its size is allocated.
-        let (width, height) = (
+        let (width, height) = unsafe (
             Int(found.pointee.x1) - Int(found.pointee.x0), Int(found.pointee.y1) - Int(found.pointee.y0)
         )
-        guard found.pointee.numcomps == 1, width > 0, height > 0,
+        guard unsafe found.pointee.numcomps == 1, width > 0, height > 0,
             width.multipliedReportingOverflow(by: height).partialValue == count
         else {
             throw .malformed(
-                "its image has \(width) × \(height) samples in \(found.pointee.numcomps) components, for \(count) values"
+                unsafe "its image has \(width) × \(height) samples in \(found.pointee.numcomps) components, for \(count) values"
             )
         }
-        guard opj_decode(codec, stream, found) == 1, let component = found.pointee.comps,
-            Int(component.pointee.w) * Int(component.pointee.h) == count, let data = component.pointee.data
+        guard unsafe opj_decode(codec, stream, found) == 1, let component = unsafe found.pointee.comps,
+            unsafe Int(component.pointee.w) * Int(component.pointee.h) == count,
+            let data = unsafe component.pointee.data
         else { throw .malformed("its image is damaged") }
-        return Array(UnsafeBufferPointer(start: data, count: count))
+        return unsafe Array(UnsafeBufferPointer(start: data, count: count))
     }
 }

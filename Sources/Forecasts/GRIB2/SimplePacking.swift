@@ -12,11 +12,12 @@ struct SimplePacking {
         guard bits.bitCount >= count * scale.bits else {
             throw .truncated("\(data.count) octets for \(count) values of \(scale.bits) bits")
         }
-        return try bits.withBase { base throws(GRIBError) in
-            var cursor = BitField.Cursor(base, at: 0, width: scale.bits)
-            return [Float](unsafeUninitializedCapacity: count) { room, filled in
+        return try unsafe bits.withBase { base throws(GRIBError) in
+            var cursor = unsafe BitField.Cursor(base, at: 0, width: scale.bits)
+            return unsafe [Float](unsafeUninitializedCapacity: count) { room, filled in
                 for place in 0..<count {
-                    room.initializeElement(at: place, to: Float(scale.reference + Double(cursor.next()) * scale.factor))
+                    unsafe room.initializeElement(
+                        at: place, to: Float(scale.reference + Double(cursor.next()) * scale.factor))
                 }
                 filled = count
             }

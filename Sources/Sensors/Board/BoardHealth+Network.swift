@@ -33,7 +33,7 @@ extension BoardHealth {
         var quantities = [Quantity("clock_set", edge_clock_is_synchronised() ? 1 : 0)]
         var offset: Int64 = 0
         var error: Int64 = 0
-        if edge_clock_offset(&offset, &error) {
+        if unsafe edge_clock_offset(&offset, &error) {
             quantities.append(Quantity("clock_offset", Double(offset) / 1e9, unit: "s"))
             quantities.append(Quantity("clock_error", Double(error) / 1e9, unit: "s"))
         }

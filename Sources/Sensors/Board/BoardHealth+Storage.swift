@@ -11,7 +11,7 @@ extension BoardHealth {
     func storage() -> [Quantity] {
         var quantities: [Quantity] = []
         var status = statvfs()
-        if statvfs(diskPath, &status) == 0 {
+        if unsafe statvfs(diskPath, &status) == 0 {
             let block = Double(status.f_frsize)
             quantities.append(Quantity("disk_free", Double(status.f_bavail) * block, unit: "B"))
             quantities.append(Quantity("disk_total", Double(status.f_blocks) * block, unit: "B"))

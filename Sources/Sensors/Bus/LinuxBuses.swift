@@ -52,7 +52,7 @@ extension Bus {
 private func wait(milliseconds: Int) {
     var left = timespec(tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000)
     var rest = timespec()
-    while nanosleep(&left, &rest) == -1, errno == EINTR { left = rest }
+    while unsafe nanosleep(&left, &rest) == -1, errno == EINTR { left = rest }
 }
 
 /// An address on an I2C bus of the kernel. Used from one thread at a time.
@@ -70,11 +70,13 @@ public struct I2CBus: Bus {
 
     public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
         guard let path = adapter.path else { throw .absent }
-        let bus = open(path, O_RDWR | O_CLOEXEC)
+        let bus = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard bus >= 0 else { throw BusError.last }
         defer { close(bus) }
         var answer = [UInt8](repeating: 0, count: count)
-        guard edge_i2c_exchange(bus, address, bytes, bytes.count, &answer, count) == 0 else { throw BusError.last }
+        guard unsafe edge_i2c_exchange(bus, address, bytes, bytes.count, &answer, count) == 0 else {
+            throw BusError.last
+        }
         return answer
     }
 
@@ -95,15 +97,15 @@ public final class SerialBus: Bus {
     }
 
     public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
-        try descriptor.use({ edge_serial_open(path, Int32(baud)) }) { (port) throws(BusError) -> [UInt8] in
+        try descriptor.use({ unsafe edge_serial_open(path, Int32(baud)) }) { (port) throws(BusError) -> [UInt8] in
             if !bytes.isEmpty {
                 // What an earlier, late answer has left would be taken for this one's.
                 edge_serial_flush(port)
-                guard write(port, bytes, bytes.count) == bytes.count else { throw BusError.last }
+                guard unsafe write(port, bytes, bytes.count) == bytes.count else { throw BusError.last }
             }
             guard count > 0 else { return [] }
             var answer = [UInt8](repeating: 0, count: count)
-            let got = edge_serial_read(port, &answer, count, Int32(timeoutMilliseconds))
+            let got = unsafe edge_serial_read(port, &answer, count, Int32(timeoutMilliseconds))
             guard got >= 0 else { throw BusError.last }
             guard got == count else { throw .timeout }
             return answer
@@ -123,11 +125,11 @@ public struct FileBus: Bus {
 
     /// All of it, at most 4 KB.
     public func exchange(_ bytes: [UInt8], reading count: Int) throws(BusError) -> [UInt8] {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw BusError.last }
         defer { close(file) }
         var answer = [UInt8](repeating: 0, count: 4096)
-        let got = read(file, &answer, answer.count)
+        let got = unsafe read(file, &answer, answer.count)
         guard got >= 0 else { throw BusError.last }
         return Array(answer[..<got])
     }

@@ -46,11 +46,11 @@ public final class TimeService: TimeSource {
     }
 
     static func readBootID(path: String) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: 64)
-        let count = read(file, &bytes, bytes.count)
+        let count = unsafe read(file, &bytes, bytes.count)
         guard count >= 36 else { return nil }
         return String(decoding: bytes[..<36], as: UTF8.self)
     }

@@ -32,22 +32,22 @@ public struct LinePlace: Sendable, Hashable {
 
     fileprivate func open(_ body: (UnsafePointer<EdgeGPIOPlace>) -> OpaquePointer?) throws(LineError) -> OpaquePointer {
         func withText(_ text: String?, _ body: (UnsafePointer<CChar>?) -> OpaquePointer?) -> OpaquePointer? {
-            guard let text else { return body(nil) }
-            return text.withCString { body($0) }
+            guard let text else { return unsafe body(nil) }
+            return unsafe text.withCString { unsafe body($0) }
         }
         var code: Int32 = 0
-        let line = withText(chipLabel) { label in
-            withText(lineName) { name in
-                var place = EdgeGPIOPlace(
+        let line = unsafe withText(chipLabel) { label in
+            unsafe withText(lineName) { name in
+                var place = unsafe EdgeGPIOPlace(
                     chip_label: label, line_name: name, offset: UInt32(offset), is_active_low: isActiveLow,
                     pull: pull.rawValue)
-                let line = body(&place)
+                let line = unsafe body(&place)
                 code = errno
-                return line
+                return unsafe line
             }
         }
-        guard let line else { throw LineError(code: code, place: text) }
-        return line
+        guard let line = unsafe line else { throw LineError(code: code, place: text) }
+        return unsafe line
     }
 }
 
@@ -70,7 +70,7 @@ public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A line that is listened to. Used from one thread at a time.
-public final class InputLine {
+@safe public final class InputLine {
     private let line: OpaquePointer
     /// Readable when edges have come; nil for a line that has none and must be looked at.
     public let descriptor: Int32?
@@ -85,25 +85,25 @@ public final class InputLine {
             }
         var hasEdges = true
         do throws(LineError) {
-            line = try place.open { edge_gpio_input($0, wanted) }
+            unsafe line = try unsafe place.open { unsafe edge_gpio_input($0, wanted) }
         } catch  where error.hasNoEdges {
             hasEdges = false
-            line = try place.open { edge_gpio_input($0, 0) }
+            unsafe line = try unsafe place.open { unsafe edge_gpio_input($0, 0) }
         }
-        descriptor = hasEdges ? edge_gpio_descriptor(line) : nil
+        descriptor = unsafe hasEdges ? edge_gpio_descriptor(line) : nil
     }
 
-    deinit { edge_gpio_close(line) }
+    deinit { unsafe edge_gpio_close(line) }
 
     public func isActive() -> Bool? {
-        let value = edge_gpio_get(line)
+        let value = unsafe edge_gpio_get(line)
         return value < 0 ? nil : value == 1
     }
 
     /// The edges that have come; nil when the chip is gone.
     public func edges() -> [LineWatch.Edge]? {
         var edges = [EdgeGPIOEdge](repeating: EdgeGPIOEdge(), count: 256)
-        let count = edge_gpio_edges(line, &edges, Int32(edges.count))
+        let count = unsafe edge_gpio_edges(line, &edges, Int32(edges.count))
         guard count >= 0 else { return nil }
         return edges[..<Int(count)].map {
             LineWatch.Edge(timeNanoseconds: $0.time_ns, isActive: $0.is_active, number: $0.number)
@@ -112,17 +112,17 @@ public final class InputLine {
 }
 
 /// A line that is set: a relay, an LED, the power of a sensor. Used from one thread at a time.
-public final class OutputLine {
+@safe public final class OutputLine {
     private let line: OpaquePointer
 
     public init(_ place: LinePlace, isActive: Bool) throws(LineError) {
-        line = try place.open { edge_gpio_output($0, isActive) }
+        unsafe line = try unsafe place.open { unsafe edge_gpio_output($0, isActive) }
     }
 
-    deinit { edge_gpio_close(line) }
+    deinit { unsafe edge_gpio_close(line) }
 
     /// False when the chip is gone.
-    public func set(_ isActive: Bool) -> Bool { edge_gpio_set(line, isActive) == 0 }
+    public func set(_ isActive: Bool) -> Bool { unsafe edge_gpio_set(line, isActive) == 0 }
 }
 
 /// A GPIO chip of this machine.
@@ -144,11 +144,11 @@ public struct LineChip: Sendable {
     /// At most 64.
     public static func all() -> [LineChip] {
         var chips = [EdgeGPIOChip](repeating: EdgeGPIOChip(), count: 64)
-        let count = edge_gpio_chips(&chips, Int32(chips.count))
+        let count = unsafe edge_gpio_chips(&chips, Int32(chips.count))
         return chips[..<Int(max(0, count))].map { chip in
             var chip = chip
             var infos = [EdgeGPIOLineInfo](repeating: EdgeGPIOLineInfo(), count: mostLines)
-            let known = edge_gpio_lines(&chip, &infos, Int32(mostLines))
+            let known = unsafe edge_gpio_lines(&chip, &infos, Int32(mostLines))
             let lines = infos[..<Int(max(0, known))].map { info in
                 Line(name: text(info.name), consumer: info.is_used ? text(info.consumer) : nil)
             }
@@ -157,9 +157,9 @@ public struct LineChip: Sendable {
     }
 
     /// The library that they are used through: `libgpiod 1.6.3`.
-    public static var library: String { String(cString: edge_gpio_library()) }
+    public static var library: String { unsafe String(cString: edge_gpio_library()) }
 
     private static func text<Tuple>(_ tuple: Tuple) -> String {
-        withUnsafeBytes(of: tuple) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        unsafe withUnsafeBytes(of: tuple) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
 }

@@ -12,13 +12,13 @@ struct KernelFiles: Sendable {
 
     /// At most 64 KB; nil when it cannot be read.
     func text(_ path: String) -> String? {
-        let file = open(root + path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(root + path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 16_384)
         while bytes.count < 65_536 {
-            let count = read(file, &piece, piece.count)
+            let count = unsafe read(file, &piece, piece.count)
             guard count > 0 else { break }
             bytes += piece[..<count]
         }
@@ -42,17 +42,17 @@ struct KernelFiles: Sendable {
 
     /// What a link leads to in the end.
     func realPath(_ path: String) -> String? {
-        guard let found = realpath(root + path, nil) else { return nil }
-        defer { free(found) }
-        return String(cString: found)
+        guard let found = unsafe realpath(root + path, nil) else { return nil }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
     }
 
     /// Writes a file that exists; errno tells why not.
     func write(_ text: String, to path: String) -> Bool {
-        let file = open(root + path, O_WRONLY | O_CLOEXEC)
+        let file = unsafe open(root + path, O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { return false }
         let bytes = Array(text.utf8)
-        let count = Glibc.write(file, bytes, bytes.count)
+        let count = unsafe Glibc.write(file, bytes, bytes.count)
         let code = errno
         close(file)
         errno = code
@@ -61,12 +61,12 @@ struct KernelFiles: Sendable {
 
     /// Names in a folder, sorted; at most 256.
     func names(_ path: String) -> [String] {
-        guard let folder = opendir(root + path) else { return [] }
-        defer { closedir(folder) }
+        guard let folder = unsafe opendir(root + path) else { return [] }
+        defer { unsafe closedir(folder) }
         var names: [String] = []
-        while names.count < 256, let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        while names.count < 256, let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
             }
             if !name.hasPrefix(".") { names.append(name) }
         }

@@ -55,9 +55,9 @@ extension ReadingRecord {
     }
 
     private static func numbers(_ bytes: [UInt8], count: Int) -> [Double] {
-        bytes.withUnsafeBytes { bytes in
+        unsafe bytes.withUnsafeBytes { bytes in
             (0..<count).map { place in
-                place * 8 + 8 <= bytes.count
+                unsafe place * 8 + 8 <= bytes.count
                     ? Double(
                         bitPattern: UInt64(
                             littleEndian: bytes.loadUnaligned(fromByteOffset: place * 8, as: UInt64.self)))

@@ -51,7 +51,7 @@ struct SchemaHistory {
     private func copyBeforeChange(_ steps: Int) throws -> String {
         let size = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
         var room = statvfs()
-        statvfs(path, &room)
+        unsafe statvfs(path, &room)
         let free = Int64(room.f_bavail) * Int64(room.f_frsize)
         guard free > size * 2 + (16 << 20) else {
             return "there is no room for a copy of the database before it is changed for this version"

@@ -59,12 +59,12 @@ struct ReadingWriter {
             rows.bind(8, boot)
             rows.bind(9, batch.monotonicNanoseconds)
             // The machines that this runs on have the lowest byte first.
-            try batch.numbers.withUnsafeBytes { numbers in
+            try unsafe batch.numbers.withUnsafeBytes { numbers in
                 let bytes = columns * MemoryLayout<Double>.size
                 for place in batch.times.indices {
                     rows.bind(1, first + Int64(sums.rows))
                     rows.bind(4, batch.times[place])
-                    rows.bind(
+                    unsafe rows.bind(
                         5, bytes: UnsafeRawBufferPointer(rebasing: numbers[(place * bytes)..<((place + 1) * bytes)]))
                     rows.bind(6, batch.texts[place])
                     guard try rows.write() else { continue }

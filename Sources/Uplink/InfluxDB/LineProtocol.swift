@@ -56,9 +56,9 @@ public struct LineProtocol: Sendable {
     private mutating func add(_ value: Value) {
         switch value {
         case .text(var text):
-            text.withUTF8 { addQuoted($0) }
+            text.withUTF8 { unsafe addQuoted($0) }
         case .utf8(let text):
-            text.withUnsafeBufferPointer { addQuoted($0) }
+            unsafe text.withUnsafeBufferPointer { unsafe addQuoted($0) }
         case .integer(let integer):
             bytes.append(contentsOf: "\(integer)i".utf8)
         case .number(let number):
@@ -70,14 +70,14 @@ public struct LineProtocol: Sendable {
 
     private mutating func addQuoted(_ utf8: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
-        var rest = utf8[...]
-        while let special = rest.firstIndex(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
-            bytes.append(contentsOf: rest[..<special])
+        var rest = unsafe utf8[...]
+        while let special = unsafe rest.firstIndex(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            unsafe bytes.append(contentsOf: rest[..<special])
             bytes.append(UInt8(ascii: "\\"))
-            bytes.append(rest[special])
-            rest = rest[(special + 1)...]
+            unsafe bytes.append(rest[special])
+            unsafe rest = unsafe rest[(special + 1)...]
         }
-        bytes.append(contentsOf: rest)
+        unsafe bytes.append(contentsOf: rest)
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -99,11 +99,11 @@ public struct LineProtocol: Sendable {
     private mutating func escape(_ text: String, _ table: [Treatment]) {
         var text = text
         text.withUTF8 { utf8 in
-            guard !utf8.allSatisfy({ table[Int($0)] == .plain }) else {
-                bytes.append(contentsOf: utf8)
+            guard unsafe !utf8.allSatisfy({ table[Int($0)] == .plain }) else {
+                unsafe bytes.append(contentsOf: utf8)
                 return
             }
-            for byte in utf8 {
+            for unsafebyte in unsafe utf8 {
                 switch table[Int(byte)] {
                 case .plain: bytes.append(byte)
                 case .escaped:

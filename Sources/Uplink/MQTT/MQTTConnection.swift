@@ -29,7 +29,7 @@ public struct MQTTConfiguration: Sendable {
 /// One connection to a broker, which comes back by itself: libmosquitto on a thread of its own, MQTT 5, QoS 1.
 ///
 /// MQTT 5 is what tells a denied publish (reason 135) from a taken one.
-final class MQTTConnection: @unchecked Sendable {
+@safe final class MQTTConnection: @unchecked Sendable {
     enum Failure: Error, Equatable {
         case notConnected(reason: String)
         case unauthorised(reason: String)
@@ -69,17 +69,17 @@ final class MQTTConnection: @unchecked Sendable {
         self.configuration = configuration
         self.onConnect = onConnect
         self.onMessage = onMessage
-        guard let handle = mosquitto_new(configuration.clientID, false, nil) else {
+        guard let handle = unsafe mosquitto_new(configuration.clientID, false, nil) else {
             throw .notConnected(reason: "libmosquitto could not be started")
         }
-        self.handle = handle
-        mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
-        mosquitto_int_option(
+        unsafe self.handle = unsafe handle
+        unsafe mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
+        unsafe mosquitto_int_option(
             handle, MOSQ_OPT_PROTOCOL_VERSION,
             Int32(configuration.isOldProtocol ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5))
-        mosquitto_max_inflight_messages_set(handle, UInt32(Self.mostInFlight))
+        unsafe mosquitto_max_inflight_messages_set(handle, UInt32(Self.mostInFlight))
         // Messages come from other threads than the one that runs the loop below.
-        mosquitto_threaded_set(handle, true)
+        unsafe mosquitto_threaded_set(handle, true)
         try setUp()
         setCallbacks()
     }
@@ -103,7 +103,7 @@ final class MQTTConnection: @unchecked Sendable {
             var result = connect()
             if result != 0 {
                 let reason =
-                    result == Int32(MOSQ_ERR_ERRNO.rawValue)
+                    unsafe result == Int32(MOSQ_ERR_ERRNO.rawValue)
                     ? String(cString: strerror(errno)) : String(cString: mosquitto_strerror(result))
                 state.withLock { state in
                     state.isConnected = false
@@ -111,7 +111,7 @@ final class MQTTConnection: @unchecked Sendable {
                 }
             }
             while result == 0, !isStopping.load(ordering: .relaxed) {
-                result = mosquitto_loop(handle, 1000, 1)
+                result = unsafe mosquitto_loop(handle, 1000, 1)
                 if state.withLock({ $0.isConnected }) { pause = 1 }
             }
             // Spread, so that a fleet does not come back all at once.
@@ -121,7 +121,7 @@ final class MQTTConnection: @unchecked Sendable {
         }
         // Says good-bye as far as the connection still takes it.
         var rounds = 0
-        while rounds < 10, mosquitto_loop(handle, 50, 1) == 0 { rounds += 1 }
+        while rounds < 10, unsafe mosquitto_loop(handle, 50, 1) == 0 { rounds += 1 }
     }
 
     /// How long the broker keeps the session without a connection: a week offline is nothing unusual.
@@ -130,35 +130,35 @@ final class MQTTConnection: @unchecked Sendable {
     private func connect() -> Int32 {
         var properties: OpaquePointer?
         if !configuration.isOldProtocol {
-            mosquitto_property_add_int32(
+            unsafe mosquitto_property_add_int32(
                 &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpirySeconds)
         }
-        defer { mosquitto_property_free_all(&properties) }
-        return mosquitto_connect_bind_v5(
+        defer { unsafe mosquitto_property_free_all(&properties) }
+        return unsafe mosquitto_connect_bind_v5(
             handle, configuration.host, Int32(configuration.port), 30, nil, properties)
     }
 
     private func setUp() throws(Failure) {
         if !configuration.user.isEmpty {
-            mosquitto_username_pw_set(handle, configuration.user, configuration.password)
+            unsafe mosquitto_username_pw_set(handle, configuration.user, configuration.password)
         }
         if configuration.isTLS {
             let file = configuration.certificateFile
             let result =
-                file.isEmpty
+                unsafe file.isEmpty
                 ? mosquitto_tls_set(handle, nil, "/etc/ssl/certs", nil, nil, nil)
                 : mosquitto_tls_set(handle, file, nil, nil, nil, nil)
             guard result == 0 else {
-                throw .notConnected(reason: "TLS: \(String(cString: mosquitto_strerror(result))) (mqtt_ca_file)")
+                throw .notConnected(reason: unsafe "TLS: \(String(cString: mosquitto_strerror(result))) (mqtt_ca_file)")
             }
         }
         guard !configuration.availabilityTopic.isEmpty else { return }
         let offline = Array("offline".utf8)
-        mosquitto_will_set(handle, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+        unsafe mosquitto_will_set(handle, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
     }
 
     deinit {
-        mosquitto_destroy(handle)
+        unsafe mosquitto_destroy(handle)
     }
 
     /// Says good-bye and ends the thread, within a second or two. Call it once, after ``start()``.
@@ -167,9 +167,10 @@ final class MQTTConnection: @unchecked Sendable {
         let offline = Array("offline".utf8)
         if state.withLock({ $0.isConnected }) {
             if !configuration.availabilityTopic.isEmpty {
-                mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
+                unsafe mosquitto_publish(
+                    handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
             }
-            mosquitto_disconnect(handle)
+            unsafe mosquitto_disconnect(handle)
         }
         isStopping.store(true, ordering: .relaxed)
         hasEnded.wait()
@@ -204,9 +205,9 @@ final class MQTTConnection: @unchecked Sendable {
                         ? .unauthorised(reason: state.reason) : .notConnected(reason: state.reason)
                 }
                 var number: Int32 = 0
-                let result = mosquitto_publish(handle, &number, topic, Int32(payload.count), payload, 1, retain)
+                let result = unsafe mosquitto_publish(handle, &number, topic, Int32(payload.count), payload, 1, retain)
                 guard result == 0 else {
-                    return .notConnected(reason: String(cString: mosquitto_strerror(result)))
+                    return unsafe .notConnected(reason: String(cString: mosquitto_strerror(result)))
                 }
                 state.waiting[number] = continuation
                 return nil
@@ -219,23 +220,23 @@ final class MQTTConnection: @unchecked Sendable {
     // MARK: - On libmosquitto's thread
 
     private static func own(_ context: UnsafeMutableRawPointer?) -> MQTTConnection? {
-        context.map { Unmanaged<MQTTConnection>.fromOpaque($0).takeUnretainedValue() }
+        unsafe context.map { unsafe Unmanaged<MQTTConnection>.fromOpaque($0).takeUnretainedValue() }
     }
 
     private func setCallbacks() {
-        mosquitto_connect_v5_callback_set(handle) { _, context, code, _, _ in
-            MQTTConnection.own(context)?.connected(code)
+        unsafe mosquitto_connect_v5_callback_set(handle) { _, context, code, _, _ in
+            unsafe MQTTConnection.own(context)?.connected(code)
         }
-        mosquitto_disconnect_v5_callback_set(handle) { _, context, code, _ in
-            MQTTConnection.own(context)?.disconnected(code)
+        unsafe mosquitto_disconnect_v5_callback_set(handle) { _, context, code, _ in
+            unsafe MQTTConnection.own(context)?.disconnected(code)
         }
-        mosquitto_publish_v5_callback_set(handle) { _, context, number, code, _ in
-            MQTTConnection.own(context)?.published(number, code)
+        unsafe mosquitto_publish_v5_callback_set(handle) { _, context, number, code, _ in
+            unsafe MQTTConnection.own(context)?.published(number, code)
         }
-        mosquitto_message_v5_callback_set(handle) { _, context, message, _ in
-            guard let message = message?.pointee, let topic = message.topic else { return }
-            let payload = UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen)))
-            MQTTConnection.own(context)?.heard(String(cString: topic), [UInt8](payload.prefix(65_536)))
+        unsafe mosquitto_message_v5_callback_set(handle) { _, context, message, _ in
+            guard let message = unsafe message?.pointee, let topic = unsafe message.topic else { return }
+            let payload = unsafe UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen)))
+            unsafe MQTTConnection.own(context)?.heard(String(cString: topic), [UInt8](payload.prefix(65_536)))
         }
     }
 
@@ -243,12 +244,12 @@ final class MQTTConnection: @unchecked Sendable {
     /// loop goes on, after this.
     private func heard(_ topic: String, _ payload: [UInt8]) {
         guard !onMessage(topic, payload) else { return }
-        shutdown(mosquitto_socket(handle), Int32(SHUT_RDWR))
+        unsafe shutdown(mosquitto_socket(handle), Int32(SHUT_RDWR))
     }
 
     private func connected(_ code: Int32) {
         guard code == 0 else {
-            let text = String(cString: mosquitto_reason_string(code))
+            let text = unsafe String(cString: mosquitto_reason_string(code))
             state.withLock { state in
                 state.isConnected = false
                 // 134 bad user name or password, 135 not authorised, 138 banned (MQTT 5, §3.2.2.2); 4 and 5 (MQTT 3.1.1,
@@ -263,10 +264,10 @@ final class MQTTConnection: @unchecked Sendable {
             state.isUnauthorised = false
             state.reason = ""
         }
-        for topic in configuration.subscriptions { mosquitto_subscribe(handle, nil, topic, 1) }
+        for topic in configuration.subscriptions { unsafe mosquitto_subscribe(handle, nil, topic, 1) }
         let online = Array("online".utf8)
         if !configuration.availabilityTopic.isEmpty {
-            mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(online.count), online, 1, true)
+            unsafe mosquitto_publish(handle, nil, configuration.availabilityTopic, Int32(online.count), online, 1, true)
         }
         onConnect()
     }
@@ -286,7 +287,8 @@ final class MQTTConnection: @unchecked Sendable {
         // From 0x80 on a reason is a failure.
         let result: Result<Void, Failure> =
             code < 0x80
-            ? .success(()) : .failure(.denied(reason: "\(String(cString: mosquitto_reason_string(code))) (\(code))"))
+            ? .success(())
+            : .failure(.denied(reason: unsafe "\(String(cString: mosquitto_reason_string(code))) (\(code))"))
         continuation?.resume(returning: result)
     }
 

@@ -2,7 +2,7 @@ import CPostgreSQL
 import Foundation
 
 /// One connection to a PostgreSQL server, used from its own queue alone, where it may wait.
-final class PostgreSQLConnection: @unchecked Sendable {
+@safe final class PostgreSQLConnection: @unchecked Sendable {
     struct Failure: Error, CustomStringConvertible {
         /// SQLSTATE (PostgreSQL documentation, appendix A); empty where the server did not get to say.
         let code: String
@@ -32,7 +32,7 @@ final class PostgreSQLConnection: @unchecked Sendable {
     }
 
     deinit {
-        PQfinish(handle)
+        unsafe PQfinish(handle)
     }
 
     /// Runs `body` on the connection's queue, connected.
@@ -46,7 +46,7 @@ final class PostgreSQLConnection: @unchecked Sendable {
                     continuation.resume(returning: .success(try body(self)))
                 } catch {
                     // A connection that is gone is made anew the next time.
-                    if PQstatus(handle) != CONNECTION_OK { drop() }
+                    if unsafe PQstatus(handle) != CONNECTION_OK { drop() }
                     continuation.resume(returning: .failure(error))
                 }
             }
@@ -55,77 +55,86 @@ final class PostgreSQLConnection: @unchecked Sendable {
     }
 
     private func drop() {
-        PQfinish(handle)
-        handle = nil
+        unsafe PQfinish(handle)
+        unsafe handle = nil
     }
 
     private func connect() throws(Failure) {
-        if handle != nil, PQstatus(handle) == CONNECTION_OK { return }
+        if unsafe handle != nil, unsafe PQstatus(handle) == CONNECTION_OK { return }
         drop()
         // What stands in the address wins over these.
         let names = [
             "connect_timeout", "application_name", "tcp_user_timeout", "keepalives_idle", "client_encoding", "dbname",
         ]
         let values = ["15", "edge-aggregator", "60000", "30", "UTF8", url]
-        var cNames = names.map { UnsafePointer(strdup($0)) }
-        var cValues = values.map { UnsafePointer(strdup($0)) }
+        var cNames = unsafe names.map { unsafe UnsafePointer(strdup($0)) }
+        var cValues = unsafe values.map { unsafe UnsafePointer(strdup($0)) }
         defer {
-            for pointer in cNames + cValues { free(UnsafeMutablePointer(mutating: pointer)) }
+            for unsafepointer in unsafe cNames + cValues { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
         }
-        cNames.append(nil)
-        cValues.append(nil)
-        handle = PQconnectdbParams(cNames, cValues, 1)
-        guard PQstatus(handle) == CONNECTION_OK else { throw failure(nil) }
+        unsafe cNames.append(nil)
+        unsafe cValues.append(nil)
+        unsafe handle = unsafe PQconnectdbParams(cNames, cValues, 1)
+        guard unsafe PQstatus(handle) == CONNECTION_OK else { throw unsafe failure(nil) }
         // Notices ("table exists already") are nobody's business.
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        unsafe PQsetNoticeProcessor(handle, { _, _ in }, nil)
         try run("SET synchronous_commit = on")
     }
 
     // MARK: - On the queue
 
     func run(_ sql: String) throws(Failure) {
-        let result = PQexec(handle, sql)
-        defer { PQclear(result) }
-        guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else { throw failure(result) }
+        let result = unsafe PQexec(handle, sql)
+        defer { unsafe PQclear(result) }
+        guard unsafe [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
+            throw unsafe failure(result)
+        }
     }
 
     /// - Parameter values: as text; nil is NULL.
     func run(_ sql: String, _ values: [String?]) throws(Failure) {
-        let pointers = values.map { value in value.map { UnsafePointer(strdup($0)) } ?? nil }
-        defer { for pointer in pointers { free(UnsafeMutablePointer(mutating: pointer)) } }
-        let result = PQexecParams(handle, sql, Int32(values.count), nil, pointers, nil, nil, 0)
-        defer { PQclear(result) }
-        guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else { throw failure(result) }
+        let pointers = unsafe values.map { value in unsafe value.map { unsafe UnsafePointer(strdup($0)) } ?? nil }
+        defer { for unsafepointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
+        let result = unsafe PQexecParams(handle, sql, Int32(values.count), nil, pointers, nil, nil, 0)
+        defer { unsafe PQclear(result) }
+        guard unsafe [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
+            throw unsafe failure(result)
+        }
     }
 
     func number(_ sql: String) throws(Failure) -> Int? {
-        let result = PQexec(handle, sql)
-        defer { PQclear(result) }
-        guard PQresultStatus(result) == PGRES_TUPLES_OK else { throw failure(result) }
-        guard PQntuples(result) > 0, let text = PQgetvalue(result, 0, 0) else { return nil }
-        return Int(String(cString: text))
+        let result = unsafe PQexec(handle, sql)
+        defer { unsafe PQclear(result) }
+        guard unsafe PQresultStatus(result) == PGRES_TUPLES_OK else { throw unsafe failure(result) }
+        guard unsafe PQntuples(result) > 0, let text = unsafe PQgetvalue(result, 0, 0) else { return nil }
+        return unsafe Int(String(cString: text))
     }
 
     /// Sends rows in the text form of COPY.
     func copy(_ sql: String, _ text: [UInt8]) throws(Failure) {
-        let begun = PQexec(handle, sql)
-        defer { PQclear(begun) }
-        guard PQresultStatus(begun) == PGRES_COPY_IN else { throw failure(begun) }
-        let isSent = text.withUnsafeBytes { bytes in
-            bytes.withMemoryRebound(to: CChar.self) { PQputCopyData(handle, $0.baseAddress, Int32($0.count)) == 1 }
+        let begun = unsafe PQexec(handle, sql)
+        defer { unsafe PQclear(begun) }
+        guard unsafe PQresultStatus(begun) == PGRES_COPY_IN else { throw unsafe failure(begun) }
+        let isSent = unsafe text.withUnsafeBytes { bytes in
+            unsafe bytes.withMemoryRebound(to: CChar.self) {
+                unsafe PQputCopyData(handle, $0.baseAddress, Int32($0.count)) == 1
+            }
         }
-        guard isSent, PQputCopyEnd(handle, nil) == 1 else { throw failure(nil) }
+        guard isSent, unsafe PQputCopyEnd(handle, nil) == 1 else { throw unsafe failure(nil) }
         var failed: Failure?
-        while let result = PQgetResult(handle) {
-            if PQresultStatus(result) != PGRES_COMMAND_OK, failed == nil { failed = failure(result) }
-            PQclear(result)
+        while let result = unsafe PQgetResult(handle) {
+            if unsafe PQresultStatus(result) != PGRES_COMMAND_OK, failed == nil { failed = unsafe failure(result) }
+            unsafe PQclear(result)
         }
         if let failed { throw failed }
     }
 
     private func failure(_ result: OpaquePointer?) -> Failure {
-        let code = result.flatMap { PQresultErrorField($0, Int32(UInt8(ascii: "C"))) }.map { String(cString: $0) } ?? ""
-        let text = String(cString: PQerrorMessage(handle))
+        let code =
+            unsafe result.flatMap { unsafe PQresultErrorField($0, Int32(UInt8(ascii: "C"))) }.map {
+                unsafe String(cString: $0)
+            } ?? ""
+        let text = unsafe String(cString: PQerrorMessage(handle))
         let reason = text.split(whereSeparator: \.isNewline).joined(separator: " ")
         return Failure(code: code, reason: reason.isEmpty ? "the server gave no reason" : reason)
     }

@@ -41,8 +41,8 @@ struct RemoteWrite {
         let plain = encoded(version)
         var length = snappy_max_compressed_length(plain.count)
         var out = [CChar](repeating: 0, count: length)
-        let status = plain.withUnsafeBytes { bytes in
-            snappy_compress(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, &out, &length)
+        let status = unsafe plain.withUnsafeBytes { bytes in
+            unsafe snappy_compress(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, &out, &length)
         }
         return status == SNAPPY_OK ? out[..<length].map { UInt8(bitPattern: $0) } : []
     }
@@ -103,7 +103,7 @@ struct RemoteWrite {
             var pair: [UInt8] = []
             // Field 1, 64 bits; field 2, a varint.
             pair.append(0x09)
-            withUnsafeBytes(of: sample.value.bitPattern.littleEndian) { pair += $0 }
+            unsafe withUnsafeBytes(of: sample.value.bitPattern.littleEndian) { unsafe pair += $0 }
             pair.append(0x10)
             Self.varint(UInt64(bitPattern: sample.milliseconds), &pair)
             Self.field(2, pair, &bytes)

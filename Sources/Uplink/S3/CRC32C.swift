@@ -24,8 +24,8 @@ struct CRC32C: Sendable {
         var crc = value
         var offset = 0
         while offset + 8 <= bytes.count {
-            let low = bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian ^ crc
-            let high = bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self).littleEndian
+            let low = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian ^ crc
+            let high = unsafe bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self).littleEndian
             crc =
                 tables[7][Int(low & 0xFF)] ^ tables[6][Int(low >> 8 & 0xFF)] ^ tables[5][Int(low >> 16 & 0xFF)]
                 ^ tables[4][Int(low >> 24)]
@@ -35,7 +35,7 @@ struct CRC32C: Sendable {
             offset += 8
         }
         while offset < bytes.count {
-            crc = crc >> 8 ^ tables[0][Int((crc ^ UInt32(bytes[offset])) & 0xFF)]
+            crc = unsafe crc >> 8 ^ tables[0][Int((crc ^ UInt32(bytes[offset])) & 0xFF)]
             offset += 1
         }
         value = crc

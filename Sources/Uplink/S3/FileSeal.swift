@@ -26,37 +26,39 @@ struct FileSeal: Sendable, Hashable, Codable {
     ///
     /// - Parameter partBytes: how large its parts are; 0 when it goes whole.
     init(path: String, kind: S3Checksum, partBytes: Int64) throws(Failure) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
+            throw unsafe errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
         }
         defer { close(descriptor) }
         var status = EdgeFileStatus()
-        guard edge_fstat(descriptor, &status) == 0 else { throw .unreadable(String(cString: strerror(errno))) }
+        guard unsafe edge_fstat(descriptor, &status) == 0 else {
+            throw unsafe .unreadable(String(cString: strerror(errno)))
+        }
         var whole = RunningDigest(partBytes == 0 ? kind : .none)
         var part = RunningDigest(kind)
         var parts: [FileDigest] = []
         let block = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
-        defer { block.deallocate() }
+        defer { unsafe block.deallocate() }
         var done: Int64 = 0
         while done < status.size_bytes {
             let toPartEnd = partBytes > 0 ? partBytes - done % partBytes : .max
             let wanted = Int(min(Int64(block.count), status.size_bytes - done, toPartEnd))
-            let got = pread(descriptor, block.baseAddress, wanted, off_t(done))
-            guard got >= 0 else { throw .unreadable(String(cString: strerror(errno))) }
+            let got = unsafe pread(descriptor, block.baseAddress, wanted, off_t(done))
+            guard got >= 0 else { throw unsafe .unreadable(String(cString: strerror(errno))) }
             guard got > 0 else { throw .changed }
-            let bytes = UnsafeRawBufferPointer(rebasing: block[..<got])
-            whole.update(bytes)
+            let bytes = unsafe UnsafeRawBufferPointer(rebasing: block[..<got])
+            unsafe whole.update(bytes)
             done += Int64(got)
             guard partBytes > 0 else { continue }
-            part.update(bytes)
+            unsafe part.update(bytes)
             if done % partBytes == 0 || done == status.size_bytes {
                 parts.append(part.finish())
                 part = RunningDigest(kind)
             }
         }
         var after = EdgeFileStatus()
-        guard edge_fstat(descriptor, &after) == 0, after.size_bytes == status.size_bytes,
+        guard unsafe edge_fstat(descriptor, &after) == 0, after.size_bytes == status.size_bytes,
             after.modified_ns == status.modified_ns
         else { throw .changed }
         bytes = status.size_bytes
@@ -85,7 +87,7 @@ struct FileSeal: Sendable, Hashable, Codable {
     /// Whether it still is of the file, and of the wanted form.
     func isOf(path: String, kind: S3Checksum, partBytes: Int64) -> Bool {
         var status = EdgeFileStatus()
-        return edge_stat(path, &status) == 0 && status.size_bytes == bytes
+        return unsafe edge_stat(path, &status) == 0 && status.size_bytes == bytes
             && status.modified_ns == modifiedNanoseconds && self.kind == kind && self.partBytes == partBytes
     }
 

@@ -75,8 +75,8 @@ struct S3Uploader: Sendable {
     /// What was found out of the file before, or is found out now.
     private func seal(of recording: RecordingRecord?, path: String) async throws(FileSeal.Failure) -> FileSeal {
         var status = EdgeFileStatus()
-        guard edge_stat(path, &status) == 0 else {
-            throw errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
+        guard unsafe edge_stat(path, &status) == 0 else {
+            throw unsafe errno == ENOENT ? .gone : .unreadable(String(cString: strerror(errno)))
         }
         let partBytes = configuration.partBytes(of: status.size_bytes)
         guard let id = recording?.id else {

@@ -31,9 +31,9 @@ public struct UploadWindow: Sendable, Hashable {
 
     public func contains(utcNanoseconds: Int64) -> Bool {
         var seconds = time_t(utcNanoseconds / 1_000_000_000)
-        var parts = tm()
-        localtime_r(&seconds, &parts)
-        return contains(minuteOfDay: Int(parts.tm_hour) * 60 + Int(parts.tm_min))
+        var parts = unsafe tm()
+        unsafe localtime_r(&seconds, &parts)
+        return unsafe contains(minuteOfDay: Int(parts.tm_hour) * 60 + Int(parts.tm_min))
     }
 
     public var text: String {

@@ -11,8 +11,10 @@ public enum PythonText {
         bytes.append(UInt8(ascii: "\""))
         var text = text
         let isPlain = text.withUTF8 { utf8 in
-            guard utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != 0x22 && $0 != 0x5C }) else { return false }
-            bytes.append(contentsOf: utf8)
+            guard unsafe utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != 0x22 && $0 != 0x5C }) else {
+                return false
+            }
+            unsafe bytes.append(contentsOf: utf8)
             return true
         }
         if !isPlain {

@@ -23,10 +23,10 @@ public enum UTCText {
         var rest = nanoseconds % 1_000_000_000
         if rest < 0 { rest += 1_000_000_000 }
         var seconds = time_t((nanoseconds - rest) / 1_000_000_000)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        let date = "\(digits(Int64(parts.tm_year) + 1900, 4))-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-        return (date, "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))", rest)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&seconds, &parts)
+        let date = unsafe "\(digits(Int64(parts.tm_year) + 1900, 4))-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return (date, unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))", rest)
     }
 
     private static func two(_ value: Int32) -> String { digits(Int64(value), 2) }

@@ -2,7 +2,7 @@ import CCurl
 import Foundation
 
 /// One exchange, while libcurl has it. Used by the transport's thread alone, but for its making.
-final class CurlTransfer: @unchecked Sendable {
+@safe final class CurlTransfer: @unchecked Sendable {
     typealias Completion = @Sendable (Result<OutgoingAnswer, TransportError>) -> Void
 
     let number: UInt64
@@ -19,44 +19,44 @@ final class CurlTransfer: @unchecked Sendable {
 
     /// Nil when libcurl has no memory.
     init?(number: UInt64, request: OutgoingRequest, completion: @escaping Completion) {
-        guard let handle = curl_easy_init() else { return nil }
+        guard let handle = unsafe curl_easy_init() else { return nil }
         self.number = number
-        self.handle = handle
+        unsafe self.handle = unsafe handle
         self.request = request
         self.completion = completion
-        errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
 
     deinit {
-        curl_easy_cleanup(handle)
-        curl_slist_free_all(list)
+        unsafe curl_easy_cleanup(handle)
+        unsafe curl_slist_free_all(list)
         if descriptor >= 0 { close(descriptor) }
-        errorText.deallocate()
+        unsafe errorText.deallocate()
     }
 
     /// Tells libcurl everything. What is wrong with the request is thrown.
     func prepare() throws(TransportError) {
         let options = request.options
-        edge_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
-        edge_curl_set_pointer(handle, CURLOPT_PRIVATE, Unmanaged.passUnretained(self).toOpaque())
-        edge_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
-        guard edge_curl_set_text(handle, CURLOPT_URL, request.url) == CURLE_OK else {
+        unsafe edge_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
+        unsafe edge_curl_set_pointer(handle, CURLOPT_PRIVATE, Unmanaged.passUnretained(self).toOpaque())
+        unsafe edge_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
+        guard unsafe edge_curl_set_text(handle, CURLOPT_URL, request.url) == CURLE_OK else {
             throw TransportError(.badRequest, "`\(request.place)` is not an address")
         }
-        edge_curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-        edge_curl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
-        edge_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, options.connectTimeoutSeconds)
-        edge_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
-        edge_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, options.stallTimeoutSeconds)
-        edge_curl_set_long(handle, CURLOPT_TIMEOUT, options.totalTimeoutSeconds)
-        edge_curl_set_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
-        edge_curl_set_long(handle, CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)
+        unsafe edge_curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+        unsafe edge_curl_set_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        unsafe edge_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, options.connectTimeoutSeconds)
+        unsafe edge_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
+        unsafe edge_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, options.stallTimeoutSeconds)
+        unsafe edge_curl_set_long(handle, CURLOPT_TIMEOUT, options.totalTimeoutSeconds)
+        unsafe edge_curl_set_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+        unsafe edge_curl_set_long(handle, CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)
         if !options.certificateFile.isEmpty {
-            edge_curl_set_text(handle, CURLOPT_CAINFO, options.certificateFile)
+            unsafe edge_curl_set_text(handle, CURLOPT_CAINFO, options.certificateFile)
         }
-        if !options.proxy.isEmpty { edge_curl_set_text(handle, CURLOPT_PROXY, options.proxy) }
+        if !options.proxy.isEmpty { unsafe edge_curl_set_text(handle, CURLOPT_PROXY, options.proxy) }
         if options.mostBytesPerSecond > 0 {
-            edge_curl_set_offset(handle, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(options.mostBytesPerSecond))
+            unsafe edge_curl_set_offset(handle, CURLOPT_MAX_SEND_SPEED_LARGE, curl_off_t(options.mostBytesPerSecond))
         }
         try setBody()
         // `Expect: 100-continue` costs a round trip, and some servers a second.
@@ -66,69 +66,69 @@ final class CurlTransfer: @unchecked Sendable {
             guard !field.contains(where: { $0 == "\r" || $0 == "\n" || $0 == "\r\n" }) else {
                 throw TransportError(.badRequest, "a header holds a line break")
             }
-            list = curl_slist_append(list, field)
+            unsafe list = unsafe curl_slist_append(list, field)
         }
-        edge_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
+        unsafe edge_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
         setCallbacks()
     }
 
     private func setBody() throws(TransportError) {
         switch request.body {
         case .none:
-            if request.method == "HEAD" { edge_curl_set_long(handle, CURLOPT_NOBODY, 1) }
+            if request.method == "HEAD" { unsafe edge_curl_set_long(handle, CURLOPT_NOBODY, 1) }
         case .bytes, .file:
-            edge_curl_set_long(handle, CURLOPT_UPLOAD, 1)
-            edge_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(request.body.count))
+            unsafe edge_curl_set_long(handle, CURLOPT_UPLOAD, 1)
+            unsafe edge_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(request.body.count))
         }
         if case .file(let path, _, _) = request.body {
-            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
-                throw TransportError(.badRequest, "\(path) cannot be read: \(String(cString: strerror(errno)))")
+                throw TransportError(.badRequest, unsafe "\(path) cannot be read: \(String(cString: strerror(errno)))")
             }
         }
-        if request.method != "HEAD" { edge_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method) }
+        if request.method != "HEAD" { unsafe edge_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method) }
     }
 
     private func setCallbacks() {
-        let context = Unmanaged.passUnretained(self).toOpaque()
-        edge_curl_set_bytes_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
-            guard let bytes, let context else { return 0 }
-            return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe edge_curl_set_bytes_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
+            return unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
                 .receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
         }
-        edge_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
-        edge_curl_set_bytes_function(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-            guard let bytes, let context else { return 0 }
-            Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+        unsafe edge_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+        unsafe edge_curl_set_bytes_function(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
+            unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
                 .receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
             return size * count
         }
-        edge_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
-        edge_curl_set_bytes_function(handle, CURLOPT_READFUNCTION) { bytes, size, count, context in
-            guard let bytes, let context else { return 0 }
-            return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+        unsafe edge_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+        unsafe edge_curl_set_bytes_function(handle, CURLOPT_READFUNCTION) { bytes, size, count, context in
+            guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
+            return unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
                 .send(UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
         }
-        edge_curl_set_pointer(handle, CURLOPT_READDATA, context)
-        edge_curl_set_seek_function(handle) { context, offset, origin in
-            guard let context, origin == SEEK_SET else { return Int32(CURL_SEEKFUNC_CANTSEEK) }
-            Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().sent = Int64(offset)
+        unsafe edge_curl_set_pointer(handle, CURLOPT_READDATA, context)
+        unsafe edge_curl_set_seek_function(handle) { context, offset, origin in
+            guard let context = unsafe context, origin == SEEK_SET else { return Int32(CURL_SEEKFUNC_CANTSEEK) }
+            unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().sent = Int64(offset)
             return Int32(CURL_SEEKFUNC_OK)
         }
-        edge_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+        unsafe edge_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
     }
 
     // MARK: - While it goes on
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
         let room = request.options.mostAnswerBytes - answer.count
-        answer.append(contentsOf: bytes.prefix(max(0, room)))
+        unsafe answer.append(contentsOf: bytes.prefix(max(0, room)))
         // Less than came ends the transfer.
         return bytes.count > room && request.options.takesParts ? 0 : bytes.count
     }
 
     private func receiveHeader(_ bytes: UnsafeRawBufferPointer) {
-        let line = String(decoding: bytes, as: UTF8.self)
+        let line = unsafe String(decoding: bytes, as: UTF8.self)
         if line.hasPrefix("HTTP/") {
             // A new answer begins: `100 Continue` and a proxy's greeting come before the one that counts.
             headers = [:]
@@ -146,13 +146,13 @@ final class CurlTransfer: @unchecked Sendable {
         case .none: return 0
         case .bytes(let bytes):
             let start = Int(sent)
-            bytes.withUnsafeBytes {
-                room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + wanted)]))
+            unsafe bytes.withUnsafeBytes {
+                unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + wanted)]))
             }
             sent += Int64(wanted)
             return wanted
         case .file(_, let offset, _):
-            let count = pread(descriptor, room.baseAddress, wanted, off_t(offset + sent))
+            let count = unsafe pread(descriptor, room.baseAddress, wanted, off_t(offset + sent))
             guard count > 0 else {
                 readError = count < 0 ? errno : EIO
                 return Int(CURL_READFUNC_ABORT)
@@ -165,7 +165,7 @@ final class CurlTransfer: @unchecked Sendable {
     // MARK: - The end
 
     func finish(_ code: CURLcode) {
-        let status = edge_curl_response_code(handle)
+        let status = unsafe edge_curl_response_code(handle)
         guard code == CURLE_OK else {
             let error = error(code)
             if request.options.takesParts, status > 0, !answer.isEmpty {
@@ -185,10 +185,10 @@ final class CurlTransfer: @unchecked Sendable {
 
     private func error(_ code: CURLcode) -> TransportError {
         if readError != 0, case .file(let path, _, _) = request.body {
-            return TransportError(.badRequest, "\(path) cannot be read: \(String(cString: strerror(readError)))")
+            return TransportError(.badRequest, unsafe "\(path) cannot be read: \(String(cString: strerror(readError)))")
         }
-        let detail = String(cString: errorText)
-        let text = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        let detail = unsafe String(cString: errorText)
+        let text = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
         let kind: TransportError.Code =
             switch code {
             case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .nameNotFound

@@ -5,7 +5,7 @@ import Synchronization
 /// Every outgoing HTTP request: libcurl's multi interface on a thread of its own.
 ///
 /// Connections are kept and shared. TLS is always verified. Cancelling the task ends its transfer.
-public final class CurlTransport: Sendable {
+@safe public final class CurlTransport: Sendable {
     private enum Command: Sendable {
         case add(CurlTransfer)
         case cancel(UInt64)
@@ -26,9 +26,11 @@ public final class CurlTransport: Sendable {
     public init(connectionsPerHost: Int = 8) throws(TransportError) {
         // Once a process; libcurl counts the calls itself.
         curl_global_init(Int(CURL_GLOBAL_DEFAULT))
-        guard let multi = curl_multi_init() else { throw TransportError(.closed, "libcurl could not be started") }
-        self.multi = multi
-        edge_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connectionsPerHost)
+        guard let multi = unsafe curl_multi_init() else {
+            throw TransportError(.closed, "libcurl could not be started")
+        }
+        unsafe self.multi = unsafe multi
+        unsafe edge_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connectionsPerHost)
         let thread = Thread { [self] in work() }
         thread.name = "curl"
         thread.start()
@@ -69,7 +71,7 @@ public final class CurlTransport: Sendable {
             state.commands.append(command)
             if case .stop = command { state.isStopped = true }
             // Under the lock, so that nobody wakes what the thread has cleaned up after the stop.
-            curl_multi_wakeup(multi)
+            unsafe curl_multi_wakeup(multi)
             return true
         }
     }
@@ -93,14 +95,14 @@ public final class CurlTransport: Sendable {
                 }
             }
             var running: Int32 = 0
-            curl_multi_perform(multi, &running)
+            unsafe curl_multi_perform(multi, &running)
             takeFinished(&transfers)
-            if isRunning { curl_multi_poll(multi, nil, 0, 1000, nil) }
+            if isRunning { unsafe curl_multi_poll(multi, nil, 0, 1000, nil) }
         }
         for number in Array(transfers.keys) {
             end(number, &transfers)?.fail(TransportError(.closed, "the transport has ended"))
         }
-        curl_multi_cleanup(multi)
+        unsafe curl_multi_cleanup(multi)
     }
 
     private func add(_ transfer: CurlTransfer, _ transfers: inout [UInt64: CurlTransfer]) {
@@ -110,7 +112,7 @@ public final class CurlTransport: Sendable {
             transfer.fail(error)
             return
         }
-        guard curl_multi_add_handle(multi, transfer.handle) == CURLM_OK else {
+        guard unsafe curl_multi_add_handle(multi, transfer.handle) == CURLM_OK else {
             transfer.fail(TransportError(.closed, "libcurl took no more transfers"))
             return
         }
@@ -119,18 +121,18 @@ public final class CurlTransport: Sendable {
 
     private func end(_ number: UInt64, _ transfers: inout [UInt64: CurlTransfer]) -> CurlTransfer? {
         guard let transfer = transfers.removeValue(forKey: number) else { return nil }
-        curl_multi_remove_handle(multi, transfer.handle)
+        unsafe curl_multi_remove_handle(multi, transfer.handle)
         return transfer
     }
 
     private func takeFinished(_ transfers: inout [UInt64: CurlTransfer]) {
         var rest: Int32 = 0
-        while let message = curl_multi_info_read(multi, &rest) {
-            guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle,
-                let context = edge_curl_private(handle)
+        while let message = unsafe curl_multi_info_read(multi, &rest) {
+            guard unsafe message.pointee.msg == CURLMSG_DONE, let handle = unsafe message.pointee.easy_handle,
+                let context = unsafe edge_curl_private(handle)
             else { continue }
-            let code = message.pointee.data.result
-            let number = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().number
+            let code = unsafe message.pointee.data.result
+            let number = unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().number
             end(number, &transfers)?.finish(code)
         }
     }

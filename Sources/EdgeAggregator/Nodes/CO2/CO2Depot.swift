@@ -68,20 +68,22 @@ final class CO2Depot: Sendable {
 
     private func take(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
         let name = self.path(unit, path)
-        var descriptor = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        var descriptor = unsafe open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         if descriptor < 0, errno == ENOENT {
             guard offset == 0 else { return Outcome(verdict: .gap(storedBytes: 0), hasChanged: false) }
             try makeFolders(unit, path)
-            descriptor = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            descriptor = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
         guard descriptor >= 0 else { throw Self.failure("\(name) cannot be opened") }
         defer { close(descriptor) }
         var status = EdgeFileStatus()
-        guard edge_fstat(descriptor, &status) == 0 else { throw Self.failure("\(name) cannot be read") }
+        guard unsafe edge_fstat(descriptor, &status) == 0 else { throw Self.failure("\(name) cannot be read") }
         let stored = status.size_bytes
         let overlap = try read(descriptor, name, offset: offset, count: max(0, min(Int64(body.count), stored - offset)))
-        let verdict = body.withUnsafeBytes { body in
-            overlap.withUnsafeBytes { PushVerdict(offset: offset, body: body, storedBytes: stored, overlap: $0) }
+        let verdict = unsafe body.withUnsafeBytes { body in
+            unsafe overlap.withUnsafeBytes {
+                unsafe PushVerdict(offset: offset, body: body, storedBytes: stored, overlap: $0)
+            }
         }
         var hasChanged = false
         switch verdict {
@@ -114,18 +116,18 @@ final class CO2Depot: Sendable {
     private static func failure(_ text: String) -> Failure {
         Failure(
             code: errno == ENOSPC || errno == EDQUOT ? .full : .failed,
-            description: "\(text): \(String(cString: strerror(errno)))")
+            description: unsafe "\(text): \(String(cString: strerror(errno)))")
     }
 
     // MARK: - Bytes
 
     private func read(_ descriptor: Int32, _ name: String, offset: Int64, count: Int64) throws -> [UInt8] {
         guard count > 0 else { return [] }
-        return try [UInt8](unsafeUninitializedCapacity: Int(count)) { buffer, filled in
+        return try unsafe [UInt8](unsafeUninitializedCapacity: Int(count)) { buffer, filled in
             filled = 0
             while filled < Int(count) {
-                let got = pread(
-                    descriptor, buffer.baseAddress.map { $0 + filled }, Int(count) - filled,
+                let got = unsafe pread(
+                    descriptor, buffer.baseAddress.map { unsafe $0 + filled }, Int(count) - filled,
                     off_t(offset) + off_t(filled))
                 if got < 0, errno == EINTR { continue }
                 guard got > 0 else { throw Self.failure("\(name) cannot be read") }
@@ -138,7 +140,7 @@ final class CO2Depot: Sendable {
         var rest = bytes
         var place = off_t(offset)
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, place) }
+            let count = unsafe rest.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, place) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw Self.failure("\(name) cannot be written") }
             rest = rest.dropFirst(count)
@@ -151,12 +153,12 @@ final class CO2Depot: Sendable {
         let folder = (name as NSString).deletingLastPathComponent
         let stem = "\(folder)/.\((name as NSString).lastPathComponent).replaced-"
         var number = 1
-        while number <= Self.mostReplaced, access("\(stem)\(number)", F_OK) == 0 { number += 1 }
+        while number <= Self.mostReplaced, unsafe access("\(stem)\(number)", F_OK) == 0 { number += 1 }
         if number > Self.mostReplaced {
-            for older in 1..<Self.mostReplaced { rename("\(stem)\(older + 1)", "\(stem)\(older)") }
+            for older in 1..<Self.mostReplaced { unsafe rename("\(stem)\(older + 1)", "\(stem)\(older)") }
             number = Self.mostReplaced
         }
-        let aside = open("\(stem)\(number)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        let aside = unsafe open("\(stem)\(number)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard aside >= 0 else { throw Self.failure("\(stem)\(number) cannot be made") }
         defer { close(aside) }
         try write(try read(descriptor, name, offset: 0, count: bytes)[...], aside, "\(stem)\(number)", at: 0)
@@ -173,7 +175,7 @@ final class CO2Depot: Sendable {
     }
 
     private func makeFolders(_ unit: NodeID, _ path: PushPath) throws {
-        for parent in parents(unit, path) where mkdir(parent, 0o755) != 0 && errno != EEXIST {
+        for parent in parents(unit, path) where unsafe mkdir(parent, 0o755) != 0 && errno != EEXIST {
             throw Self.failure("\(parent) cannot be made")
         }
     }
@@ -183,7 +185,7 @@ final class CO2Depot: Sendable {
     }
 
     private func sync(_ folder: String) throws {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.failure("\(folder) cannot be opened") }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else { throw Self.failure("\(folder) cannot be synced") }
@@ -204,11 +206,11 @@ final class CO2Depot: Sendable {
 
     /// Reads a stretch of a unit's file; nil when it is not there.
     func read(_ unit: NodeID, _ path: PushPath, from offset: Int64, most: Int) -> (bytes: [UInt8], size: Int64)? {
-        let descriptor = open(self.path(unit, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = unsafe open(self.path(unit, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var status = EdgeFileStatus()
-        guard edge_fstat(descriptor, &status) == 0 else { return nil }
+        guard unsafe edge_fstat(descriptor, &status) == 0 else { return nil }
         let count = max(0, min(Int64(most), status.size_bytes - offset))
         guard let bytes = try? read(descriptor, path.text, offset: offset, count: count) else { return nil }
         return (bytes, status.size_bytes)
@@ -223,7 +225,7 @@ enum FolderFiles {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for name in names.sorted() {
             var status = EdgeFileStatus()
-            guard edge_lstat("\(folder)/\(name)", &status) == 0 else { continue }
+            guard unsafe edge_lstat("\(folder)/\(name)", &status) == 0 else { continue }
             if status.isFile { found.append((name, status.size_bytes)) }
             if status.isFolder, depth > 0 {
                 found += all(below: "\(folder)/\(name)", depth: depth - 1).map { ("\(name)/\($0.path)", $0.bytes) }

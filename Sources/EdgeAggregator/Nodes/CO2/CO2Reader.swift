@@ -135,11 +135,11 @@ final class CO2Reader: Service, Sendable {
 
     /// Whether the unit writes to a later file already: then the last line of this one stays as it is.
     private func isFollowed(_ place: Place) -> Bool {
-        neighbour(place, 1).map { access(depot.path(place.unit, $0), F_OK) == 0 } ?? false
+        neighbour(place, 1).map { unsafe access(depot.path(place.unit, $0), F_OK) == 0 } ?? false
     }
 
     private func notePrevious(_ place: Place) {
-        if let before = neighbour(place, -1), access(depot.path(place.unit, before), F_OK) == 0 {
+        if let before = neighbour(place, -1), unsafe access(depot.path(place.unit, before), F_OK) == 0 {
             note(place.unit, before)
         }
     }

@@ -25,8 +25,8 @@ actor PingLog {
             name = next
             path = "\(folder)/\(next)"
         }
-        guard let file = fopen(path, "a") else { throw CocoaError(.fileWriteUnknown) }
-        defer { fclose(file) }
-        fputs(line + "\n", file)
+        guard let file = unsafe fopen(path, "a") else { throw CocoaError(.fileWriteUnknown) }
+        defer { unsafe fclose(file) }
+        unsafe fputs(line + "\n", file)
     }
 }

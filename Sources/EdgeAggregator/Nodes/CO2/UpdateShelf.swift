@@ -34,7 +34,7 @@ struct UpdateShelf: Sendable {
         guard path.count <= Self.mostParts, path.allSatisfy({ FileName.isPlain($0) }) else { return nil }
         let place = ([folder(unit)] + path).joined(separator: "/")
         var status = EdgeFileStatus()
-        guard edge_lstat(place, &status) == 0 else { return nil }
+        guard unsafe edge_lstat(place, &status) == 0 else { return nil }
         if status.isFile { return .file(path: place) }
         guard status.isFolder else { return nil }
         if isRecursive {
@@ -77,8 +77,8 @@ struct UpdateShelf: Sendable {
         guard FolderFiles.all(below: staging(unit, name)).count < Self.mostFiles else {
             throw Problem("an update has \(Self.mostFiles) files at most")
         }
-        let descriptor = open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw Problem("\(place): \(String(cString: strerror(errno)))") }
+        let descriptor = unsafe open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else { throw Problem(unsafe "\(place): \(String(cString: strerror(errno)))") }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         try handle.write(contentsOf: Data(bytes))
         try handle.synchronize()
@@ -99,11 +99,11 @@ struct UpdateShelf: Sendable {
             throw Problem("\(unit.text) would not see \(name): it takes the last by name, which is \(last)")
         }
         let place = "\(folder(unit))/\(name)"
-        guard rename(staging(unit, name), place) == 0 else {
-            throw Problem("\(place): \(String(cString: strerror(errno)))")
+        guard unsafe rename(staging(unit, name), place) == 0 else {
+            throw Problem(unsafe "\(place): \(String(cString: strerror(errno)))")
         }
         for folder in [place, folder(unit)] {
-            let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
             if descriptor >= 0 {
                 fsync(descriptor)
                 close(descriptor)
@@ -115,7 +115,7 @@ struct UpdateShelf: Sendable {
     func withdraw(_ unit: NodeID, _ name: String) throws -> Bool {
         try Self.check(name)
         let places = ["\(folder(unit))/\(name)", staging(unit, name)]
-        let found = places.filter { access($0, F_OK) == 0 }
+        let found = places.filter { unsafe access($0, F_OK) == 0 }
         for place in found { try FileManager.default.removeItem(atPath: place) }
         return !found.isEmpty
     }

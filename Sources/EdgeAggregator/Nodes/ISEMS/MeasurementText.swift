@@ -51,7 +51,7 @@ struct MeasurementText: Sendable {
         add(name, &bytes)
         // Neither NaN nor infinity has a form in JSON.
         var text = value.isFinite ? PythonText.number(value) : "null"
-        text.withUTF8 { bytes.append(contentsOf: $0) }
+        text.withUTF8 { unsafe bytes.append(contentsOf: $0) }
     }
 
     private func add(_ name: StaticString, _ value: Substring?, _ bytes: inout [UInt8]) {
@@ -64,6 +64,6 @@ struct MeasurementText: Sendable {
     }
 
     private func add(_ name: StaticString, _ bytes: inout [UInt8]) {
-        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        name.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
     }
 }

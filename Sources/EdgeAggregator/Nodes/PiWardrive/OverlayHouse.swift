@@ -133,7 +133,7 @@ final class OverlayHouse: Sendable {
         for (place, point) in (grid?.points ?? []).enumerated() {
             var text =
                 "\(place > 0 ? "," : "")[\(PythonText.number(point.latitude)),\(PythonText.number(point.longitude)),\(point.count)]"
-            text.withUTF8 { bytes.append(contentsOf: $0) }
+            text.withUTF8 { unsafe bytes.append(contentsOf: $0) }
         }
         bytes += Array("]}".utf8)
         return bytes

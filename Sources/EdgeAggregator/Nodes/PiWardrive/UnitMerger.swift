@@ -119,12 +119,12 @@ final class UnitMerger: Service, Sendable {
             let folder =
                 "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.split(separator: ".")[1])"
             try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            if rename(item.path, "\(folder)/app.db") == 0 { return }
+            if unsafe rename(item.path, "\(folder)/app.db") == 0 { return }
             if (try? FileManager.default.copyItem(atPath: item.path, toPath: "\(folder)/app.db.new")) != nil {
-                rename("\(folder)/app.db.new", "\(folder)/app.db")
+                unsafe rename("\(folder)/app.db.new", "\(folder)/app.db")
             }
         }
-        unlink(item.path)
+        unsafe unlink(item.path)
     }
 
     private func mergeRecords(_ item: UploadSpool.Item) throws -> Report {

@@ -27,7 +27,7 @@ final class UploadSpool: Sendable {
         self.mostBytes = mostBytes
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-        for name in names where isOwner && name.hasPrefix(Self.unfinished) { unlink("\(folder)/\(name)") }
+        for name in names where isOwner && name.hasPrefix(Self.unfinished) { unsafe unlink("\(folder)/\(name)") }
         counter = Mutex(names.compactMap { $0.split(separator: ".").first.flatMap { Int($0) } }.max() ?? 0)
     }
 
@@ -40,7 +40,7 @@ final class UploadSpool: Sendable {
                 let form = Form(rawValue: String(parts[2]))
             else { return nil }
             var status = EdgeFileStatus()
-            guard edge_lstat("\(folder)/\(name)", &status) == 0, status.isFile else { return nil }
+            guard unsafe edge_lstat("\(folder)/\(name)", &status) == 0, status.isFile else { return nil }
             return (number, Item(path: "\(folder)/\(name)", unit: unit, form: form, bytes: status.size_bytes))
         }
         return items.sorted { $0.0 < $1.0 }.map(\.1)
@@ -59,7 +59,7 @@ final class UploadSpool: Sendable {
             }
             let target = "\(folder)/\(number).\(Self.name(of: unit)).\(form.rawValue)"
             // Another process may have taken the number.
-            if access(target, F_OK) == 0 { continue }
+            if unsafe access(target, F_OK) == 0 { continue }
             return try UploadForm.move(path, to: target)
         }
     }

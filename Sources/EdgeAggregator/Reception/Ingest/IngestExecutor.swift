@@ -43,7 +43,7 @@ final class IngestExecutor: TaskExecutor, Sendable {
     }
 
     private func work() {
-        let executor = asUnownedTaskExecutor()
+        let executor = unsafe asUnownedTaskExecutor()
         while true {
             wakeUp.wait()
             let job = state.withLock { state -> UnownedJob? in
@@ -60,7 +60,7 @@ final class IngestExecutor: TaskExecutor, Sendable {
                 return job
             }
             if let job {
-                job.runSynchronously(on: executor)
+                unsafe job.runSynchronously(on: executor)
             } else if state.withLock({ $0.isStopping }) {
                 return
             }

@@ -47,7 +47,7 @@ final class IngestThread: Sendable {
     func start(released: @escaping @Sendable () -> Void) {
         watch(wakeUp, number: Self.mailboxNumber)
         let thread = Thread { [self] in
-            edge_name_thread(name)
+            unsafe edge_name_thread(name)
             var table = Table(thread: self, released: released)
             table.work()
         }
@@ -115,7 +115,7 @@ final class IngestThread: Sendable {
             let buffer = ReceiveBuffer(bytes: IngestThread.readBytes)
             var numbers = [UInt64](repeating: 0, count: 64)
             while !isStopping {
-                let count = edge_poll_wait(thread.poll, &numbers, Int32(numbers.count), timeoutMilliseconds())
+                let count = unsafe edge_poll_wait(thread.poll, &numbers, Int32(numbers.count), timeoutMilliseconds())
                 for number in numbers.prefix(max(0, Int(count))) {
                     if number == IngestThread.mailboxNumber {
                         edge_wakeup_clear(thread.wakeUp)
@@ -221,7 +221,9 @@ final class IngestThread: Sendable {
         /// A few hundred bytes, which the socket's empty buffer takes at once or never.
         private func send(_ text: String, to descriptor: Int32) {
             let bytes = Array(text.utf8)
-            _ = bytes.withUnsafeBytes { Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            _ = unsafe bytes.withUnsafeBytes {
+                unsafe Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
         }
 
         // MARK: Quotas

@@ -3,22 +3,22 @@ import Foundation
 /// Room for what is read from a socket at once. Used on one thread.
 ///
 /// Aligned to a page, since the kernel copies from there to pages of files.
-final class ReceiveBuffer {
+@safe final class ReceiveBuffer {
     /// Allocated in `init` and freed in `deinit`: nothing of it leaves ``receive(from:_:)``.
     private let storage: UnsafeMutableRawBufferPointer
 
     init(bytes: Int) {
-        storage = .allocate(byteCount: bytes, alignment: 4096)
+        unsafe storage = .allocate(byteCount: bytes, alignment: 4096)
     }
 
     deinit {
-        storage.deallocate()
+        unsafe storage.deallocate()
     }
 
     /// Reads once and hands what came to `body`, if anything did. What `recv` returned.
     func receive(from descriptor: Int32, _ body: (Span<UInt8>) -> Void) -> Int {
-        let count = recv(descriptor, storage.baseAddress, storage.count, 0)
-        if count > 0 { body(Span(_unsafeBytes: UnsafeRawBufferPointer(storage)[..<count])) }
+        let count = unsafe recv(descriptor, storage.baseAddress, storage.count, 0)
+        if count > 0 { unsafe body(Span(_unsafeBytes: UnsafeRawBufferPointer(storage)[..<count])) }
         return count
     }
 }
