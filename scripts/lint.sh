@@ -27,6 +27,17 @@ fi
 if grep -rnE 'try!|fatalError\(|as! ' Sources; then
     fail "no try!, fatalError or as! in Sources"
 fi
+# swift-format joins the two words.
+if grep -rnE 'for unsafe' Sources; then
+    fail "take elements by index instead of 'for unsafe'"
+fi
+scripts/check-unsafe.py
+# The thread sanitizer must know every mutex.
+for target in Sources/*/; do
+    if grep -rqE 'Mutex[<(]' "$target" && [ "$target" != Sources/System/ ] && [ ! -e "${target}SanitizerMutex.swift" ]; then
+        fail "${target}SanitizerMutex.swift is missing, so the thread sanitizer does not see the target's mutexes"
+    fi
+done
 # What runs on bare metal too.
 if grep -rnE '^import|any SensorDriver' Sources/Sensors/Drivers Sources/Sensors/Watch; then
     fail "drivers import nothing and use no existentials (Tests/Embedded)"

@@ -28,7 +28,7 @@ public struct Digest: Sendable, Hashable {
 /// - Returns: Whether both have the same length and content. The lengths are no secret.
 public func isEqualInConstantTime(_ first: Span<UInt8>, _ second: Span<UInt8>) -> Bool {
     guard first.count == second.count else { return false }
-    // The caller owns the bytes; libcrypto reads them during the call only.
+    // Memory: the caller owns the bytes; libcrypto reads them during the call only.
     return unsafe first.withUnsafeBufferPointer { first in
         unsafe second.withUnsafeBufferPointer { second in
             unsafe CRYPTO_memcmp(first.baseAddress, second.baseAddress, first.count) == 0

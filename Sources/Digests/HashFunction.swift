@@ -3,6 +3,8 @@ internal import CLibCrypto
 /// A hash function of libcrypto.
 ///
 /// `@unchecked Sendable`: libcrypto's algorithms are immutable and may be used by all threads.
+///
+/// Memory: the algorithms and their library context are made once, never freed, and valid until the process ends.
 @safe
 struct HashFunction: @unchecked Sendable {
     /// This module's own library context, which lives until the process ends. With the default context, `openssl.cnf` could make
@@ -13,11 +15,10 @@ struct HashFunction: @unchecked Sendable {
     static let sha256 = HashFunction("SHA256")
     static let md5 = HashFunction("MD5")
 
-    /// Lives until the process ends.
     let algorithm: OpaquePointer
 
     private init(_ name: String) {
-        // libcrypto copies the name during the call. The result belongs to this value, which is a constant of the process.
+        // Memory: libcrypto copies the name during the call.
         guard let fetched = unsafe EVP_MD_fetch(Self.library, name, nil) else {
             preconditionFailure("libcrypto does not provide \(name); install Debian's libssl3")
         }
@@ -26,9 +27,10 @@ struct HashFunction: @unchecked Sendable {
 }
 
 /// The state of a hash function while bytes go by.
+///
+/// Memory: `context` is allocated by `init` and freed by `deinit`; no other code has it.
 @safe
 struct HashState: ~Copyable {
-    /// Allocated by `init`, freed by `deinit`; no other code has it.
     private let context: OpaquePointer
 
     init(_ function: HashFunction) {
@@ -41,24 +43,23 @@ struct HashState: ~Copyable {
     }
 
     deinit {
-        // The only reference to the context ends here.
         unsafe EVP_MD_CTX_free(context)
     }
 
     mutating func update(_ bytes: RawSpan) {
-        // The caller owns the bytes; libcrypto copies what it needs during the call.
+        // Memory: the caller owns the bytes; libcrypto copies what it needs during the call.
         let status = unsafe bytes.withUnsafeBytes { unsafe EVP_DigestUpdate(context, $0.baseAddress, $0.count) }
         precondition(status == 1, "libcrypto could not continue a hash")
     }
 
     mutating func update(_ bytes: Span<UInt8>) {
-        // The caller owns the bytes. All of a `UInt8` is initialized.
+        // Memory: the caller owns the bytes until the return. All of a `UInt8` is initialized.
         unsafe update(bytes.bytes)
     }
 
     mutating func update(_ bytes: some Sequence<UInt8>) {
         let contiguous: Void? = bytes.withContiguousStorageIfAvailable { buffer in
-            // The sequence owns the bytes until this closure returns.
+            // Memory: the sequence owns the bytes until this closure returns.
             let span = unsafe buffer.span
             update(span)
         }
@@ -68,7 +69,7 @@ struct HashState: ~Copyable {
     /// - Parameter byteCount: The length of the function's result.
     consuming func finalize(byteCount: Int) -> Digest {
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            // The new array owns the buffer; libcrypto writes the function's size, which is `byteCount`, during the call.
+            // Memory: the new array owns the buffer; libcrypto writes the function's size, which is `byteCount`, during the call.
             let status = unsafe EVP_DigestFinal_ex(context, buffer.baseAddress, nil)
             precondition(status == 1, "libcrypto could not finish a hash")
             count = byteCount

@@ -47,7 +47,7 @@ public struct SHA256: ~Copyable {
             return authenticationCode(for: message, key: zero.span)
         }
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            // The caller owns key and message, the new array owns the buffer; libcrypto uses all three during the call only. It
+            // Memory: the caller owns key and message, the new array owns the buffer; libcrypto uses all three during the call only. It
             // copies the two names.
             let written = unsafe key.withUnsafeBufferPointer { key in
                 unsafe message.withUnsafeBufferPointer { message in

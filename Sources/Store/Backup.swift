@@ -2,6 +2,8 @@ import Foundation
 import GRDB
 
 /// A copy of the database as it was at one moment, made while it is in use (SQLite's Online Backup API).
+///
+/// Memory: the paths are borrowed for the system calls.
 public enum DatabaseBackup {
     /// What a copy is, by its own word.
     public struct Facts: Sendable, Hashable {

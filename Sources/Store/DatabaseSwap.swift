@@ -2,6 +2,8 @@ import Foundation
 
 /// Puts another database in the place of one, whatever moment the power is cut at: the new one lies complete beside the old one
 /// before that is moved, and whoever starts next brings to its end what was begun.
+///
+/// Memory: the paths are borrowed for the calls of `rename`.
 public struct DatabaseSwap: Sendable {
     /// Why: an operator's restore, or an older program's way back.
     public enum Reason: String, CaseIterable, Sendable {

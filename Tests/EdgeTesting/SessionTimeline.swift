@@ -1,4 +1,4 @@
-public import AudioDSP
+import AudioDSP
 
 /// What became of a session's time once everything is settled, worked out from its actions alone.
 public struct SessionTimeline {

@@ -14,7 +14,7 @@ import wire
 
 SPECIES = 8192
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "ERROR: ThreadSanitizer", "ERROR: LeakSanitizer", "runtime error:")
-_INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "ASAN_SYMBOLIZER_PATH", "TSAN_SYMBOLIZER_PATH", "UBSAN_OPTIONS")
+_INHERITED = ("PATH", "SWIFT_BACKTRACE", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "ASAN_SYMBOLIZER_PATH", "TSAN_SYMBOLIZER_PATH", "UBSAN_OPTIONS")
 
 
 class DaemonFault(Exception):

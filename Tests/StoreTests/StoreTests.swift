@@ -139,6 +139,63 @@ import Testing
         }
     }
 
+    @Test func movesLinesOntoEachOthersPlacesWithoutLosingOne() async throws {
+        try await withStore { store, _ in
+            // Lines three seconds apart, moved by three seconds: each lands where another was.
+            let lines = (0..<10).map { ledger("loss", "unsupported format", start: 100 + Int64($0) * 3, seconds: 1) }
+            try await store.commit(lines)
+            for shift in [-3, 6, -3, -30] as [Int64] {
+                try await store.commit([
+                    .settleRun(
+                        sessionID: "a/boot/1", run: 0, byNanoseconds: shift * Self.second, gapByNanoseconds: 0,
+                        timeQuality: "inferred")
+                ])
+            }
+            let found = try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 100)
+            #expect(found.map(\.startNanoseconds).sorted() == (0..<10).map { (70 + Int64($0) * 3) * Self.second })
+        }
+    }
+
+    @Test func addsUpLinesThatAreOfTheSameMoment() async throws {
+        try await withStore { store, _ in
+            try await store.commit([
+                ledger("loss", "unsupported format", start: 100, seconds: 1),
+                ledger("loss", "unsupported format", start: 100, seconds: 2),
+            ])
+            let found = try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 100)
+            #expect(found.map(\.durationNanoseconds) == [3 * Self.second])
+            #expect(found.map(\.frames) == [2] && found.map(\.bytes) == [2])
+        }
+    }
+
+    /// The gap before a run shrinks when the run turns out to have been late, and is none when nothing is left of it.
+    @Test func takesBackAGapThatWasNone() async throws {
+        try await withStore { store, _ in
+            let settle = { (gap: Int64) in
+                StoreChange.settleRun(
+                    sessionID: "a/boot/1", run: 0, byNanoseconds: gap * Self.second,
+                    gapByNanoseconds: gap * Self.second,
+                    timeQuality: "live")
+            }
+            try await store.commit([ledger("gap", "source paused", start: 100, seconds: 30), settle(-20)])
+            let shorter = try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 100)
+            #expect(shorter.map(\.startNanoseconds) == [100 * Self.second])
+            #expect(shorter.map(\.durationNanoseconds) == [10 * Self.second])
+            try await store.commit([settle(-10)])
+            #expect(try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 100).isEmpty)
+        }
+    }
+
+    @Test func aNameBelongsToOneRecording() async throws {
+        try await withStore { store, _ in
+            try await store.commit([.openRecording(recording("r1"))])
+            try await store.commit([.openRecording(recording("r1"))])
+            await #expect(throws: StoreError.self) {
+                try await store.commit([.openRecording(recording("r1", session: "a/boot/2"))])
+            }
+        }
+    }
+
     /// A recording's own lines are written when its file is closed, which may be after its run was settled.
     @Test func takesLinesAlongThatComeAfterARunWasMoved() async throws {
         try await withStore { store, _ in

@@ -7,6 +7,9 @@ import Musl
 #endif
 
 /// A capture device of ALSA, read in periods. Used from one thread.
+///
+/// Memory: `pcm` is opened in `init` and closed in `deinit`; it does not leave the class. ALSA borrows names and buffers for the
+/// call.
 @safe public final class SoundCard {
     public enum Reading: Sendable, Hashable {
         /// So many sample frames were read.
@@ -54,7 +57,7 @@ import Musl
             unsafe snd_pcm_close(pcm)
             throw SoundCardError(device: device, code: code, wanted: "\(sampleRate) Hz, \(channels) channels")
         }
-        unsafe self.pcm = unsafe pcm
+        unsafe self.pcm = pcm
         self.device = device
         self.format = format
         periodFrames = sampleRate / 20
@@ -117,7 +120,8 @@ public struct SoundCardError: Error, Hashable, Sendable, CustomStringConvertible
         case -EBUSY: "\(device) is used by another program"
         case -EACCES, -EPERM: "\(device) may not be used: add this user to the group audio"
         case -EINVAL where wanted != nil: "\(device) does not have \(wanted ?? "")"
-        default: unsafe "\(device): \(String(cString: snd_strerror(code)))"
+        // Memory: ALSA owns the text, a constant; one for an unknown number lasts until the thread's next `strerror`.
+        default: "\(device): \(unsafe String(cString: snd_strerror(code)))"
         }
     }
 }

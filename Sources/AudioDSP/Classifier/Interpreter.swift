@@ -1,58 +1,65 @@
 import CTensorFlowLite
 
 /// One interpreter of one model, on one thread.
+///
+/// Memory: `interpreter`, its `delegatePointer` and the buffer `message` are created in `init` and deleted in `deinit`; they do not
+/// leave the class. `model` and `weights`, which they use, are released after that. Tensors belong to the interpreter and stay in
+/// place until its next invocation.
 @safe final class Interpreter {
+    private let model: MappedModel
+    private let weights: PackedWeights?
     private let functions: EdgeTensorFlowLite
-    private let path: String
     private let interpreter: OpaquePointer
     private let delegatePointer: OpaquePointer?
     private let message: UnsafeMutablePointer<EdgeTfLiteMessage>
 
     /// - Parameter weights: packed weights shared by all interpreters of a model; nil for none.
-    init(
-        library: TensorFlowLiteLibrary, model: OpaquePointer, path: String, weights: OpaquePointer?
-    ) throws(ClassifierError) {
-        let functions = unsafe library.functions
-        unsafe self.functions = unsafe functions
-        self.path = path
+    init(model: MappedModel, weights: PackedWeights?) throws(ClassifierError) {
+        self.model = model
+        self.weights = weights
+        let path = model.path
+        let functions = unsafe model.library.functions
+        unsafe self.functions = functions
         let message = UnsafeMutablePointer<EdgeTfLiteMessage>.allocate(capacity: 1)
         unsafe message.initialize(to: EdgeTfLiteMessage())
-        unsafe self.message = unsafe message
+        unsafe self.message = message
         guard let options = unsafe functions.options_create() else {
             unsafe message.deallocate()
             throw ClassifierError(.interpreter, path: path, reason: "out of memory")
         }
+        // The interpreter takes what it needs from the options while it is created: also the address of `message`, which it
+        // writes to until it is deleted.
         defer { unsafe functions.options_delete(options) }
         var table = unsafe functions
         unsafe edge_tflite_set_message_buffer(&table, options, message)
         unsafe functions.options_set_num_threads(options, 1)
         // The C library does not apply XNNPACK by itself.
         var created: OpaquePointer?
-        if library.hasKnownOptions {
+        if model.library.hasKnownOptions {
             var delegateOptions = unsafe EdgeXNNPackOptions()
             unsafe edge_tflite_default_options(&table, &delegateOptions)
             unsafe delegateOptions.num_threads = 1
-            unsafe delegateOptions.weights_cache = unsafe weights
-            unsafe created = unsafe functions.xnnpack_create(&delegateOptions)
+            unsafe delegateOptions.weights_cache = weights?.cache
+            unsafe created = functions.xnnpack_create(&delegateOptions)
         } else {
-            unsafe created = unsafe functions.xnnpack_create(nil)
+            unsafe created = functions.xnnpack_create(nil)
         }
-        unsafe delegatePointer = unsafe created
+        unsafe delegatePointer = created
         if let created = unsafe created { unsafe functions.options_add_delegate(options, created) }
-        guard let interpreter = unsafe functions.interpreter_create(model, options) else {
+        guard let interpreter = unsafe functions.interpreter_create(model.handle, options) else {
             if let created = unsafe created { unsafe functions.xnnpack_delete(created) }
             let reason = unsafe Self.text(message)
             unsafe message.deallocate()
             throw ClassifierError(.interpreter, path: path, reason: reason)
         }
-        unsafe self.interpreter = unsafe interpreter
+        unsafe self.interpreter = interpreter
         guard unsafe functions.allocate_tensors(interpreter) == 0 else {
             throw unsafe ClassifierError(.interpreter, path: path, reason: Self.text(message))
         }
     }
 
     deinit {
-        // The interpreter uses its delegate, so it goes first.
+        // The interpreter uses its delegate and the message, so it is deleted first.
         unsafe functions.interpreter_delete(interpreter)
         if let delegatePointer = unsafe delegatePointer { unsafe functions.xnnpack_delete(delegatePointer) }
         unsafe message.deallocate()
@@ -81,14 +88,15 @@ import CTensorFlowLite
         }
     }
 
-    /// Where the single input is until the next invocation.
+    /// Memory: the interpreter owns what the result points to, until its next invocation.
     private func input(values: Int) throws(ClassifierError) -> UnsafeMutablePointer<Float> {
         guard unsafe functions.input_count(interpreter) == 1, let tensor = unsafe functions.input(interpreter, 0),
             unsafe functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32),
             unsafe functions.tensor_byte_size(tensor) == values * MemoryLayout<Float>.size,
             let data = unsafe functions.tensor_data(tensor)
         else {
-            throw ClassifierError(.modelUnfit, path: path, reason: "its input is not \(values) floating point values")
+            throw ClassifierError(
+                .modelUnfit, path: model.path, reason: "its input is not \(values) floating point values")
         }
         return unsafe data.assumingMemoryBound(to: Float.self)
     }
@@ -98,7 +106,7 @@ import CTensorFlowLite
         guard unsafe functions.output_count(interpreter) == 1, let tensor = unsafe functions.output(interpreter, 0),
             unsafe functions.tensor_type(tensor) == Int32(EdgeTfLiteFloat32)
         else {
-            throw ClassifierError(.modelUnfit, path: path, reason: "its output is not one floating point tensor")
+            throw ClassifierError(.modelUnfit, path: model.path, reason: "its output is not one floating point tensor")
         }
         return unsafe functions.tensor_byte_size(tensor) / MemoryLayout<Float>.size
     }
@@ -106,14 +114,13 @@ import CTensorFlowLite
     /// Runs the model and copies its output.
     func invoke(into output: inout MutableSpan<Float>) throws(ClassifierError) {
         guard unsafe functions.invoke(interpreter) == 0 else {
-            throw unsafe ClassifierError(.invoke, path: path, reason: Self.text(message))
+            throw unsafe ClassifierError(.invoke, path: model.path, reason: Self.text(message))
         }
         guard let tensor = unsafe functions.output(interpreter, 0), let data = unsafe functions.tensor_data(tensor),
             unsafe functions.tensor_byte_size(tensor) == output.count * MemoryLayout<Float>.size
         else {
-            throw ClassifierError(.modelUnfit, path: path, reason: "its output has another size than it had")
+            throw ClassifierError(.modelUnfit, path: model.path, reason: "its output has another size than it had")
         }
-        // The tensor belongs to the interpreter and stays until the next invocation.
         unsafe output.withUnsafeMutableBufferPointer { output in
             unsafe output.baseAddress?.update(from: data.assumingMemoryBound(to: Float.self), count: output.count)
         }

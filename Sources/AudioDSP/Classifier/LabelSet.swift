@@ -52,6 +52,7 @@ public struct LabelSet: Sendable {
 
     private static func lines(_ path: String) throws(ClassifierError) -> [(scientific: String, common: String)] {
         guard let bytes = readFile(path, limit: 16 << 20) else {
+            // Memory: libc owns the text, until the thread's next call of `strerror`; it is copied before.
             throw unsafe ClassifierError(.labelsUnreadable, path: path, reason: String(cString: strerror(errno)))
         }
         var lines: [(String, String)] = []
@@ -68,6 +69,7 @@ public struct LabelSet: Sendable {
     }
 
     private static func readFile(_ path: String, limit: Int) -> [UInt8]? {
+        // Memory: path and block are borrowed for the calls.
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }

@@ -1,5 +1,3 @@
-import CTensorFlowLite
-
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -37,11 +35,7 @@ public final class LocationFilter {
     ///   - longitude: degrees, -180...180.
     ///   - week: 1...48, or ``allYear``.
     public func probabilities(latitude: Double, longitude: Double, week: Int) throws(ClassifierError) -> [Float] {
-        guard let model = unsafe library.functions.model_create_from_file(path) else {
-            throw ClassifierError(.modelUnreadable, path: path, reason: "it is missing or no TensorFlow Lite model")
-        }
-        defer { unsafe library.functions.model_delete(model) }
-        let interpreter = try unsafe Interpreter(library: library, model: model, path: path, weights: nil)
+        let interpreter = try Interpreter(model: MappedModel(library: library, path: path), weights: nil)
         let place = [Float(latitude), Float(longitude), Float(week)]
         try interpreter.setInput(place.span)
         let count = try interpreter.outputCount()

@@ -16,6 +16,7 @@ public enum FLACFile {
     /// Removes nothing. - Returns: the whole sample frames that can be decoded.
     public static func repair(path: String) throws(SoundFileError) -> Int64 {
         let frames = try decodableFrames(path: path)
+        // Memory: path and head are borrowed for the calls; libc's error texts are copied at once.
         let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else {
             throw unsafe SoundFileError(code: .write, path: path, reason: String(cString: strerror(errno)))
@@ -60,6 +61,8 @@ public enum FLACFile {
     public static func copy(
         from path: String, to descriptor: Int32, silencing span: Range<Int64>
     ) throws(SoundFileError) -> Int64 {
+        // Memory: `source` and `target` are closed before the return on every path; libsndfile uses the caller's descriptor until
+        // then, and `block` during the calls. Its error texts are copied at once.
         var info = SF_INFO()
         guard let source = unsafe sf_open(path, Int32(SFM_READ), &info) else {
             throw unsafe SoundFileError(code: .open, path: path, reason: String(cString: sf_strerror(nil)))

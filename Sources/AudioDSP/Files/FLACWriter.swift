@@ -9,6 +9,9 @@ import Darwin
 #endif
 
 /// Encodes FLAC into an open file while it is recorded. One thread at a time.
+///
+/// Memory: `file` is opened in `init` and closed by `finish`, or else in `deinit`; it does not leave the class. libsndfile borrows
+/// `block` for the call and writes to a descriptor of its own. Its error texts are copied at once.
 @safe public final class FLACWriter: @unchecked Sendable {
     // Handed from the thread that records to the one that finishes, never used by two at a time.
     private let format: PCMFormat
@@ -16,7 +19,9 @@ import Darwin
     private var block: [Int32] = []
 
     /// - Parameters:
-    ///   - descriptor: an empty file, open for reading and writing; it stays open and the caller's.
+    ///   - descriptor: an empty file, open for reading and writing; it stays open and the caller's. The writer uses a
+    ///     duplicate of its own, so that what the encoder writes at its end cannot reach another file that has been given the
+    ///     caller's number.
     ///   - format: 8, 16 or 24 bits. FLAC has no floating point and no 32 bits.
     public init(descriptor: Int32, format: PCMFormat) throws(SoundFileError) {
         self.format = format
@@ -32,10 +37,15 @@ import Darwin
             throw SoundFileError(code: .write, path: "", reason: "FLAC has no \(format.encoding.rawValue) samples")
         }
         info.format = Int32(Int(SF_FORMAT_FLAC) | subtype)
-        guard let file = unsafe sf_open_fd(descriptor, Int32(SFM_WRITE), &info, 0) else {
+        let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard own >= 0 else {
+            throw unsafe SoundFileError(code: .write, path: "", reason: String(cString: strerror(errno)))
+        }
+        // libsndfile closes the duplicate with the file, or when it fails.
+        guard let file = unsafe sf_open_fd(own, Int32(SFM_WRITE), &info, 1) else {
             throw unsafe SoundFileError(code: .write, path: "", reason: String(cString: sf_strerror(nil)))
         }
-        unsafe self.file = unsafe file
+        unsafe self.file = file
     }
 
     deinit {

@@ -18,6 +18,9 @@ public struct SoundFileError: Error, CustomStringConvertible {
 }
 
 /// Reads WAV, FLAC and MP3 files (libsndfile). Used on one thread at a time.
+///
+/// Memory: `file` is opened in `init` and closed in `deinit`; it does not leave the class. libsndfile's error texts are its own;
+/// they are copied at once, while the file is open.
 @safe public final class SoundFileReader {
     public let path: String
     /// Hertz.
@@ -46,7 +49,7 @@ public struct SoundFileError: Error, CustomStringConvertible {
             unsafe sf_close(file)
             throw SoundFileError(code: .sampleRate, path: path, reason: "\(info.samplerate) Hz; 8000 to 384000 are")
         }
-        unsafe self.file = unsafe file
+        unsafe self.file = file
         self.path = path
         sampleRate = Int(info.samplerate)
         channels = Int(info.channels)
@@ -87,7 +90,7 @@ public struct SoundFileError: Error, CustomStringConvertible {
         channel: MonoConverter.Channel, maxFrames: Int, _ body: (Span<Float>) -> Void
     ) throws(SoundFileError) -> Int {
         if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
-        // libsndfile writes into `block` during the call only.
+        // Memory: libsndfile writes into `block` during the call only.
         let count = unsafe block.withUnsafeMutableBufferPointer { block in
             unsafe Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
         }
@@ -105,18 +108,19 @@ public struct SoundFileError: Error, CustomStringConvertible {
     /// Puts one channel of the first frames of `block` at its beginning.
     private func mix(frames: Int, _ channel: MonoConverter.Channel) {
         if channels == 1 {
-            for frame in 0..<frames where !block[frame].isFinite { block[frame] = 0 }
+            for frame in 0..<frames { block[frame] = MonoConverter.bounded(block[frame]) }
             return
         }
         for frame in 0..<frames {
             var sample: Float = 0
             switch channel {
             case .mix:
-                for index in 0..<channels { sample += block[frame * channels + index] }
+                for index in 0..<channels { sample += MonoConverter.bounded(block[frame * channels + index]) }
                 sample /= Float(channels)
-            case .index(let index): sample = block[frame * channels + min(max(index, 0), channels - 1)]
+            case .index(let index):
+                sample = MonoConverter.bounded(block[frame * channels + min(max(index, 0), channels - 1)])
             }
-            block[frame] = sample.isFinite ? sample : 0
+            block[frame] = sample
         }
     }
 }

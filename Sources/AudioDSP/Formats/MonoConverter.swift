@@ -28,12 +28,15 @@ public struct MonoConverter: Sendable {
     /// Converts whole sample frames; as many as there are and fit.
     ///
     /// - Returns: how many were written.
+    ///
+    /// Memory: the caller owns bytes and output; their addresses are used until the return.
     public func convert(_ bytes: Span<UInt8>, into output: inout MutableSpan<Float>) -> Int {
         unsafe bytes.withUnsafeBytes { bytes in
             unsafe output.withUnsafeMutableBufferPointer { output in unsafe convert(bytes, into: output) }
         }
     }
 
+    /// Memory: the caller owns bytes and output until the return. `frames` is bounded by the sizes of both.
     private func convert(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableBufferPointer<Float>) -> Int {
         let frames = min(bytes.count / format.bytesPerFrame, output.count)
         guard frames > 0, let base = bytes.baseAddress else { return 0 }
@@ -73,14 +76,19 @@ public struct MonoConverter: Sendable {
         case .float32:
             unsafe reduce(base, frames, stride, output) { offset in
                 let bits = unsafe UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-                let value = Float(bitPattern: bits)
-                // A sum of channels must stay finite too; nothing heard is a million times full scale.
-                return value.isFinite ? min(max(value, -1e6), 1e6) : 0
+                return Self.bounded(Float(bitPattern: bits))
             }
         }
         return frames
     }
 
+    /// A sum of channels must stay finite too; nothing heard is a million times full scale.
+    @inline(__always)
+    static func bounded(_ value: Float) -> Float {
+        value.isFinite ? min(max(value, -1e6), 1e6) : 0
+    }
+
+    /// Memory: the caller owns base and output until the return, and has checked that `frames` fit into both.
     @inline(__always)
     private func reduce(
         _ base: UnsafeRawPointer, _ frames: Int, _ stride: Int, _ output: UnsafeMutableBufferPointer<Float>,

@@ -24,6 +24,8 @@ public struct WAVFileError: Error, CustomStringConvertible {
 }
 
 /// WAV files on disk.
+///
+/// Memory: paths, buffers and results of the system calls are borrowed for the call; nothing is kept.
 public enum WAVFile {
     /// Where a file's sound lies.
     public struct Layout: Sendable, Equatable {

@@ -11,6 +11,9 @@ public struct ResamplerError: Error, CustomStringConvertible {
 /// Resamples one channel with soxr, in one thread. Not to be used on two threads at a time.
 ///
 /// The first sample out belongs to the first one in: soxr takes its filter's delay off by itself.
+///
+/// Memory: `state` is created in `init` and deleted in `deinit`; it does not leave the class. soxr's error texts are constants of
+/// the library.
 @safe public final class Resampler {
     public enum Quality: Sendable {
         /// 20 bit: what the classifier needs.
@@ -44,12 +47,13 @@ public struct ResamplerError: Error, CustomStringConvertible {
         var specification = unsafe soxr_quality_spec(UInt(quality == .high ? SOXR_HQ : SOXR_VHQ), 0)
         var format = unsafe soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I)
         var runtime = unsafe soxr_runtime_spec(1)
+        // Memory: soxr copies the three specifications during the call.
         guard let made = unsafe soxr_create(Double(from), Double(to), 1, &error, &format, &specification, &runtime)
         else {
             throw unsafe ResamplerError(
                 reason: error.map { unsafe String(cString: $0) } ?? "out of memory", sampleRate: from)
         }
-        unsafe state = unsafe made
+        unsafe state = made
         output = [Float](repeating: 0, count: blockIn * to / from + 1024)
     }
 
@@ -78,7 +82,7 @@ public struct ResamplerError: Error, CustomStringConvertible {
         guard let state = unsafe state else { return }
         while true {
             var made = 0
-            // soxr writes into `output` during the call only.
+            // Memory: soxr writes into `output` during the call only.
             let error = unsafe output.withUnsafeMutableBufferPointer { output in
                 unsafe soxr_process(state, nil, 0, nil, output.baseAddress, output.count, &made)
             }
@@ -94,7 +98,7 @@ public struct ResamplerError: Error, CustomStringConvertible {
     private func step(_ input: Span<Float>, _ body: (Span<Float>) -> Void) throws(ResamplerError) -> Int {
         var used = 0
         var made = 0
-        // soxr reads `input` and writes into `output` during the call only.
+        // Memory: soxr reads `input` and writes into `output` during the call only.
         let error = unsafe input.withUnsafeBufferPointer { input in
             unsafe output.withUnsafeMutableBufferPointer { output in
                 unsafe soxr_process(

@@ -181,8 +181,8 @@ struct RunRecorder: Sendable {
     ) throws(Failure) {
         isRollover = false
         if !runGoesOn { runHasEnded = true }
-        try writeNotes(perform)
         guard isOpen, let clock else { return }
+        try writeNotes(perform)
         isOpen = false
         try perform(
             .close(
@@ -207,6 +207,7 @@ struct RunRecorder: Sendable {
     ) throws(Failure) {
         observe(arrivalNanoseconds: arrivalNanoseconds)
         try close(.end, runGoesOn: false, perform)
+        try writeNotes(perform)
         if let gap = nextRun?.gap {
             try perform(.note(note(gap, run: run, endNanoseconds: nextRun?.startNanoseconds ?? gap.startNanoseconds)))
         }
@@ -328,6 +329,8 @@ struct RunRecorder: Sendable {
         tally.wireFrames += wireFrames
         tally.bytes += Int64(bytes)
         losses[reason] = tally
+        // What goes on for long is told as it goes.
+        if !isOpen, tally.durationNanoseconds >= maximumRecordingNanoseconds { try writeNotes(perform) }
     }
 
     private mutating func writeNotes<Failure: Error>(

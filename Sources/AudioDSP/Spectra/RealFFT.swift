@@ -7,6 +7,8 @@ import Darwin
 #endif
 
 /// The power spectrum of real samples: radix 2, tables made once, no allocation in use.
+///
+/// Memory: the five tables are allocated in `init` and freed in `deinit`; they do not leave the class. All indices are below `size`.
 @safe public final class RealFFT {
     /// A power of two, at least 4.
     public let size: Int

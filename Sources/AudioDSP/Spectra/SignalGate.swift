@@ -50,9 +50,10 @@ public struct SignalGate: Sendable {
         var counts = SIMD8<Int32>(repeating: 0)
         let whole = samples.count / 8 * 8
         var index = 0
+        // Memory: the caller's span owns the bytes until the return; each load is checked to lie within it, and any bits are a
+        // value.
         let bytes = unsafe samples.bytes
         while index < whole {
-            // Checked to lie within the span; any bits are a value.
             let values = unsafe bytes.unsafeLoadUnaligned(
                 fromByteOffset: index * MemoryLayout<Float>.stride, as: SIMD8<Float>.self)
             sums += values * values

@@ -63,15 +63,22 @@ public struct WindowAssembler {
     }
 
     /// Ends the run: pads the window being filled if it has enough sound that no window before it had, else drops it.
-    public mutating func finish(minimumSeconds: Double, emit: (AnalysisWindow) -> Void) {
+    ///
+    /// - Parameter skipped: hears of the window if the pool had no room for it.
+    public mutating func finish(
+        minimumSeconds: Double, emit: (AnalysisWindow) -> Void, skipped: (Int64) -> Void
+    ) {
         defer {
             release()
             filled = 0
         }
         guard Double(filled) >= minimumSeconds * Double(BirdNET.sampleRate),
-            filled > BirdNET.windowSamples - stepSamples,
-            let whole = buffer
+            filled > BirdNET.windowSamples - stepSamples
         else { return }
+        guard let whole = buffer else {
+            skipped(nextWindowFrame48k)
+            return
+        }
         whole.putSilence(from: filled)
         buffer = nil
         emit(AnalysisWindow(buffer: whole, startFrame48k: nextWindowFrame48k, validSamples: filled))

@@ -12,8 +12,10 @@ import Darwin
 ///
 /// Mapped, not allocated: pages that no sample has reached yet take no memory, and all of them go back when it is given
 /// up. Many listeners fill their windows at the same time, so both count.
+///
+/// Memory: `storage` is mapped in `init` and unmapped in `deinit`. It leaves the methods only as a `Span`, which ends with the
+/// closure that borrows it.
 @safe public final class WindowBuffer: @unchecked Sendable {
-    /// Mapped in `init` and unmapped in `deinit`: nothing of it leaves the methods below.
     private let storage: UnsafeMutableBufferPointer<Float>
     private static let bytes = BirdNET.windowSamples * MemoryLayout<Float>.stride
 
@@ -23,7 +25,7 @@ import Darwin
         guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { return nil }
         // Fresh pages are zero, which is 0.0 too.
         let samples = unsafe mapped.bindMemory(to: Float.self, capacity: BirdNET.windowSamples)
-        unsafe storage = unsafe UnsafeMutableBufferPointer(start: samples, count: BirdNET.windowSamples)
+        unsafe storage = UnsafeMutableBufferPointer(start: samples, count: BirdNET.windowSamples)
     }
 
     deinit {

@@ -130,6 +130,7 @@ struct RecordingResources: Sendable {
             .deleteRecording(
                 name: row.name, reason: "by request", atNanoseconds: house.time.now().utcNanoseconds)
         ])
+        // Memory: the path is borrowed for the call.
         unsafe unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
         return Response(status: .noContent)
     }

@@ -85,7 +85,8 @@ final class AnalysisFeed {
         } catch {
             service.note(error)
         }
-        assembler.finish(minimumSeconds: BirdNET.shortestTailSeconds) { window in emit(window) }
+        assembler.finish(
+            minimumSeconds: BirdNET.shortestTailSeconds, emit: { emit($0) }, skipped: { skip($0) })
         for (progress, _) in recordings { service.completed(progress) }
         recordings = []
     }

@@ -157,6 +157,7 @@ final class AnalysisService: Sendable {
 
     // MARK: - Workers
 
+    /// Memory: the thread's name is borrowed for the call; the kernel keeps a copy.
     private func work(_ number: Int) {
         unsafe edge_name_thread("analyzer-\(number)")
         if let processors = configuration.processors, !processors.bind() {

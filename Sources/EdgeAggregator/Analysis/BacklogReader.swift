@@ -117,7 +117,8 @@ final class BacklogReader: @unchecked Sendable {
         try chain.resampler.flush { samples in
             chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
         }
-        chain.assembler.finish(minimumSeconds: BirdNET.shortestTailSeconds) { take($0) }
+        chain.assembler.finish(
+            minimumSeconds: BirdNET.shortestTailSeconds, emit: { take($0) }, skipped: { _ in })
     }
 
     private func take(_ window: AnalysisWindow) {

@@ -59,7 +59,8 @@ final class FileAnalyzer {
             if let failure { throw failure }
             if count == 0 {
                 try resampler.flush { assembler.append($0, emit: { ready.append($0) }, skipped: { _ in }) }
-                assembler.finish(minimumSeconds: BirdNET.shortestTailSeconds) { ready.append($0) }
+                assembler.finish(
+                    minimumSeconds: BirdNET.shortestTailSeconds, emit: { ready.append($0) }, skipped: { _ in })
             }
             frames += Int64(count)
             for window in ready {

@@ -41,6 +41,7 @@ struct APITokenFile {
             try file.synchronize()
             try file.close()
         }
+        // Memory: the paths are borrowed for the call.
         guard unsafe rename(temporary, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         return (token, true)
     }

@@ -78,6 +78,7 @@ struct BackupFolder {
         _ = try copy("\(path)/recordings", to: folder)
     }
 
+    /// Memory: the paths and the status are borrowed for the calls.
     private func copy(_ source: String, to target: String) throws -> Int {
         let files = FileManager.default
         let owner = FileOwner(of: target)

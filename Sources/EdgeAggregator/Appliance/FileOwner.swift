@@ -17,6 +17,8 @@ struct FileOwner {
     }
 
     /// Gives it a file. Only root can give, and only root needs to.
+    ///
+    /// Memory: the path is borrowed for the call.
     func take(_ path: String) throws {
         guard geteuid() == 0, user != 0 else { return }
         guard unsafe lchown(path, user, group) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }

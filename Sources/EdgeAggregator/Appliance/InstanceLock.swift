@@ -9,6 +9,8 @@ final class InstanceLock: Sendable {
     private let descriptor: Int32
 
     /// - Throws: ``Refused`` when somebody else has it, or this user may not write there. The kernel frees it when its holder ends, however that ends.
+    ///
+    /// Memory: the path is borrowed for the call; the text of the error is the system's and is copied at once.
     init(baseFolder: String) throws {
         descriptor = unsafe open("\(baseFolder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else {
@@ -19,7 +21,7 @@ final class InstanceLock: Sendable {
         }
         try FileOwner(of: baseFolder).take("\(baseFolder)/lock")
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
+            // The descriptor is closed with the object, and only there: its number may be another file's right after.
             throw Refused(
                 description: "Another daemon uses \(baseFolder): end it first, or set base_dir to another folder")
         }

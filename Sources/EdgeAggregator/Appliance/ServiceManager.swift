@@ -23,6 +23,7 @@ struct ServiceManager: Sendable {
     /// Start-up that takes long, such as the check of a large database, is no hang.
     func mayTakeLonger(by seconds: Int) { tell("EXTEND_TIMEOUT_USEC=\(seconds)000000") }
 
+    /// Memory: the path and the bytes are borrowed for the call, which hands a copy to the kernel.
     private func tell(_ text: String) {
         guard let socket else { return }
         let bytes = Array(text.utf8)

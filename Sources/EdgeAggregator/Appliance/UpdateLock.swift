@@ -38,6 +38,7 @@ struct UpdateLock: Service {
                         heldSince = now
                     } else if errno != EEXIST, !isTold {
                         isTold = true
+                        // Memory: the text of the error is the system's and is copied at once.
                         logger.warning(
                             "The lock against updates cannot be taken: an update may come while recordings are written",
                             metadata: ["path": "\(path)", "reason": unsafe "\(String(cString: strerror(errno)))"])
@@ -51,6 +52,8 @@ struct UpdateLock: Service {
     }
 
     /// By itself alone, so that two never hold it.
+    ///
+    /// Memory: the path is borrowed for the call.
     private func take() -> Bool {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return false }
@@ -58,5 +61,6 @@ struct UpdateLock: Service {
         return true
     }
 
+    /// Memory: the path is borrowed for the call.
     private func release() { unsafe unlink(path) }
 }

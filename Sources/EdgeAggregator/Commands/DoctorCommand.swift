@@ -46,6 +46,7 @@ struct Doctor {
         [machine(), memory(), clock()] + folders() + ports() + models()
     }
 
+    /// Memory: `name` is this function's and borrowed for the call; its text is copied within the closure.
     private func machine() -> Finding {
         var name = utsname()
         unsafe uname(&name)
@@ -78,6 +79,7 @@ struct Doctor {
                 : "not synchronised: times are marked as such until systemd-timesyncd or chrony has set the clock")
     }
 
+    /// Memory: the path and the status are borrowed for the calls.
     private func folders() -> [Finding] {
         [("base_dir", settings.box.baseFolder), ("recordings_dir", settings.recordings.folder)].map { name, path in
             var existing = path
@@ -115,6 +117,7 @@ struct Doctor {
         }
     }
 
+    /// Memory: the option and the address are this function's and borrowed for the calls, which copy them into the kernel.
     private static func canBind(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return true }

@@ -54,6 +54,7 @@ struct DoctorHardware {
         }
     }
 
+    /// Memory: the path is borrowed for the call.
     private func cards() -> [Doctor.Finding] {
         // `01-00: USB Audio : USB Audio : capture 1`
         let text = (try? String(contentsOfFile: "/proc/asound/pcm", encoding: .utf8)) ?? ""
@@ -103,6 +104,7 @@ struct DoctorHardware {
         return findings
     }
 
+    /// Memory: the path is borrowed for the call.
     private func bus(_ path: String, _ name: String, isAsked: Bool) -> Doctor.Finding {
         guard unsafe access(path, R_OK | W_OK) == 0 else {
             return Doctor.Finding(
@@ -120,6 +122,7 @@ struct DoctorHardware {
         )
     }
 
+    /// Memory: the path is borrowed for the calls.
     private func ask(_ settings: SensorSettings) async -> Doctor.Finding {
         let subject = "sensor \(settings.name)"
         let what = "\(settings.entry.kind) at \(settings.place.text)"

@@ -25,6 +25,7 @@ struct ImportCommand: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try options.load()
+            // Memory: the path is borrowed for the call.
             guard unsafe access(folder, R_OK | X_OK) == 0 else {
                 printError("\(folder) cannot be read")
                 throw ExitCodes.inputOutput
@@ -294,6 +295,8 @@ struct CO2Importer {
     }
 
     /// What units have not fetched yet must still be there for them.
+    ///
+    /// Memory: the path is borrowed for the call.
     private func copyUpdates() throws {
         for unit in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
             guard let id = NodeID(.co2, unit), FolderFiles.all(below: "\(folder)/\(unit)/updates").count > 0 else {

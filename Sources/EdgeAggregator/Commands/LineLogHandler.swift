@@ -68,10 +68,12 @@ struct JournalEntry {
         for (key, value) in details.prefix(32) { add("EDGE_\(Self.name(key))", value) }
     }
 
+    /// Memory: the path and the bytes are borrowed for the call, which hands a copy to the kernel.
     func send() -> Bool {
         unsafe bytes.withUnsafeBytes { unsafe edge_datagram(Self.socket, $0.baseAddress, $0.count) } == 0
     }
 
+    /// Memory: the eight bytes of the length are borrowed within the closure and copied.
     private mutating func add(_ name: String, _ value: String) {
         let value = Array(value.utf8)
         bytes += Array(name.utf8)

@@ -63,6 +63,8 @@ struct PolicyMaker: Sendable {
     let library: TensorFlowLiteLibrary
 
     /// Of 48, by the settings or by the date.
+    ///
+    /// Memory: both values are this function's, and `gmtime_r` borrows them for the call; the zone's name in `parts` is not read.
     func week(at now: TimeStamp) -> Int {
         switch settings.week {
         case .fixed(let week): return week

@@ -13,6 +13,7 @@ struct ChecksumCache {
 
     let path: String
 
+    /// Memory: the path and the status are borrowed for the call.
     func sha256(of file: String) throws -> String {
         var status = EdgeFileStatus()
         guard unsafe edge_stat(file, &status) == 0 else {

@@ -75,6 +75,8 @@ final class FieldArchive: Sendable {
         }
 
         /// Syncs it and gives it its name; its size in bytes.
+        ///
+        /// Memory: the paths are borrowed for the calls.
         func finish() throws -> Int64 {
             try put { _ = try $0.finish() }
             writer = nil
@@ -88,17 +90,21 @@ final class FieldArchive: Sendable {
             return Int64(size)
         }
 
+        /// Memory: the path is borrowed for the call.
         func discard() {
             writer = nil
             unsafe unlink(temporary)
         }
     }
 
+    /// Memory: the text of the error is the system's and is copied at once.
     private static func failure(_ path: String) -> Failure {
         Failure(description: unsafe "\(path): \(String(cString: strerror(errno)))")
     }
 
     /// Each folder on the way, since each may be new.
+    ///
+    /// Memory: the path is borrowed for the call.
     private static func sync(foldersOf relative: String, in root: String) throws {
         var path = (relative as NSString).deletingLastPathComponent
         while true {
@@ -113,6 +119,8 @@ final class FieldArchive: Sendable {
     }
 
     /// What is not there is as good as removed.
+    ///
+    /// Memory: the paths are borrowed for the calls.
     func remove(_ relative: String) throws {
         guard unsafe unlink(path(relative)) == 0 || errno == ENOENT else { throw Self.failure(path(relative)) }
         // Folders that are empty now go too; others stay.

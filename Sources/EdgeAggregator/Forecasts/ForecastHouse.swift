@@ -44,6 +44,8 @@ struct ForecastHouse: Sendable {
     }
 
     /// Nil when there is room for fields.
+    ///
+    /// Memory: the path and the status are borrowed for the call; the text of the error is the system's and is copied at once.
     func shortage() -> String? {
         var status = statvfs()
         guard unsafe statvfs(settings.folder, &status) == 0 else {

@@ -12,6 +12,8 @@ struct FileDownload: Sendable {
 
     private static let pieceBytes = 65_536
 
+    /// Memory: the path and the status are borrowed for the calls. The body's closure retains `handle`, which owns the descriptor;
+    /// the room in `buffer` is the buffer's and is filled before the closure around it returns.
     func answer(_ request: Request) async throws -> Response {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {

@@ -4,6 +4,8 @@ import Foundation
 /// Times at the edges: RFC 3339 in UTC with milliseconds inside answers, either that or seconds since 1970 in questions.
 enum ISOTime {
     /// `2026-11-21T01:27:44.750Z`
+    ///
+    /// Memory: both values are this function's, and `gmtime_r` borrows them for the call; the zone's name in `parts` is not read.
     static func text(_ nanoseconds: Int64) -> String {
         let seconds = nanoseconds.flooredDivision(by: 1_000_000_000)
         let milliseconds = (nanoseconds - seconds * 1_000_000_000) / 1_000_000
@@ -20,6 +22,8 @@ enum ISOTime {
     }
 
     /// Nil when the text is no time.
+    ///
+    /// Memory: the texts and `seconds` are borrowed for the call, which returns a count and no pointer.
     static func nanoseconds(_ text: String) -> Int64? {
         if let first = text.utf8.first, first == 0x2D || text.allSatisfy({ $0.isNumber || $0 == "." }), !text.isEmpty {
             let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)

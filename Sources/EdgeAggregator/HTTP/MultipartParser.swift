@@ -183,6 +183,8 @@ extension StringProtocol {
 
 extension [UInt8] {
     /// Where `pattern` first occurs.
+    ///
+    /// Memory: the bytes are this array's and borrowed within the closure, which returns an index.
     fileprivate func firstIndex(of pattern: [UInt8]) -> Int? {
         guard let first = pattern.first, count >= pattern.count else { return nil }
         return unsafe withUnsafeBufferPointer { bytes in
@@ -190,8 +192,7 @@ extension [UInt8] {
             while from <= bytes.count - pattern.count {
                 guard
                     let hit = unsafe UnsafeBufferPointer(rebasing: bytes[from...(bytes.count - pattern.count)])
-                        .firstIndex(
-                            of: first)
+                        .firstIndex(of: first)
                 else { return nil }
                 let start = from + hit
                 if unsafe bytes[start..<(start + pattern.count)].elementsEqual(pattern) { return start }

@@ -26,6 +26,8 @@ struct AddressRange: Equatable, Sendable {
     }
 
     /// 4 or 16; an IPv4 address in IPv6's clothes (RFC 4291 §2.5.5.2) is one of 4.
+    ///
+    /// Memory: the text and the addresses are borrowed for the calls; the results are copies.
     private static func bytes(_ text: String) -> [UInt8]? {
         var four = in_addr()
         if unsafe inet_pton(AF_INET, text, &four) == 1 { return unsafe withUnsafeBytes(of: &four, Array.init) }

@@ -333,6 +333,7 @@ struct ProcessFigures {
         }
         figures.cpuSeconds = edge_cpu_seconds()
         var limit = rlimit()
+        // Memory: `limit` is borrowed for the call.
         if unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
             figures.mostFiles = UInt64(limit.rlim_cur)
         }

@@ -41,6 +41,7 @@ enum NodeFigures {
         }
     }
 
+    /// Memory: the path and the status are borrowed for the call.
     private static func addFileSystems(_ page: inout MetricsPage) {
         var rows: [(labels: [(String, String)], size: Double, available: Double, free: Double)] = []
         var seen: Set<String> = []

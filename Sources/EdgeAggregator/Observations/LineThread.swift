@@ -91,6 +91,7 @@ final class LineThread: Sendable {
         thread.start()
     }
 
+    /// Memory: `numbers` is the thread's own and borrowed for the call, which writes no more of it than its length.
     private func work(_ numbers: inout [UInt64]) {
         let timeout = state.withLock { state -> Int32 in
             if state.entries.values.contains(where: { $0.line.descriptor == nil }) { return Self.lookMilliseconds }

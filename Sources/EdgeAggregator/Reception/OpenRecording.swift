@@ -67,12 +67,16 @@ struct RecordingClosing: Sendable {
     }
 
     func changesWhenTooShort() -> [StoreChange] {
-        // Silence in the place of frames that never came has lines of its own among the notes.
         let loss = loss(
-            reason: "too short", lostFrames: end.frames - end.filledFrames,
-            startNanoseconds: recording.startNanoseconds)
+            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds)
+        // The loss covers the silence in the place of frames that never came; their lines only count the frames.
+        let notes = recording.notes.map { note in
+            var note = note
+            if note.kind == "filled" { note.durationNanoseconds = 0 }
+            return note
+        }
         return [.deleteRecording(name: recording.name, reason: "too short", atNanoseconds: nowNanoseconds)]
-            + (recording.notes + [loss]).map { .ledger($0) }
+            + (notes + [loss]).map { .ledger($0) }
     }
 
     private func loss(reason: String, lostFrames: Int64, startNanoseconds: Int64) -> LedgerEntry {

@@ -7,6 +7,7 @@ struct SpoolFile {
     private(set) var bytes: Int64 = 0
     private var descriptor: Int32
 
+    /// Memory: the template is this function's and borrowed for the call, which writes the name into it; the path is a copy.
     init(folder: String, prefix: String) throws(SegmentError) {
         var template = Array("\(folder)/\(prefix)-XXXXXX".utf8CString)
         descriptor = unsafe template.withUnsafeMutableBufferPointer { unsafe edge_make_temporary($0.baseAddress) }
@@ -17,6 +18,7 @@ struct SpoolFile {
         fchmod(descriptor, 0o644)
     }
 
+    /// Memory: the bytes are the caller's and borrowed for each call.
     mutating func write(_ data: ArraySlice<UInt8>) throws(SegmentError) {
         var rest = data
         while !rest.isEmpty {
@@ -35,6 +37,8 @@ struct SpoolFile {
     }
 
     /// Removes it, unless it was moved away.
+    ///
+    /// Memory: the path is borrowed for the call.
     mutating func discard() {
         if descriptor >= 0 { close(descriptor) }
         descriptor = -1

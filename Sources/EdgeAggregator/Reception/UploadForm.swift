@@ -61,6 +61,8 @@ struct UploadForm {
     }
 
     /// Moves a spooled file among the recordings, durably.
+    ///
+    /// Memory: the paths are borrowed for the calls.
     static func move(_ from: String, to path: String) throws(SegmentError) {
         let folder = (path as NSString).deletingLastPathComponent
         unsafe mkdir(folder, 0o755)

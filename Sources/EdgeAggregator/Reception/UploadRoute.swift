@@ -144,6 +144,7 @@ struct UploadRoute: Sendable {
                 .touchListener(id: listener.text, seenNanoseconds: now.utcNanoseconds, remoteAddress: "upload"),
             ])
         } catch {
+            // Memory: the path is borrowed for the call.
             unsafe unlink(path)
             throw error
         }
@@ -172,6 +173,7 @@ struct UploadName: Equatable, Sendable {
     /// 2200-01-01.
     private static let latestSeconds: Int64 = 7_258_118_400
 
+    /// Memory: the texts and `seconds` are borrowed for the call, which returns a count and no pointer.
     init(filename: String) {
         let stem = filename.prefix(upTo: filename.lastIndex(of: ".") ?? filename.endIndex)
         guard let underscore = stem.lastIndex(of: "_") else { return }

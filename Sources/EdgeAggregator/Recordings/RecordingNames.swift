@@ -8,17 +8,39 @@ import Synchronization
 /// never lies about the future either: audio pushed faster than real time is counted ahead of the clock, so its names
 /// stop at the clock and take a number.
 final class RecordingNames: Sendable {
-    /// Listeners of which is remembered what they have; beyond that all is asked for again.
-    private static let mostListeners = 4096
+    /// Maximum number of listeners whose names are cached.
+    private static let maximumListeners = 4096
+    /// Maximum number of seconds of a listener whose counts are cached.
+    private static let maximumSeconds = 256
 
+    /// What was given to one listener. A name that was given may be neither on disk nor in the store: its recording was too
+    /// short and is gone, and its row is still on its way.
     private struct Issued {
-        /// No name of the listener is of a later second; nil when that is not known.
-        var latest: String?
-        var second = ""
-        var count = 0
+        /// No name of an earlier start of the program is of a later second; nil when that is not known.
+        var latestBefore: String?
+        /// How many names each second has.
+        var counts: [String: Int] = [:]
+        var forgotten: Forgotten
     }
 
-    private let issued = Mutex<[String: Issued]>([:])
+    /// What bounds the names whose counts are no longer cached.
+    private struct Forgotten {
+        /// They are of no later second, and have no greater number.
+        var latestSecond = ""
+        var greatestCount = 0
+
+        mutating func take(_ second: String, _ count: Int) {
+            latestSecond = max(latestSecond, second)
+            greatestCount = max(greatestCount, count)
+        }
+    }
+
+    private struct State {
+        var issued: [String: Issued] = [:]
+        var forgotten = Forgotten()
+    }
+
+    private let state = Mutex(State())
     private let isTaken: @Sendable (String) -> Bool
     private let latestSecond: @Sendable (String) -> String?
 
@@ -36,22 +58,40 @@ final class RecordingNames: Sendable {
     ///   - nowNanoseconds: UTC now.
     func name(for listener: String, startNanoseconds: Int64, nowNanoseconds: Int64, fileExtension: String) -> String {
         let second = Self.stamp(nanoseconds: min(startNanoseconds, nowNanoseconds))
-        return issued.withLock { issued in
-            if issued.count >= Self.mostListeners, issued[listener] == nil { issued = [:] }
-            var own = issued[listener] ?? Issued(latest: latestSecond(listener))
-            var count = own.second == second ? own.count : 0
+        return state.withLock { state in
+            if state.issued.count >= Self.maximumListeners, state.issued[listener] == nil { forgetListeners(&state) }
+            var own =
+                state.issued[listener] ?? Issued(latestBefore: latestSecond(listener), forgotten: state.forgotten)
+            var count =
+                own.counts[second]
+                ?? (second <= own.forgotten.latestSecond ? own.forgotten.greatestCount : 0)
             var name: String
             repeat {
                 count += 1
                 let suffix = count == 1 ? "" : "-\(count)"
                 name = "\(listener)_\(second)\(suffix).\(fileExtension)"
-                if let latest = own.latest, second > latest { break }
+                if let latest = own.latestBefore, second > latest { break }
             } while isTaken(name)
-            own.latest = own.latest.map { max($0, second) }
-            own.second = second
-            own.count = count
-            issued[listener] = own
+            if own.counts.count >= Self.maximumSeconds, own.counts[second] == nil { forgetSeconds(&own) }
+            own.counts[second] = count
+            state.issued[listener] = own
             return name
+        }
+    }
+
+    private func forgetListeners(_ state: inout State) {
+        for own in state.issued.values {
+            state.forgotten.take(own.forgotten.latestSecond, own.forgotten.greatestCount)
+            for (second, count) in own.counts { state.forgotten.take(second, count) }
+        }
+        state.issued = [:]
+    }
+
+    /// Keeps the later half, which is the one that is asked for.
+    private func forgetSeconds(_ own: inout Issued) {
+        let seconds = own.counts.keys.sorted()
+        for second in seconds.prefix(seconds.count / 2) {
+            own.forgotten.take(second, own.counts.removeValue(forKey: second) ?? 0)
         }
     }
 
@@ -66,6 +106,8 @@ final class RecordingNames: Sendable {
     }
 
     /// Whether a name stands in the store or on disk; a name just given is on disk before it is in the store.
+    ///
+    /// Memory: the path is borrowed for the call.
     static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
         if store.isRecordedBlocking(name: name) == true { return true }
         guard let underscore = name.lastIndex(of: "_") else { return false }
@@ -75,6 +117,7 @@ final class RecordingNames: Sendable {
     /// `20261121T012744Z`
     static func stamp(nanoseconds: Int64) -> String {
         var seconds = time_t(nanoseconds.flooredDivision(by: 1_000_000_000))
+        // Memory: both values are this function's, and `gmtime_r` borrows them for the call; the zone's name is not read.
         var parts = unsafe tm()
         unsafe gmtime_r(&seconds, &parts)
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }

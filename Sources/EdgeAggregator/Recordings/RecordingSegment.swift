@@ -32,6 +32,8 @@ final class RecordingSegment: @unchecked Sendable {
     }
 
     /// Creates the file, which must not exist, and its folder.
+    ///
+    /// Memory: the paths and the header are borrowed for the calls.
     init(path: String, format: PCMFormat, container: RecordingContainer) throws(SegmentError) {
         self.path = path
         self.format = format
@@ -74,6 +76,9 @@ final class RecordingSegment: @unchecked Sendable {
     /// Writes whole sample frames. Nothing of them is kept. Refused once a sync has failed.
     ///
     /// - Parameter block: the block in which pieces of the batch lie.
+    ///
+    /// Memory: the block is the caller's and the gathered bytes are the batch's. Both are borrowed until `writev` has handed them to
+    /// the kernel; the list of their addresses is gone with the closure.
     func append(_ batch: borrowing SoundBatch, of block: Span<UInt8>) throws(SegmentError) {
         try checkSynced()
         if encoder != nil {
@@ -153,6 +158,8 @@ final class RecordingSegment: @unchecked Sendable {
     /// Ends the recording: whole sample frames, true sizes, synced.
     ///
     /// - Returns: the sample frames in the file.
+    ///
+    /// Memory: the header is borrowed for the call.
     func finish() throws(SegmentError) -> Int64 {
         let frames = writtenBytes / Int64(format.bytesPerFrame)
         if let encoder {
@@ -176,6 +183,8 @@ final class RecordingSegment: @unchecked Sendable {
     }
 
     /// Removes the file.
+    ///
+    /// Memory: the path is borrowed for the call.
     func discard() {
         unsafe unlink(path)
     }
@@ -185,6 +194,8 @@ final class RecordingSegment: @unchecked Sendable {
     }
 
     /// Makes an entry of a folder (created, renamed, removed) durable.
+    ///
+    /// Memory: the path is borrowed for the call.
     static func syncDirectory(_ path: String) throws(SegmentError) {
         let folder = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw SegmentError(.sync, path: path, errnoValue: errno) }

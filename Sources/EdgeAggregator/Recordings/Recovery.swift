@@ -51,6 +51,7 @@ struct Recovery {
         let modifiedNanoseconds: Int64
     }
 
+    /// Memory: the path and the statuses are borrowed for the calls.
     private func mend(_ path: String) throws -> Mended {
         var before = EdgeFileStatus()
         guard unsafe edge_stat(path, &before) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
@@ -107,11 +108,14 @@ struct Recovery {
             ]
         }
         try store.commitBlocking(changes)
+        // Memory: the path is borrowed for the call.
         if duration < minimumNanoseconds, row.source != "upload" { unsafe unlink(path) }
         summary.closed += 1
     }
 
     /// A file without a row was made just before its row would have been written.
+    ///
+    /// Memory: the path is borrowed for the calls.
     private func adoptOrphans(_ summary: inout Summary) throws {
         let manager = FileManager.default
         for folder in (try? manager.contentsOfDirectory(atPath: recordingsFolder)) ?? [] {
@@ -205,6 +209,8 @@ struct Recovery {
     }
 
     /// Uploads that were cut off were never acknowledged; their senders have them still.
+    ///
+    /// Memory: the path is borrowed for the call.
     private func clearSpool() {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: spoolFolder)) ?? []
         where name.hasPrefix("upload-") {

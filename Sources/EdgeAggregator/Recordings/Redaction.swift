@@ -4,6 +4,8 @@ import Foundation
 /// Overwrites a span of a WAV file with silence, in place.
 enum WAVRedaction {
     /// - Returns: the sample frames of the span that the file has, all silent and synced now.
+    ///
+    /// Memory: the path and the block of silence are borrowed for the calls.
     static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
         let layout = try WAVFile.layout(path: path)
         let bytesPerFrame = Int64(layout.format.bytesPerFrame)
@@ -31,6 +33,7 @@ enum WAVRedaction {
 
 /// Encodes a FLAC file anew with a span of it silent.
 enum FLACRedaction {
+    /// Memory: the paths are borrowed for the calls.
     static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
         let replacement = path + ".silenced"
         unsafe unlink(replacement)

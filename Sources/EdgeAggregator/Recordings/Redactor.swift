@@ -130,6 +130,7 @@ final class Redactor: Sendable {
     private func remove(_ recording: AnalysedRecording) {
         do {
             guard let row = try store.recordingBlocking(name: recording.name) else { return }
+            // Memory: the path is borrowed for the call.
             unsafe unlink("\(recordingsFolder)/\(row.relativePath)")
             store.enqueue([
                 .deleteRecording(name: row.name, reason: "human voice", atNanoseconds: time.now().utcNanoseconds)

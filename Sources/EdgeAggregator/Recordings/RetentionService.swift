@@ -69,6 +69,7 @@ struct RetentionService: Service {
         try await house.store.commit([
             .deleteRecording(name: row.name, reason: reason, atNanoseconds: house.time.now().utcNanoseconds)
         ])
+        // Memory: the path is borrowed for the call.
         unsafe unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
         house.logger.debug("A recording was removed", metadata: ["recording": "\(row.name)", "reason": "\(reason)"])
     }

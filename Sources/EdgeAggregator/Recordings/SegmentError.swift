@@ -21,6 +21,7 @@ struct SegmentError: Error, CustomStringConvertible {
         self.errnoValue = errnoValue
     }
 
+    /// Memory: the text of the error is the system's and is copied at once.
     var description: String {
         unsafe "\(code.rawValue): \(path): \(String(cString: strerror(errnoValue))) (errno \(errnoValue))"
     }

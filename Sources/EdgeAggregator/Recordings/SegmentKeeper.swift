@@ -138,6 +138,7 @@ final class SegmentKeeper: Sendable {
             let frames = try segment.finish()
             note(syncSeconds: started.secondsToNow, bytes: segment.writtenBytes - before)
             var status = EdgeFileStatus()
+            // Memory: the path and the status are borrowed for the call.
             let fileBytes = unsafe edge_stat(segment.path, &status) == 0 ? status.size_bytes : segment.writtenBytes
             return .kept(frames: frames, fileBytes: fileBytes)
         } catch {

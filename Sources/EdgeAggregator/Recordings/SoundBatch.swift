@@ -45,12 +45,14 @@ struct SoundBatch {
     /// - Parameters:
     ///   - first: the first piece.
     ///   - skippedBytes: how many of its bytes are left out.
-    func withVectors<Result>(
-        of block: Span<UInt8>, first: Int, skippedBytes: Int, _ body: (UnsafeBufferPointer<iovec>) -> Result
-    ) -> Result {
+    ///   - body: returns a number, so that no address can leave it.
+    ///
+    /// Memory: the block is the caller's and `gathered` is this value's. Both stay while the closures run, and the list of their
+    /// addresses is gone with the innermost one.
+    func withVectors(
+        of block: Span<UInt8>, first: Int, skippedBytes: Int, _ body: (UnsafeBufferPointer<iovec>) -> Int
+    ) -> Int {
         let count = min(pieces.count - first, 1024)
-        // The block is the caller's and `gathered` is this value's. Both stay while the closures run, and the list of their
-        // addresses is gone with the innermost one.
         return unsafe block.withUnsafeBytes { block in
             unsafe gathered.withUnsafeBytes { gathered in
                 unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { vectors in

@@ -68,6 +68,7 @@ final class StorageGuard: Sendable {
         }
     }
 
+    /// Memory: the path and the status are borrowed for the call.
     private func check(_ state: inout State) {
         if let checked = state.checked, ContinuousClock.now - checked < .seconds(1) { return }
         state.checked = .now

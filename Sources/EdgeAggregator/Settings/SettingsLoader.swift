@@ -184,6 +184,9 @@ struct SettingsLoader {
     }
 
     /// For whoever may read them, the files that the service manager makes credentials of: root's commands see what the daemon sees.
+    ///
+    /// Memory: `realpath` allocates `real`; it is copied here and freed when this returns. The other paths are borrowed for the
+    /// calls.
     private mutating func loadSecretsBeside(_ path: String) {
         guard let real = unsafe realpath(path, nil) else { return }
         defer { unsafe free(real) }

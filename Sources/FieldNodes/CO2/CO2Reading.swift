@@ -37,6 +37,7 @@ public struct CO2Reading: Sendable, Equatable {
     ///   - isCut: whether it is the last of a file that ends in the middle of a line: what is missing is missing.
     /// - Throws: ``RejectedLine``, ``NoClock``.
     public init(line: Substring, isCut: Bool = false) throws {
+        // Memory: `text` owns the bytes until the closure returns; the reading holds copies.
         var text = line
         do {
             self = try text.withUTF8 { try unsafe CO2Reading($0, isCut: isCut) }
@@ -46,11 +47,13 @@ public struct CO2Reading: Sendable, Equatable {
     }
 
     private init(_ bytes: UnsafeBufferPointer<UInt8>, isCut: Bool) throws {
+        // Memory: the caller owns the bytes, and this call the temporary allocation; slices of both are used until it returns.
         // The beginnings of columns, and beyond the last.
         self = try unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: Self.mostColumns + 1) { starts in
             var count = 1
             unsafe starts[0] = 0
-            for unsafe(place, byte) in unsafe bytes.enumerated() {
+            for place in bytes.indices {
+                let byte = unsafe bytes[place]
                 if byte == 0x09 {
                     // What comes behind the last known column is let pass.
                     if count <= Self.mostColumns { unsafe starts[count] = place + 1 }
@@ -70,6 +73,7 @@ public struct CO2Reading: Sendable, Equatable {
         }
     }
 
+    /// Memory: the caller owns the bytes of the fields until the return; they are copied.
     private init(
         columns: Int, isCut: Bool, _ field: (Int) -> Slice<UnsafeBufferPointer<UInt8>>
     ) throws {
@@ -98,6 +102,8 @@ public struct CO2Reading: Sendable, Equatable {
     }
 
     /// An empty field, `None` and what a cut leaves of it.
+    ///
+    /// Memory: the caller owns the field; `none` is a constant of the program.
     private static func isMissing(_ field: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
         let none: StaticString = "None"
         return unsafe field.count <= 4 && none.withUTF8Buffer { unsafe field.elementsEqual($0.prefix(field.count)) }

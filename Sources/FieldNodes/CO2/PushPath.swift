@@ -39,6 +39,8 @@ public enum PushVerdict: Equatable, Sendable {
     case replaces(keep: Int64, acknowledged: Int64)
 
     /// - Parameter overlap: the stored bytes from `offset` on, as many as `body` has or as there are.
+    ///
+    /// Memory: the caller owns both buffers until the return; nothing of them is kept.
     public init(offset: Int64, body: UnsafeRawBufferPointer, storedBytes: Int64, overlap: UnsafeRawBufferPointer) {
         guard offset <= storedBytes else {
             self = .gap(storedBytes: storedBytes)

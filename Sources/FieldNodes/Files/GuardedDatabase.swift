@@ -5,6 +5,9 @@ import CSQLite
 /// Read only, immutable (nothing is made beside it), no schema of its own is trusted, no functions, views, triggers or
 /// attached files, only the columns named here are read (never `users`), and a budget of steps. What is torn gives the rows
 /// before the damage.
+///
+/// Memory: `handle` is opened in `init` and closed in `deinit`; it does not leave the class. Statements are finalized before the
+/// method that prepares them returns. SQLite copies texts of SQL.
 @safe public final class GuardedDatabase {
     public struct Failure: Error, CustomStringConvertible, Equatable {
         public let description: String
@@ -44,7 +47,7 @@ import CSQLite
             unsafe sqlite3_close(opened)
             throw Failure(description: "it cannot be opened")
         }
-        unsafe handle = unsafe opened
+        unsafe handle = opened
         // Some 20 steps a row, rows of 20 bytes at least.
         budget = Budget(Int(bytes / 200) + 1000)
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
@@ -63,6 +66,7 @@ import CSQLite
         for pragma in ["cell_size_check = ON", "mmap_size = 0", "cache_size = -256", "query_only = ON"] {
             unsafe sqlite3_exec(handle, "PRAGMA \(pragma)", nil, nil, nil)
         }
+        // Memory: SQLite keeps the address of `budget`, which this object holds until after `deinit` has closed the database.
         unsafe sqlite3_progress_handler(
             handle, 1000,
             { context in
@@ -70,9 +74,10 @@ import CSQLite
                 let budget = unsafe Unmanaged<Budget>.fromOpaque(context).takeUnretainedValue()
                 budget.thousands -= 1
                 return budget.thousands < 0 ? 1 : 0
-            }, unsafe Unmanaged.passUnretained(budget).toOpaque())
+            }, Unmanaged.passUnretained(budget).toOpaque())
         // A column that is computed may cost a great deal for each row, and counts as one step.
         for table in Self.tables where unsafe Self.hasComputedColumns(table, handle) { computed.insert(table) }
+        // Memory: SQLite owns the names, until the callback returns; they are copied.
         unsafe sqlite3_set_authorizer(
             handle,
             { _, action, table, _, _, _ in
@@ -80,13 +85,8 @@ import CSQLite
                 let name = unsafe table.map { unsafe String(cString: $0) } ?? ""
                 return GuardedDatabase.readable.contains(name) ? SQLITE_OK : SQLITE_DENY
             }, nil)
-        // The header is read with the first question.
-        do throws(Failure) {
-            _ = try isTable("health_records")
-        } catch {
-            unsafe sqlite3_close(handle)
-            throw error
-        }
+        // The header is read with the first question. When it throws, `deinit` closes the database, as all properties are set.
+        _ = try isTable("health_records")
     }
 
     deinit { unsafe sqlite3_close(handle) }
@@ -126,9 +126,12 @@ import CSQLite
         }
     }
 
+    /// Memory: SQLite owns the text, until the next call with this handle; it is copied before.
     private var reason: String { unsafe String(cString: sqlite3_errmsg(handle)) }
 
     /// Hands out the rows of a table; `columns` are names, separated by commas.
+    ///
+    /// Memory: `body` borrows the statement until it returns.
     func read(_ table: String, _ columns: String, _ body: (OpaquePointer) -> Void) -> Outcome {
         do throws(Failure) {
             guard try isTable(table) else { return .missing }
@@ -152,6 +155,7 @@ import CSQLite
         }
     }
 
+    /// Memory: the statement owns the text until its next step; it is copied before.
     static func text(_ row: OpaquePointer, _ column: Int32) -> String? {
         guard unsafe sqlite3_column_type(row, column) == SQLITE_TEXT, let text = unsafe sqlite3_column_text(row, column)
         else {
@@ -162,6 +166,8 @@ import CSQLite
     }
 
     /// Nil for what is no number.
+    ///
+    /// Memory: the caller owns the statement.
     static func number(_ row: OpaquePointer, _ column: Int32) -> Double? {
         switch unsafe sqlite3_column_type(row, column) {
         case SQLITE_INTEGER, SQLITE_FLOAT: unsafe sqlite3_column_double(row, column)

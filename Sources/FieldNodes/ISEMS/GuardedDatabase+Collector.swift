@@ -4,6 +4,8 @@ extension GuardedDatabase {
     ///
     /// Its times are wall time of Berlin without a zone. In the hour that autumn repeats, a node's row that would lie before
     /// the one before it is of the second turn.
+    ///
+    /// Memory: `read` owns the statement `row`; it is borrowed for each call of the closure, and texts of it are copied.
     public func readMeasurements(_ body: (ISEMSReading?) -> Void) -> Outcome {
         let names = ISEMSReading.Field.allCases.map { "\"\($0)\"" }.joined(separator: ", ")
         var last: [String: Int64] = [:]

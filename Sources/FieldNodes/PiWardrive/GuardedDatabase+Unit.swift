@@ -1,4 +1,6 @@
 /// The tables of a unit that are of use; never `users`.
+///
+/// Memory: `read` owns the statement `row`; it is borrowed for each call of the closures, and texts of it are copied.
 extension GuardedDatabase {
     /// Reads the health of the unit, in the table's order.
     public func readHealth(_ body: (UnitHealth?) -> Void) -> Outcome {

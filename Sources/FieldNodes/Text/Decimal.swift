@@ -13,6 +13,7 @@ enum Decimal {
         value(bytes: text.utf8) ?? Double(text)
     }
 
+    /// Memory: the caller owns the bytes until the return.
     static func value(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Double? {
         unsafe value(bytes: bytes) ?? Double(String(decoding: bytes, as: UTF8.self))
     }

@@ -27,6 +27,8 @@ public enum BloscChunk {
         guard stored == packed.count else {
             throw Malformed(description: "\(packed.count) of a chunk's \(stored) bytes")
         }
+        // Memory: Blosc reads `packed` and writes to `room`, which the new array owns, during the calls only. The size in the header,
+        // by which it reads, is that of `packed`.
         var validated = 0
         guard unsafe blosc_cbuffer_validate(packed, packed.count, &validated) == 0, validated == byteCount else {
             throw Malformed(description: "a chunk with a damaged header")

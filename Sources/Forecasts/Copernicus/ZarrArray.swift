@@ -123,6 +123,8 @@ struct ZarrChunk {
     var count: Int { bytes.count / array.element.bytes }
 
     /// Scaled; NaN where there is none.
+    ///
+    /// Memory: the chunk owns the bytes until the closure returns; the index is checked.
     subscript(index: Int) -> Double {
         precondition((0..<count).contains(index))
         let place = index * array.element.bytes

@@ -1,6 +1,9 @@
 import CNetCDF
 
 /// Reads a file that ``FieldWriter`` has written.
+///
+/// Memory: libnetcdf borrows paths, names and arrays for the call. It reads as many places and counts as a variable has dimensions,
+/// so these are checked first. It owns the file behind `file`, a number, which is closed in `deinit`.
 public final class FieldReader {
     private let path: String
     private var file: Int32 = -1
@@ -28,12 +31,27 @@ public final class FieldReader {
         if file >= 0 { nc_close(file) }
     }
 
+    /// The number of a variable.
+    ///
+    /// - Parameter dimensions: how many it must have.
+    private static func variable(
+        _ name: String, dimensions: Int32, _ file: Int32, _ path: String
+    ) throws(NetCDFError) -> Int32 {
+        var (number, count): (Int32, Int32) = (0, 0)
+        try unsafe NetCDFError.check(nc_inq_varid(file, name, &number), path)
+        try unsafe NetCDFError.check(nc_inq_varndims(file, number, &count), path)
+        guard count == dimensions else {
+            throw NetCDFError(path: path, reason: "\(name) has \(count) dimensions, not \(dimensions)")
+        }
+        return number
+    }
+
     private static func axis(_ name: String, _ file: Int32, _ path: String) throws(NetCDFError) -> RegularAxis {
-        var (dimension, variable): (Int32, Int32) = (0, 0)
+        var dimension: Int32 = 0
         var count = 0
         try unsafe NetCDFError.check(nc_inq_dimid(file, name, &dimension), path)
         try unsafe NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
-        try unsafe NetCDFError.check(nc_inq_varid(file, name, &variable), path)
+        let variable = try variable(name, dimensions: 1, file, path)
         guard (1...1_000_000).contains(count) else {
             throw NetCDFError(path: path, reason: "\(count) values of \(name)")
         }
@@ -46,11 +64,11 @@ public final class FieldReader {
     }
 
     private static func times(_ file: Int32, _ path: String) throws(NetCDFError) -> [Int64] {
-        var (dimension, variable): (Int32, Int32) = (0, 0)
+        var dimension: Int32 = 0
         var count = 0
         try unsafe NetCDFError.check(nc_inq_dimid(file, "time", &dimension), path)
         try unsafe NetCDFError.check(nc_inq_dimlen(file, dimension, &count), path)
-        try unsafe NetCDFError.check(nc_inq_varid(file, "time", &variable), path)
+        let variable = try variable("time", dimensions: 1, file, path)
         guard (1...100_000).contains(count) else { throw NetCDFError(path: path, reason: "\(count) times") }
         var values = [Double](repeating: 0, count: count)
         try unsafe NetCDFError.check(nc_get_vara_double(file, variable, [0], [count], &values), path)
@@ -71,8 +89,7 @@ public final class FieldReader {
     public func values(
         _ variable: ForecastKind.Variable, in window: GridWindow, time: Int = 0
     ) throws(NetCDFError) -> [Float] {
-        var number: Int32 = 0
-        try unsafe NetCDFError.check(nc_inq_varid(file, variable.name, &number), path)
+        let number = try Self.variable(variable.name, dimensions: 3, file, path)
         let (rows, width) = (window.rows.count, window.grid.longitude.count)
         var result = [Float](repeating: .nan, count: rows * width)
         var column = 0

@@ -3,6 +3,9 @@ import Foundation
 
 /// Writes fields as CF NetCDF (CF-1.8; the classic format with 64-bit offsets, which every reader knows), a stretch of rows
 /// at a time. libnetcdf is not made for threads: everything here runs on one.
+///
+/// Memory: libnetcdf borrows paths, names and arrays for the call, and copies them. It owns the file behind `file`, a number, which
+/// is closed by `finish`, or else in `deinit`.
 public final class FieldWriter {
     /// What a file says of itself.
     public struct Description: Sendable {
@@ -148,6 +151,7 @@ public final class FieldWriter {
             try check(nc_close(number))
             return []
         }
+        // Memory: libnetcdf gives the block to the caller, who copies and frees it here.
         var memory = unsafe NC_memio()
         try unsafe check(nc_close_memio(number, &memory))
         defer { unsafe free(memory.memory) }

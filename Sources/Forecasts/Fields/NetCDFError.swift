@@ -9,6 +9,7 @@ public struct NetCDFError: Error, Sendable, Equatable, CustomStringConvertible {
 
     static func check(_ status: Int32, _ path: String) throws(NetCDFError) {
         guard status != NC_NOERR else { return }
+        // Memory: the text is a constant of the library, or of libc until the thread's next `strerror`; it is copied.
         throw unsafe NetCDFError(path: path, reason: String(cString: nc_strerror(status)))
     }
 }

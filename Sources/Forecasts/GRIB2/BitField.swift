@@ -15,9 +15,8 @@ struct BitField {
         self.padded = padded
     }
 
-    /// For hot loops: whoever reads has checked ``bitCount``.
-    @safe struct Cursor {
-        private let base: UnsafeRawPointer
+    /// For hot loops: whoever reads has checked ``bitCount``. It holds no address: that is borrowed for each read.
+    struct Cursor {
         private(set) var position: Int
         private let width: Int
         private let mask: UInt64
@@ -25,14 +24,14 @@ struct BitField {
         /// - Parameters:
         ///   - position: of the first bit.
         ///   - width: 0...32.
-        init(_ base: UnsafeRawPointer, at position: Int, width: Int) {
-            unsafe self.base = unsafe base
+        init(at position: Int, width: Int) {
             self.position = position
             self.width = width
             mask = (1 << UInt64(width)) - 1
         }
 
-        mutating func next() -> Int {
+        /// Memory: the field owns what ``BitField/withBase(_:)`` hands out, with eight bytes behind the last bit.
+        mutating func next(_ base: UnsafeRawPointer) -> Int {
             let word = unsafe UInt64(bigEndian: base.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self))
             // A number and the bits before it in its first byte have 39 bits at most.
             let value = (word >> UInt64(64 - width - (position & 7))) & mask
@@ -41,6 +40,9 @@ struct BitField {
         }
     }
 
+    /// Hands out the address of the first bit.
+    ///
+    /// Memory: the field owns it; it is valid until `body` returns.
     func withBase<Result>(
         _ body: (UnsafeRawPointer) throws(GRIBError) -> Result
     ) throws(GRIBError) -> Result {

@@ -75,26 +75,28 @@ struct ComplexPacking {
             throw .truncated("\(data.count) octets, and \(groups) groups are described in more")
         }
         let sum = Integrator(order: order, first: (first[0], first[1]), minimum: minimum, scale: scale)
+        // Memory: `bits` owns the packed bytes until the closure returns.
         return try unsafe bits.withBase { base throws(GRIBError) in
             try unsafe unpack(base, bits.bitCount, layout, sum, count)
         }
     }
 
+    /// Memory: the caller owns the packed bytes until the return; the new array owns `room`. Each group is checked to fit into both.
     private func unpack(
         _ base: UnsafeRawPointer, _ bitCount: Int, _ layout: Layout, _ start: Integrator, _ count: Int
     ) throws(GRIBError) -> [Float] {
         var sum = start
-        var references = unsafe BitField.Cursor(base, at: 0, width: scale.bits)
-        var widths = unsafe BitField.Cursor(base, at: layout.widths, width: widthBits)
-        var lengths = unsafe BitField.Cursor(base, at: layout.lengths, width: lengthBits)
+        var references = BitField.Cursor(at: 0, width: scale.bits)
+        var widths = BitField.Cursor(at: layout.widths, width: widthBits)
+        var lengths = BitField.Cursor(at: layout.lengths, width: lengthBits)
         var position = layout.values
         var done = 0
         var failure: GRIBError?
         let values = unsafe [Float](unsafeUninitializedCapacity: count) { room, filled in
             for group in 0..<groups {
-                let reference = references.next()
-                let width = widthReference + widths.next()
-                let scaled = lengths.next()
+                let reference = unsafe references.next(base)
+                let width = unsafe widthReference + widths.next(base)
+                let scaled = unsafe lengths.next(base)
                 let length = group == groups - 1 ? lastLength : lengthReference + lengthIncrement * scaled
                 guard width <= 32, length <= count - done, position + width * length <= bitCount else {
                     failure =
@@ -105,15 +107,15 @@ struct ComplexPacking {
                             : .truncated("its groups have more bits than there are")
                     break
                 }
-                var cursor = unsafe BitField.Cursor(base, at: position, width: width)
+                var cursor = BitField.Cursor(at: position, width: width)
                 let gap = self.gap(width)
                 if missing == .none {
                     for place in done..<(done + length) {
-                        unsafe room.initializeElement(at: place, to: sum.next(reference + cursor.next()))
+                        unsafe room.initializeElement(at: place, to: sum.next(reference + cursor.next(base)))
                     }
                 } else {
                     for place in done..<(done + length) {
-                        let raw = cursor.next()
+                        let raw = unsafe cursor.next(base)
                         // A group without bits is missing as a whole when its reference says so.
                         let isGap = gap.contains(width == 0 ? reference : raw)
                         unsafe room.initializeElement(at: place, to: isGap ? .nan : sum.next(reference + raw))

@@ -24,19 +24,26 @@ struct JPEG2000Packing {
     }
 
     /// The samples of a codestream that has one component and `count` of them.
+    ///
+    /// Memory: codec, stream and image are created here and destroyed before the return on every path. The stream holds a reference
+    /// to the source, which OpenJPEG releases when it destroys the stream; its callbacks borrow `room` until they return.
     private static func samples(_ bytes: [UInt8], count: Int) throws(GRIBError) -> [Int32] {
         let source = Source(bytes)
-        guard let codec = unsafe opj_create_decompress(OPJ_CODEC_J2K), let stream = unsafe opj_stream_create(1 << 16, 1)
-        else {
+        guard let codec = unsafe opj_create_decompress(OPJ_CODEC_J2K) else {
+            throw .unsupported("an image for which there is no memory")
+        }
+        defer { unsafe opj_destroy_codec(codec) }
+        guard let stream = unsafe opj_stream_create(1 << 16, 1) else {
             throw .unsupported("an image for which there is no memory")
         }
         var image: UnsafeMutablePointer<opj_image_t>?
         defer {
             unsafe opj_image_destroy(image)
             unsafe opj_stream_destroy(stream)
-            unsafe opj_destroy_codec(codec)
         }
-        unsafe opj_stream_set_user_data(stream, Unmanaged.passUnretained(source).toOpaque(), nil)
+        unsafe opj_stream_set_user_data(stream, Unmanaged.passRetained(source).toOpaque()) { context in
+            if let context = unsafe context { unsafe Unmanaged<Source>.fromOpaque(context).release() }
+        }
         unsafe opj_stream_set_user_data_length(stream, UInt64(bytes.count))
         unsafe opj_stream_set_read_function(stream) { room, wanted, context in
             guard let room = unsafe room, let context = unsafe context else { return OPJ_SIZE_T.max }
@@ -70,15 +77,15 @@ struct JPEG2000Packing {
             let found = unsafe image
         else { throw .malformed("its image cannot be read") }
         // Before anything of its size is allocated.
-        let (width, height) = unsafe (
-            Int(found.pointee.x1) - Int(found.pointee.x0), Int(found.pointee.y1) - Int(found.pointee.y0)
+        let (width, height, components) = unsafe (
+            Int(found.pointee.x1) - Int(found.pointee.x0), Int(found.pointee.y1) - Int(found.pointee.y0),
+            found.pointee.numcomps
         )
-        guard unsafe found.pointee.numcomps == 1, width > 0, height > 0,
+        guard components == 1, width > 0, height > 0,
             width.multipliedReportingOverflow(by: height).partialValue == count
         else {
             throw .malformed(
-                unsafe "its image has \(width) × \(height) samples in \(found.pointee.numcomps) components, for \(count) values"
-            )
+                "its image has \(width) × \(height) samples in \(components) components, for \(count) values")
         }
         guard unsafe opj_decode(codec, stream, found) == 1, let component = unsafe found.pointee.comps,
             unsafe Int(component.pointee.w) * Int(component.pointee.h) == count,

@@ -12,12 +12,13 @@ struct SimplePacking {
         guard bits.bitCount >= count * scale.bits else {
             throw .truncated("\(data.count) octets for \(count) values of \(scale.bits) bits")
         }
+        // Memory: `bits` owns the packed bytes until the closure returns, and the new array owns `room`. All values fit into both.
         return try unsafe bits.withBase { base throws(GRIBError) in
-            var cursor = unsafe BitField.Cursor(base, at: 0, width: scale.bits)
+            var cursor = BitField.Cursor(at: 0, width: scale.bits)
             return unsafe [Float](unsafeUninitializedCapacity: count) { room, filled in
                 for place in 0..<count {
                     unsafe room.initializeElement(
-                        at: place, to: Float(scale.reference + Double(cursor.next()) * scale.factor))
+                        at: place, to: Float(scale.reference + Double(cursor.next(base)) * scale.factor))
                 }
                 filled = count
             }

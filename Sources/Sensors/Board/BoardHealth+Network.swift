@@ -31,6 +31,7 @@ extension BoardHealth {
     /// Whether the clock is set, and how far the kernel thinks it is off (adjtimex(2)).
     func clock() -> [Quantity] {
         var quantities = [Quantity("clock_set", edge_clock_is_synchronised() ? 1 : 0)]
+        // Memory: both numbers are borrowed for the call.
         var offset: Int64 = 0
         var error: Int64 = 0
         if unsafe edge_clock_offset(&offset, &error) {

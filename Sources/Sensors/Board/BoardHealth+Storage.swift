@@ -10,6 +10,7 @@ extension BoardHealth {
     /// Room on the disk, bytes written since the start, and wear where the card tells.
     func storage() -> [Quantity] {
         var quantities: [Quantity] = []
+        // Memory: the path and `status` are borrowed for the call.
         var status = statvfs()
         if unsafe statvfs(diskPath, &status) == 0 {
             let block = Double(status.f_frsize)

@@ -50,6 +50,7 @@ extension Bus {
 }
 
 private func wait(milliseconds: Int) {
+    // Memory: the kernel uses both times during the call only.
     var left = timespec(tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000)
     var rest = timespec()
     while unsafe nanosleep(&left, &rest) == -1, errno == EINTR { left = rest }
@@ -59,6 +60,8 @@ private func wait(milliseconds: Int) {
 ///
 /// The bus is opened for each transaction: it costs microseconds, and an adapter that went and came back, or that is bound
 /// anew after it hung, is simply there again.
+///
+/// Memory: the path and both buffers are borrowed for the calls.
 public struct I2CBus: Bus {
     private let adapter: I2CAdapter
     private let address: UInt8
@@ -84,6 +87,8 @@ public struct I2CBus: Bus {
 }
 
 /// A serial port. Used from one thread at a time.
+///
+/// Memory: the path and both buffers are borrowed for the calls.
 public final class SerialBus: Bus {
     private let path: String
     private let baud: Int
@@ -116,6 +121,8 @@ public final class SerialBus: Bus {
 }
 
 /// A file of the kernel, such as `/sys/bus/w1/devices/28-…/w1_slave`: reading it is the measurement.
+///
+/// Memory: the path and the buffer are borrowed for the calls.
 public struct FileBus: Bus {
     private let path: String
 

@@ -46,6 +46,7 @@ public final class TimeService: TimeSource {
     }
 
     static func readBootID(path: String) -> String? {
+        // Memory: the path and the buffer are borrowed for the calls.
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }

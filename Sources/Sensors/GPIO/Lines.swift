@@ -30,6 +30,7 @@ public struct LinePlace: Sendable, Hashable {
         return chipLabel.map { "\($0) \(line)" } ?? line
     }
 
+    /// Memory: the texts and the place are borrowed until `body` returns; the line that it returns is the caller's.
     fileprivate func open(_ body: (UnsafePointer<EdgeGPIOPlace>) -> OpaquePointer?) throws(LineError) -> OpaquePointer {
         func withText(_ text: String?, _ body: (UnsafePointer<CChar>?) -> OpaquePointer?) -> OpaquePointer? {
             guard let text else { return unsafe body(nil) }
@@ -43,11 +44,11 @@ public struct LinePlace: Sendable, Hashable {
                     pull: pull.rawValue)
                 let line = unsafe body(&place)
                 code = errno
-                return unsafe line
+                return line
             }
         }
         guard let line = unsafe line else { throw LineError(code: code, place: text) }
-        return unsafe line
+        return line
     }
 }
 
@@ -70,9 +71,11 @@ public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A line that is listened to. Used from one thread at a time.
+///
+/// Memory: `line` is opened in `init` and closed in `deinit`; it does not leave the class.
 @safe public final class InputLine {
     private let line: OpaquePointer
-    /// Readable when edges have come; nil for a line that has none and must be looked at.
+    /// Readable when edges have come; nil for a line that has none and must be looked at. Valid while this object lives.
     public let descriptor: Int32?
 
     /// - Parameter edges: those that are wanted.
@@ -85,10 +88,10 @@ public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
             }
         var hasEdges = true
         do throws(LineError) {
-            unsafe line = try unsafe place.open { unsafe edge_gpio_input($0, wanted) }
+            unsafe line = try place.open { unsafe edge_gpio_input($0, wanted) }
         } catch  where error.hasNoEdges {
             hasEdges = false
-            unsafe line = try unsafe place.open { unsafe edge_gpio_input($0, 0) }
+            unsafe line = try place.open { unsafe edge_gpio_input($0, 0) }
         }
         descriptor = unsafe hasEdges ? edge_gpio_descriptor(line) : nil
     }
@@ -112,11 +115,13 @@ public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A line that is set: a relay, an LED, the power of a sensor. Used from one thread at a time.
+///
+/// Memory: `line` is opened in `init` and closed in `deinit`; it does not leave the class.
 @safe public final class OutputLine {
     private let line: OpaquePointer
 
     public init(_ place: LinePlace, isActive: Bool) throws(LineError) {
-        unsafe line = try unsafe place.open { unsafe edge_gpio_output($0, isActive) }
+        unsafe line = try place.open { unsafe edge_gpio_output($0, isActive) }
     }
 
     deinit { unsafe edge_gpio_close(line) }
@@ -126,6 +131,8 @@ public struct LineError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A GPIO chip of this machine.
+///
+/// Memory: the C functions write to arrays that are borrowed for the call; texts of them are copied.
 public struct LineChip: Sendable {
     public struct Line: Sendable {
         /// Empty when it has none.
@@ -157,6 +164,8 @@ public struct LineChip: Sendable {
     }
 
     /// The library that they are used through: `libgpiod 1.6.3`.
+    ///
+    /// Memory: the text belongs to the thread, until its next call; it is copied before.
     public static var library: String { unsafe String(cString: edge_gpio_library()) }
 
     private static func text<Tuple>(_ tuple: Tuple) -> String {

@@ -7,6 +7,8 @@ import Darwin
 #endif
 
 /// The kernel's small text files (proc, sysfs), below a root that a test can put elsewhere.
+///
+/// Memory: paths and buffers are borrowed for the system calls.
 struct KernelFiles: Sendable {
     let root: String
 
@@ -42,6 +44,7 @@ struct KernelFiles: Sendable {
 
     /// What a link leads to in the end.
     func realPath(_ path: String) -> String? {
+        // Memory: `realpath` allocates the result; it is copied and freed here.
         guard let found = unsafe realpath(root + path, nil) else { return nil }
         defer { unsafe free(found) }
         return unsafe String(cString: found)
@@ -61,6 +64,7 @@ struct KernelFiles: Sendable {
 
     /// Names in a folder, sorted; at most 256.
     func names(_ path: String) -> [String] {
+        // Memory: `folder` is closed before the return. It owns `entry` until the next `readdir`; the name is copied before.
         guard let folder = unsafe opendir(root + path) else { return [] }
         defer { unsafe closedir(folder) }
         var names: [String] = []

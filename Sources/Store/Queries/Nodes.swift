@@ -54,6 +54,7 @@ extension ReadingRecord {
         }
     }
 
+    /// Memory: the caller's array owns the bytes until the return; each load is checked to lie within them.
     private static func numbers(_ bytes: [UInt8], count: Int) -> [Double] {
         unsafe bytes.withUnsafeBytes { bytes in
             (0..<count).map { place in

@@ -50,6 +50,7 @@ struct SchemaHistory {
 
     private func copyBeforeChange(_ steps: Int) throws -> String {
         let size = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
+        // Memory: the path and `room` are borrowed for the call.
         var room = statvfs()
         unsafe statvfs(path, &room)
         let free = Int64(room.f_bavail) * Int64(room.f_frsize)

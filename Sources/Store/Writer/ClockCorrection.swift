@@ -20,11 +20,10 @@ struct ClockCorrection {
         try moveRecordings()
         try moveObservations()
         let boot = "(SELECT id FROM boots WHERE boot_id = ?)"
+        try LedgerWriter.move("unset_boot = \(boot)", [bootID], by: "? - unset_offset_ns", [offset], database)
         try database.execute(
-            sql: """
-                UPDATE OR IGNORE ledger SET start_ns = start_ns + ? - unset_offset_ns, noted_ns = noted_ns + ? - unset_offset_ns
-                WHERE unset_boot = \(boot)
-                """, arguments: [offset, offset, bootID])
+            sql: "UPDATE ledger SET noted_ns = noted_ns + ? - unset_offset_ns WHERE unset_boot = \(boot)",
+            arguments: [offset, bootID])
         try database.execute(sql: "UPDATE ledger SET unset_boot = NULL WHERE unset_boot = \(boot)", arguments: [bootID])
         try database.execute(
             sql: """

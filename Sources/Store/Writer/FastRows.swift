@@ -3,6 +3,9 @@ import GRDB
 
 /// A statement whose values are bound by SQLite's own functions: where tens of thousands of rows a second are written, boxing each
 /// value would cost more than SQLite does.
+///
+/// Memory: the statement behind `handle` belongs to ``use(_:_:_:)``, which holds it until `body` has returned; rows must not leave
+/// `body`. SQLite copies every value that is bound.
 @safe struct FastRows {
     private let handle: OpaquePointer
 
@@ -16,8 +19,9 @@ import GRDB
         defer {
             unsafe sqlite3_reset(handle)
             unsafe sqlite3_clear_bindings(handle)
+            withExtendedLifetime(statement) {}
         }
-        return try unsafe body(FastRows(handle: handle))
+        return try body(FastRows(handle: handle))
     }
 
     func bind(_ place: Int32, _ value: Int64?) {
@@ -48,9 +52,8 @@ import GRDB
         }
     }
 
-    /// The bytes must live until ``write()`` has returned.
     func bind(_ place: Int32, bytes: UnsafeRawBufferPointer) {
-        unsafe sqlite3_bind_blob(handle, place, bytes.baseAddress, Int32(bytes.count), nil)
+        unsafe sqlite3_bind_blob(handle, place, bytes.baseAddress, Int32(bytes.count), Self.transient)
     }
 
     /// Writes the row; false when it was there already.

@@ -58,6 +58,7 @@ struct ReadingWriter {
             rows.bind(7, batch.timeQuality)
             rows.bind(8, boot)
             rows.bind(9, batch.monotonicNanoseconds)
+            // Memory: the batch owns the numbers until the closure returns; SQLite copies each row of them.
             // The machines that this runs on have the lowest byte first.
             try unsafe batch.numbers.withUnsafeBytes { numbers in
                 let bytes = columns * MemoryLayout<Double>.size

@@ -3,8 +3,9 @@ import CEdgeSystem
 /// A lock and a condition that waits by the steady clock.
 ///
 /// Foundation's waits by the time of day: a box whose clock is set back by an hour would stand still for an hour.
+///
+/// Memory: `condition` is made in `init` and freed in `deinit`, when no thread can wait any more, since each holds this object.
 @safe public final class SteadyCondition: @unchecked Sendable {
-    // Made in `init`, gone in `deinit`; it locks for itself.
     private let condition = unsafe edge_condition_make()
 
     public init() {}

@@ -4,6 +4,7 @@ extension StoreChange {
     /// - Parameter plan: which deliveries are written with the facts.
     func apply(_ database: Database, plan: DeliveryPlan) throws {
         let outbox = OutboxWriter(plan: plan, database: database)
+        let ledger = LedgerWriter(database: database, outbox: outbox)
         switch self {
         case .openSession(let session): try open(session, database)
         case .closeSession(let close):
@@ -23,6 +24,9 @@ extension StoreChange {
                 recording.bootID, recording.monotonicNanoseconds, recording.source, recording.container,
                 recording.encoding, recording.channels, recording.sampleRate, recording.analysis,
             ])
+            guard try database.changesCount > 0 || isKnown(recording, database) else {
+                throw StoreError(.failed, reason: "there is another recording called \(recording.name)")
+            }
         case .closeRecording(let close):
             try database.cachedStatement(
                 sql: """
@@ -54,7 +58,9 @@ extension StoreChange {
             if wasAwaited { try outbox.addFollower(of: name, atNanoseconds: atNanoseconds) }
         case .settleRun(let sessionID, let run, let byNanoseconds, let gapByNanoseconds, let timeQuality):
             try shift(sessionID, run, byNanoseconds, timeQuality, database)
-            if gapByNanoseconds != 0 { try changeGap(sessionID, run, byNanoseconds: gapByNanoseconds, database) }
+            if gapByNanoseconds != 0 {
+                try ledger.changeGap(beforeRun: run, of: sessionID, byNanoseconds: gapByNanoseconds)
+            }
             try outbox.releaseRun(sessionID: sessionID, run: run)
         case .analysed(let recording, let state, let windows, let error, let atNanoseconds):
             try database.cachedStatement(
@@ -70,10 +76,10 @@ extension StoreChange {
         case .observations(let observations):
             try ObservationWriter(database: database, outbox: outbox).add(observations)
         case .silenced(let entry):
-            guard try insert(entry, database, outbox) else { return }
+            guard try ledger.addOnce(entry) else { return }
             try database.cachedStatement(sql: "UPDATE recordings SET privacy_ns = privacy_ns + ? WHERE name = ?")
                 .execute(arguments: [entry.durationNanoseconds, entry.recordingName])
-        case .ledger(let entry): _ = try insert(entry, database, outbox)
+        case .ledger(let entry): try ledger.add(entry)
         case .touchListener(let id, let seenNanoseconds, let remoteAddress):
             try touch(id, seenNanoseconds, remoteAddress, database)
         case .metrics(let batch):
@@ -134,6 +140,18 @@ extension StoreChange {
         }
     }
 
+    /// Whether the row of that name is the same recording.
+    private func isKnown(_ recording: RecordingRecord, _ database: Database) throws -> Bool {
+        try Bool.fetchOne(
+            database,
+            sql: """
+                SELECT session_id IS ? AND run = ? AND run_offset_frames = ? AND listener_id = ? FROM recordings WHERE name = ?
+                """,
+            arguments: [
+                recording.sessionID, recording.run, recording.runOffsetFrames, recording.listenerID, recording.name,
+            ]) ?? false
+    }
+
     private func insert(_ detections: [DetectionRecord], _ database: Database, _ outbox: OutboxWriter) throws {
         let statement = try database.cachedStatement(
             sql: """
@@ -168,35 +186,6 @@ extension StoreChange {
             try outbox.add(
                 .detections, first: ids.lowerBound, last: ids.upperBound, hold: hold, createdNanoseconds: created)
         }
-    }
-
-    /// False when the line is there already.
-    private func insert(_ entry: LedgerEntry, _ database: Database, _ outbox: OutboxWriter) throws -> Bool {
-        var start = entry.startNanoseconds
-        if let known = entry.recordingMonotonicNanoseconds, let name = entry.recordingName {
-            let now = try Int64.fetchOne(
-                database.cachedStatement(sql: "SELECT monotonic_ns FROM recordings WHERE name = ?"), arguments: [name])
-            start += (now ?? known) - known
-        }
-        try database.cachedStatement(
-            sql: """
-                INSERT OR IGNORE INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns,
-                    duration_ns, frames, bytes, noted_ns, unset_boot, unset_offset_ns)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """
-        ).execute(arguments: [
-            entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
-            start, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
-            try entry.unset.map { try Boots.id($0.bootID, database) }, entry.unset?.offsetNanoseconds,
-        ])
-        guard database.changesCount > 0 else { return false }
-        guard outbox.plan.sinks[.coverage] != nil else { return true }
-        let id = database.lastInsertedRowID
-        let isHeld = entry.unset != nil && outbox.plan.holdsUnsynchronised
-        let hold =
-            isHeld ? OutboxWriter.clockHold : try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
-        try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
-        return true
     }
 
     private func touch(_ id: String, _ seen: Int64, _ remoteAddress: String, _ database: Database) throws {
@@ -251,9 +240,7 @@ extension StoreChange {
                     time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
                 WHERE session_id = ? AND run = ?
                 """, arguments: [nanoseconds, nanoseconds, timeQuality, sessionID, run])
-        try database.execute(
-            sql: "UPDATE OR IGNORE ledger SET start_ns = start_ns + ? WHERE session_id = ? AND run = ?",
-            arguments: [nanoseconds, sessionID, run])
+        try LedgerWriter.move("session_id = ? AND run = ?", [sessionID, run], by: "?", [nanoseconds], database)
         // The start is part of a detection's identity: move the rows in the order in which none meets another.
         let order = nanoseconds < 0 ? "ASC" : "DESC"
         let ids = try Int64.fetchAll(
@@ -266,32 +253,5 @@ extension StoreChange {
                 WHERE id = ?
                 """)
         for id in ids { try statement.execute(arguments: [nanoseconds, nanoseconds, timeQuality, id]) }
-    }
-
-    /// Changes the length of the gap before a run that has been moved already: its end stays, and a gap of no length was none.
-    private func changeGap(
-        _ sessionID: String, _ run: Int, byNanoseconds nanoseconds: Int64, _ database: Database
-    ) throws {
-        let gap = try Row.fetchOne(
-            database.cachedStatement(
-                sql: """
-                    SELECT id, duration_ns FROM ledger WHERE session_id = ? AND run = ? AND kind = 'gap'
-                    ORDER BY start_ns DESC LIMIT 1
-                    """), arguments: [sessionID, run])
-        guard let gap else { return }
-        let id: Int64 = gap["id"]
-        let duration: Int64 = gap["duration_ns"]
-        guard duration + nanoseconds <= 0 else {
-            try database.execute(
-                sql:
-                    "UPDATE OR IGNORE ledger SET start_ns = start_ns - ?1, duration_ns = duration_ns + ?1 WHERE id = ?2",
-                arguments: [nanoseconds, id])
-            return
-        }
-        try database.execute(sql: "DELETE FROM ledger WHERE id = ?", arguments: [id])
-        // A delivery of several lines passes over the one that is gone.
-        try database.execute(
-            sql: "DELETE FROM deliveries WHERE kind = 'coverage' AND first_id = ?1 AND last_id = ?1 AND state = 'held'",
-            arguments: [id])
     }
 }

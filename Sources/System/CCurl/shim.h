@@ -3,6 +3,10 @@
 #include <curl/curl.h>
 
 // curl's setters take any number of arguments, which Swift cannot call: one wrapper for each type of argument.
+//
+// Memory: curl copies texts (CURLOPTTYPE_STRINGPOINT), except for CURLOPT_POSTFIELDS. It keeps the addresses of lists, of pointers
+// (CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_PRIVATE, CURLOPT_ERRORBUFFER) and of functions; the caller owns what they point to,
+// until the handle is reset or cleaned up.
 
 static inline CURLcode edge_curl_set_long(CURL *handle, CURLoption option, long value) {
     return curl_easy_setopt(handle, option, value);

@@ -173,7 +173,7 @@ int edge_gpio_lines(const EdgeGPIOChip *chip, EdgeGPIOLineInfo *lines, int capac
 }
 
 const char *edge_gpio_library(void) {
-    static char text[32];
+    static _Thread_local char text[32];
     snprintf(text, sizeof text, "libgpiod %s", gpiod_api_version());
     return text;
 }

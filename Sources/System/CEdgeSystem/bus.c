@@ -16,6 +16,11 @@
 
 int edge_i2c_exchange(int bus, uint8_t address, const uint8_t *out, size_t out_count, uint8_t *in, size_t in_count) {
 #ifdef __linux__
+    // The kernel counts in 16 bits.
+    if (out_count > UINT16_MAX || in_count > UINT16_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
     struct i2c_msg messages[2];
     unsigned count = 0;
     if (out_count > 0) {

@@ -10,6 +10,9 @@ import Darwin
 ///
 /// The standard library's mutex is a futex that the sanitizer does not see, so everything that it guards is reported as
 /// a race. This one is a pthread mutex, which the sanitizer knows. It is in no other build.
+///
+/// Memory: `mutex` and `value` are allocated in `init` and freed in `deinit`; the value leaves only as an `inout` argument, until
+/// the closure returns.
 public struct PthreadMutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let value: UnsafeMutablePointer<Value>

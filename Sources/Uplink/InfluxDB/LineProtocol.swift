@@ -53,6 +53,7 @@ public struct LineProtocol: Sendable {
         return true
     }
 
+    /// Memory: the bytes of the text are borrowed within the closure.
     private mutating func add(_ value: Value) {
         switch value {
         case .text(var text):
@@ -68,6 +69,7 @@ public struct LineProtocol: Sendable {
         }
     }
 
+    /// Memory: `utf8` is the caller's and is copied during this call.
     private mutating func addQuoted(_ utf8: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
         var rest = unsafe utf8[...]
@@ -75,7 +77,7 @@ public struct LineProtocol: Sendable {
             unsafe bytes.append(contentsOf: rest[..<special])
             bytes.append(UInt8(ascii: "\\"))
             unsafe bytes.append(rest[special])
-            unsafe rest = unsafe rest[(special + 1)...]
+            unsafe rest = rest[(special + 1)...]
         }
         unsafe bytes.append(contentsOf: rest)
         bytes.append(UInt8(ascii: "\""))
@@ -97,21 +99,18 @@ public struct LineProtocol: Sendable {
     private static let key = table(",= ")
 
     private mutating func escape(_ text: String, _ table: [Treatment]) {
-        var text = text
-        text.withUTF8 { utf8 in
-            guard unsafe !utf8.allSatisfy({ table[Int($0)] == .plain }) else {
-                unsafe bytes.append(contentsOf: utf8)
-                return
-            }
-            for unsafebyte in unsafe utf8 {
-                switch table[Int(byte)] {
-                case .plain: bytes.append(byte)
-                case .escaped:
-                    bytes.append(UInt8(ascii: "\\"))
-                    bytes.append(byte)
-                case .space: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: " ")])
-                case .slash: bytes.append(UInt8(ascii: "/"))
-                }
+        guard !text.utf8.allSatisfy({ table[Int($0)] == .plain }) else {
+            bytes.append(contentsOf: text.utf8)
+            return
+        }
+        for byte in text.utf8 {
+            switch table[Int(byte)] {
+            case .plain: bytes.append(byte)
+            case .escaped:
+                bytes.append(UInt8(ascii: "\\"))
+                bytes.append(byte)
+            case .space: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: " ")])
+            case .slash: bytes.append(UInt8(ascii: "/"))
             }
         }
     }

@@ -29,6 +29,9 @@ public struct MQTTConfiguration: Sendable {
 /// One connection to a broker, which comes back by itself: libmosquitto on a thread of its own, MQTT 5, QoS 1.
 ///
 /// MQTT 5 is what tells a denied publish (reason 135) from a taken one.
+///
+/// Memory: `handle` is made in `init` and destroyed in `deinit`; it does not leave this object. libmosquitto locks for itself.
+/// Its texts of errors and reasons are constants of the library.
 @safe final class MQTTConnection: @unchecked Sendable {
     enum Failure: Error, Equatable {
         case notConnected(reason: String)
@@ -52,7 +55,6 @@ public struct MQTTConfiguration: Sendable {
     private let state = Mutex(State())
     private let isStopping = Atomic<Bool>(false)
     private let hasEnded = DispatchSemaphore(value: 0)
-    // Made in `init`, gone in `deinit`; libmosquitto locks for itself.
     private let handle: OpaquePointer
     private let onConnect: @Sendable () -> Void
     private let onMessage: @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
@@ -69,10 +71,12 @@ public struct MQTTConfiguration: Sendable {
         self.configuration = configuration
         self.onConnect = onConnect
         self.onMessage = onMessage
+        // Memory: libmosquitto copies the client's name. It keeps the address of this object for the callbacks, which it calls
+        // only from `mosquitto_loop`: on the thread that retains this object.
         guard let handle = unsafe mosquitto_new(configuration.clientID, false, nil) else {
             throw .notConnected(reason: "libmosquitto could not be started")
         }
-        unsafe self.handle = unsafe handle
+        unsafe self.handle = handle
         unsafe mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
         unsafe mosquitto_int_option(
             handle, MOSQ_OPT_PROTOCOL_VERSION,
@@ -114,6 +118,9 @@ public struct MQTTConfiguration: Sendable {
                 result = unsafe mosquitto_loop(handle, 1000, 1)
                 if state.withLock({ $0.isConnected }) { pause = 1 }
             }
+            // libmosquitto does not report every end. ``publish(_:_:retain:)`` must see this one before `connect` replaces the
+            // descriptors that it writes to.
+            if result != 0, state.withLock({ $0.isConnected }) { disconnected(result) }
             // Spread, so that a fleet does not come back all at once.
             let end = ContinuousClock.now + .seconds(pause * Double.random(in: 0.5...1))
             while ContinuousClock.now < end, !isStopping.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.1) }
@@ -127,6 +134,7 @@ public struct MQTTConfiguration: Sendable {
     /// How long the broker keeps the session without a connection: a week offline is nothing unusual.
     private static let sessionExpirySeconds: UInt32 = 30 * 86_400
 
+    /// Memory: the properties are made and freed here. libmosquitto copies them, and the address, during the call.
     private func connect() -> Int32 {
         var properties: OpaquePointer?
         if !configuration.isOldProtocol {
@@ -138,6 +146,7 @@ public struct MQTTConfiguration: Sendable {
             handle, configuration.host, Int32(configuration.port), 30, nil, properties)
     }
 
+    /// Memory: libmosquitto copies the names, the password, the paths and the will during the calls.
     private func setUp() throws(Failure) {
         if !configuration.user.isEmpty {
             unsafe mosquitto_username_pw_set(handle, configuration.user, configuration.password)
@@ -158,14 +167,19 @@ public struct MQTTConfiguration: Sendable {
     }
 
     deinit {
+        // No callback comes after this: the thread that runs the loop retains this object, so it has ended.
         unsafe mosquitto_destroy(handle)
     }
 
     /// Says good-bye and ends the thread, within a second or two. Call it once, after ``start()``.
+    ///
+    /// Memory: libmosquitto copies topic and payload during the call.
     func stop() {
         guard state.withLock({ $0.isRunning }) else { return }
         let offline = Array("offline".utf8)
-        if state.withLock({ $0.isConnected }) {
+        // Under the lock, so that no new connection replaces libmosquitto's descriptors meanwhile.
+        state.withLock { state in
+            guard state.isConnected else { return }
             if !configuration.availabilityTopic.isEmpty {
                 unsafe mosquitto_publish(
                     handle, nil, configuration.availabilityTopic, Int32(offline.count), offline, 1, true)
@@ -197,6 +211,8 @@ public struct MQTTConfiguration: Sendable {
     }
 
     /// Sends a message and returns when the broker has it.
+    ///
+    /// Memory: libmosquitto copies topic and payload during the call, and writes `number` during it.
     func publish(_ topic: String, _ payload: [UInt8], retain: Bool = false) async throws(Failure) {
         let result: Result<Void, Failure> = await withCheckedContinuation { continuation in
             let refusal = state.withLock { state -> Failure? in
@@ -219,10 +235,12 @@ public struct MQTTConfiguration: Sendable {
 
     // MARK: - On libmosquitto's thread
 
+    /// Memory: `context` is this object, unretained, which the thread of the loop retains; the result is retained.
     private static func own(_ context: UnsafeMutableRawPointer?) -> MQTTConnection? {
         unsafe context.map { unsafe Unmanaged<MQTTConnection>.fromOpaque($0).takeUnretainedValue() }
     }
 
+    /// Memory: a message is libmosquitto's until the callback returns; topic and payload are copied before that.
     private func setCallbacks() {
         unsafe mosquitto_connect_v5_callback_set(handle) { _, context, code, _, _ in
             unsafe MQTTConnection.own(context)?.connected(code)

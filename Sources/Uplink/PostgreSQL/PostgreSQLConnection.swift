@@ -2,6 +2,9 @@ import CPostgreSQL
 import Foundation
 
 /// One connection to a PostgreSQL server, used from its own queue alone, where it may wait.
+///
+/// Memory: `handle` is opened in `connect` and finished in `drop` or `deinit`; it does not leave this object. Every block on the
+/// queue retains the object.
 @safe final class PostgreSQLConnection: @unchecked Sendable {
     struct Failure: Error, CustomStringConvertible {
         /// SQLSTATE (PostgreSQL documentation, appendix A); empty where the server did not get to say.
@@ -59,6 +62,7 @@ import Foundation
         unsafe handle = nil
     }
 
+    /// Memory: libpq copies the names and values during the call; the copies made for it here are freed when this returns.
     private func connect() throws(Failure) {
         if unsafe handle != nil, unsafe PQstatus(handle) == CONNECTION_OK { return }
         drop()
@@ -70,11 +74,11 @@ import Foundation
         var cNames = unsafe names.map { unsafe UnsafePointer(strdup($0)) }
         var cValues = unsafe values.map { unsafe UnsafePointer(strdup($0)) }
         defer {
-            for unsafepointer in unsafe cNames + cValues { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
+            unsafe (cNames + cValues).forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) }
         }
         unsafe cNames.append(nil)
         unsafe cValues.append(nil)
-        unsafe handle = unsafe PQconnectdbParams(cNames, cValues, 1)
+        unsafe handle = PQconnectdbParams(cNames, cValues, 1)
         guard unsafe PQstatus(handle) == CONNECTION_OK else { throw unsafe failure(nil) }
         // Notices ("table exists already") are nobody's business.
         unsafe PQsetNoticeProcessor(handle, { _, _ in }, nil)
@@ -83,6 +87,7 @@ import Foundation
 
     // MARK: - On the queue
 
+    /// Memory: the text is borrowed for the call; the result is cleared here, after the failure has been copied from it.
     func run(_ sql: String) throws(Failure) {
         let result = unsafe PQexec(handle, sql)
         defer { unsafe PQclear(result) }
@@ -92,9 +97,12 @@ import Foundation
     }
 
     /// - Parameter values: as text; nil is NULL.
+    ///
+    /// Memory: the copies of the values are borrowed by libpq for the call and freed when this returns. The result is cleared
+    /// here, after the failure has been copied from it.
     func run(_ sql: String, _ values: [String?]) throws(Failure) {
         let pointers = unsafe values.map { value in unsafe value.map { unsafe UnsafePointer(strdup($0)) } ?? nil }
-        defer { for unsafepointer in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) } }
+        defer { unsafe pointers.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
         let result = unsafe PQexecParams(handle, sql, Int32(values.count), nil, pointers, nil, nil, 0)
         defer { unsafe PQclear(result) }
         guard unsafe [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
@@ -102,6 +110,7 @@ import Foundation
         }
     }
 
+    /// Memory: `text` belongs to the result and is read before the result is cleared.
     func number(_ sql: String) throws(Failure) -> Int? {
         let result = unsafe PQexec(handle, sql)
         defer { unsafe PQclear(result) }
@@ -111,6 +120,9 @@ import Foundation
     }
 
     /// Sends rows in the text form of COPY.
+    ///
+    /// Memory: libpq copies or sends the rows during the call. Each result is cleared here, after the failure has been copied
+    /// from it.
     func copy(_ sql: String, _ text: [UInt8]) throws(Failure) {
         let begun = unsafe PQexec(handle, sql)
         defer { unsafe PQclear(begun) }
@@ -129,6 +141,8 @@ import Foundation
         if let failed { throw failed }
     }
 
+    /// Memory: the caller owns `result` and clears it later. The code belongs to it, and the message to the connection until its
+    /// next call; both are copied here.
     private func failure(_ result: OpaquePointer?) -> Failure {
         let code =
             unsafe result.flatMap { unsafe PQresultErrorField($0, Int32(UInt8(ascii: "C"))) }.map {

@@ -37,6 +37,8 @@ struct RemoteWrite {
     }
 
     /// Empty when there is no memory for it.
+    ///
+    /// Memory: both arrays are this function's, and snappy borrows them for the call.
     func body(_ version: Version) -> [UInt8] {
         let plain = encoded(version)
         var length = snappy_max_compressed_length(plain.count)
@@ -98,6 +100,8 @@ struct RemoteWrite {
     }
 
     /// Both versions have them as field 2, of the same form.
+    ///
+    /// Memory: the eight bytes are borrowed within the closure and copied.
     private func addSamples(of labels: [ExpositionText.Label], to bytes: inout [UInt8]) {
         for sample in series[labels] ?? [] {
             var pair: [UInt8] = []

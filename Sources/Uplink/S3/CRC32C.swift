@@ -19,6 +19,7 @@ struct CRC32C: Sendable {
         return tables
     }()
 
+    /// Memory: `bytes` are the caller's and are read during this call only.
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
         let tables = Self.tables
         var crc = value

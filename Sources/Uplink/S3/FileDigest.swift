@@ -42,8 +42,8 @@ struct RunningDigest: ~Copyable {
         md5 = kind == .md5 ? MD5() : nil
     }
 
+    /// Memory: `bytes` are the caller's; the hash functions read them during their calls only.
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        // The caller owns the bytes; the hash functions read them during these calls only.
         let span = unsafe bytes.bytes
         sha.update(span)
         md5?.update(span)

@@ -25,6 +25,9 @@ struct FileSeal: Sendable, Hashable, Codable {
     /// Reads the file; blocks meanwhile.
     ///
     /// - Parameter partBytes: how large its parts are; 0 when it goes whole.
+    ///
+    /// Memory: `block` is allocated and freed here, and what is made of it is a digest. The path and the statuses are borrowed for
+    /// the calls; the texts of errors are the system's and are copied at once.
     init(path: String, kind: S3Checksum, partBytes: Int64) throws(Failure) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -85,6 +88,8 @@ struct FileSeal: Sendable, Hashable, Codable {
     }
 
     /// Whether it still is of the file, and of the wanted form.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
     func isOf(path: String, kind: S3Checksum, partBytes: Int64) -> Bool {
         var status = EdgeFileStatus()
         return unsafe edge_stat(path, &status) == 0 && status.size_bytes == bytes

@@ -73,6 +73,8 @@ struct S3Uploader: Sendable {
     }
 
     /// What was found out of the file before, or is found out now.
+    ///
+    /// Memory: the path and the status are borrowed for the call; the text of the error is the system's and is copied at once.
     private func seal(of recording: RecordingRecord?, path: String) async throws(FileSeal.Failure) -> FileSeal {
         var status = EdgeFileStatus()
         guard unsafe edge_stat(path, &status) == 0 else {

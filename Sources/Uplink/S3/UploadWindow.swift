@@ -29,6 +29,8 @@ public struct UploadWindow: Sendable, Hashable {
         from < to ? (from..<to).contains(minuteOfDay) : minuteOfDay >= from || minuteOfDay < to
     }
 
+    /// Memory: both values are this function's, and `localtime_r` borrows them for the call; the zone's name in `parts` is not
+    /// read.
     public func contains(utcNanoseconds: Int64) -> Bool {
         var seconds = time_t(utcNanoseconds / 1_000_000_000)
         var parts = unsafe tm()

@@ -7,6 +7,8 @@ public enum PythonText {
     }
 
     /// A string as `json.dumps` writes it: everything beyond ASCII as `\uXXXX`.
+    ///
+    /// Memory: the bytes of `text` are borrowed within the closure; those that are added are copies.
     public static func addJSON(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         var text = text

@@ -19,6 +19,7 @@ public enum UTCText {
         seconds(nanoseconds).filter { $0 != "-" && $0 != ":" }
     }
 
+    /// Memory: both values are this function's, and `gmtime_r` borrows them for the call; the zone's name in `parts` is not read.
     private static func split(_ nanoseconds: Int64) -> (date: String, time: String, nanoseconds: Int64) {
         var rest = nanoseconds % 1_000_000_000
         if rest < 0 { rest += 1_000_000_000 }

@@ -2,6 +2,9 @@ import CCurl
 import Foundation
 
 /// One exchange, while libcurl has it. Used by the transport's thread alone, but for its making.
+///
+/// Memory: this object owns `handle`, `list` and `errorText` and frees them in `deinit`, the handle first, since libcurl keeps
+/// the addresses of the other two. The transport takes the handle out of the multi handle before it releases this object.
 @safe final class CurlTransfer: @unchecked Sendable {
     typealias Completion = @Sendable (Result<OutgoingAnswer, TransportError>) -> Void
 
@@ -21,7 +24,7 @@ import Foundation
     init?(number: UInt64, request: OutgoingRequest, completion: @escaping Completion) {
         guard let handle = unsafe curl_easy_init() else { return nil }
         self.number = number
-        unsafe self.handle = unsafe handle
+        unsafe self.handle = handle
         self.request = request
         self.completion = completion
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -35,6 +38,10 @@ import Foundation
     }
 
     /// Tells libcurl everything. What is wrong with the request is thrown.
+    ///
+    /// Memory: libcurl copies every text during the call. It keeps the addresses of `errorText` and of `list`, which live as
+    /// long as the handle, and that of this object for `CURLOPT_PRIVATE`: the transport retains the object while the handle is
+    /// in the multi handle, and libcurl only hands the address back.
     func prepare() throws(TransportError) {
         let options = request.options
         unsafe edge_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
@@ -66,12 +73,14 @@ import Foundation
             guard !field.contains(where: { $0 == "\r" || $0 == "\n" || $0 == "\r\n" }) else {
                 throw TransportError(.badRequest, "a header holds a line break")
             }
-            unsafe list = unsafe curl_slist_append(list, field)
+            unsafe list = curl_slist_append(list, field)
         }
         unsafe edge_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
         setCallbacks()
     }
 
+    /// Memory: the path and the method are borrowed for the call. No address of the body is given to libcurl, which asks for
+    /// its bytes through `send`.
     private func setBody() throws(TransportError) {
         switch request.body {
         case .none:
@@ -89,6 +98,8 @@ import Foundation
         if request.method != "HEAD" { unsafe edge_curl_set_text(handle, CURLOPT_CUSTOMREQUEST, request.method) }
     }
 
+    /// Memory: `context` is this object, unretained. libcurl uses it only while the handle is in the multi handle, and for that
+    /// time the transport retains the object. The bytes given to a callback are libcurl's and valid until the callback returns.
     private func setCallbacks() {
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         unsafe edge_curl_set_bytes_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
@@ -120,6 +131,7 @@ import Foundation
 
     // MARK: - While it goes on
 
+    /// Memory: `bytes` are libcurl's during this call; what is kept of them is copied.
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
         let room = request.options.mostAnswerBytes - answer.count
         unsafe answer.append(contentsOf: bytes.prefix(max(0, room)))
@@ -127,6 +139,7 @@ import Foundation
         return bytes.count > room && request.options.takesParts ? 0 : bytes.count
     }
 
+    /// Memory: `bytes` are libcurl's during this call; the line is a copy.
     private func receiveHeader(_ bytes: UnsafeRawBufferPointer) {
         let line = unsafe String(decoding: bytes, as: UTF8.self)
         if line.hasPrefix("HTTP/") {
@@ -139,6 +152,7 @@ import Foundation
         headers[name] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// Memory: `room` is libcurl's during this call, and is filled in it.
     private func send(_ room: UnsafeMutableRawBufferPointer) -> Int {
         let wanted = min(room.count, Int(clamping: request.body.count - sent))
         guard wanted > 0 else { return 0 }
@@ -164,6 +178,7 @@ import Foundation
 
     // MARK: - The end
 
+    /// Memory: the handle is this object's; only a number is read from it.
     func finish(_ code: CURLcode) {
         let status = unsafe edge_curl_response_code(handle)
         guard code == CURLE_OK else {
@@ -183,6 +198,8 @@ import Foundation
         completion(.failure(error))
     }
 
+    /// Memory: `errorText` is this object's; `strerror` and `curl_easy_strerror` return the libraries' own texts. All are copied
+    /// at once.
     private func error(_ code: CURLcode) -> TransportError {
         if readError != 0, case .file(let path, _, _) = request.body {
             return TransportError(.badRequest, unsafe "\(path) cannot be read: \(String(cString: strerror(readError)))")

@@ -5,6 +5,9 @@ import Synchronization
 /// Every outgoing HTTP request: libcurl's multi interface on a thread of its own.
 ///
 /// Connections are kept and shared. TLS is always verified. Cancelling the task ends its transfer.
+///
+/// Memory: `multi` is made in `init` and freed by the thread when it ends, after ``stop()``; it does not leave this object. The
+/// thread retains this object while it runs.
 @safe public final class CurlTransport: Sendable {
     private enum Command: Sendable {
         case add(CurlTransfer)
@@ -29,7 +32,7 @@ import Synchronization
         guard let multi = unsafe curl_multi_init() else {
             throw TransportError(.closed, "libcurl could not be started")
         }
-        unsafe self.multi = unsafe multi
+        unsafe self.multi = multi
         unsafe edge_curl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connectionsPerHost)
         let thread = Thread { [self] in work() }
         thread.name = "curl"
@@ -70,7 +73,7 @@ import Synchronization
             guard !state.isStopped else { return false }
             state.commands.append(command)
             if case .stop = command { state.isStopped = true }
-            // Under the lock, so that nobody wakes what the thread has cleaned up after the stop.
+            // Memory: under the lock `multi` is alive, since the thread frees it only after it has taken the stop from here.
             unsafe curl_multi_wakeup(multi)
             return true
         }
@@ -78,6 +81,7 @@ import Synchronization
 
     // MARK: - The thread
 
+    /// Memory: only this thread frees `multi`, as its last act. `transfers` retains every transfer whose handle is in it.
     private func work() {
         var transfers: [UInt64: CurlTransfer] = [:]
         var isRunning = true
@@ -105,6 +109,7 @@ import Synchronization
         unsafe curl_multi_cleanup(multi)
     }
 
+    /// Memory: libcurl keeps the handle until ``end(_:_:)`` removes it; until then `transfers` retains its owner.
     private func add(_ transfer: CurlTransfer, _ transfers: inout [UInt64: CurlTransfer]) {
         do throws(TransportError) {
             try transfer.prepare()
@@ -119,12 +124,15 @@ import Synchronization
         transfers[transfer.number] = transfer
     }
 
+    /// Memory: the handle leaves `multi` here, while its owner is still retained; the caller decides how long the owner lives on.
     private func end(_ number: UInt64, _ transfers: inout [UInt64: CurlTransfer]) -> CurlTransfer? {
         guard let transfer = transfers.removeValue(forKey: number) else { return nil }
         unsafe curl_multi_remove_handle(multi, transfer.handle)
         return transfer
     }
 
+    /// Memory: `message` is libcurl's until its handle leaves `multi`: all that is needed of it is read before that. `context` is
+    /// the transfer, which `transfers` still retains.
     private func takeFinished(_ transfers: inout [UInt64: CurlTransfer]) {
         var rest: Int32 = 0
         while let message = unsafe curl_multi_info_read(multi, &rest) {

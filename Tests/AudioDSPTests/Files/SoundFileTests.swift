@@ -53,6 +53,24 @@ import Testing
         #expect(try samples("\(folder)/a.flac") == left)
     }
 
+    /// The number of a closed file is given to the next one that is opened. What an encoder writes at its end must not land there.
+    @Test func anEncoderThatOutlivesItsFileWritesToNoOther() throws {
+        let folder = try TestFolders.temporary()
+        defer { TestFolders.remove(folder) }
+        let format = try PCMFormat(encoding: .signed16, channels: 1, sampleRate: 48_000)
+        let first = open("\(folder)/a.flac", O_RDWR | O_CREAT | O_TRUNC, 0o644)
+        var writer: FLACWriter? = try FLACWriter(descriptor: first, format: format)
+        let sound = [UInt8](repeating: 7, count: 100_000)
+        try writer?.write(sound.span)
+        close(first)
+        let second = dup2(open("\(folder)/other", O_RDWR | O_CREAT | O_TRUNC, 0o644), first)
+        #expect(second == first)
+        writer = nil
+        #expect(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/other")).isEmpty)
+        #expect(lseek(second, 0, SEEK_CUR) == 0)
+        close(second)
+    }
+
     @Test func mendsAFLACFileCutAnywhere() throws {
         let folder = try TestFolders.temporary()
         defer { TestFolders.remove(folder) }

@@ -55,6 +55,18 @@ import Testing
         #expect(found.allSatisfy { $0.1 })
     }
 
+    @Test func tellsOfALastWindowThatFoundNoRoom() {
+        let pool = WindowBufferPool(limit: 1)
+        let held = pool.take()
+        #expect(held != nil)
+        var skipped: [Int64] = []
+        var assembler = WindowAssembler(overlapSeconds: 0, pool: pool)
+        let found = play(&assembler, from: 0, count: 144_000 + 100_000, pieces: 4096, pool: pool, skipped: &skipped)
+        assembler.finish(minimumSeconds: 1.5, emit: { _ in }, skipped: { skipped.append($0) })
+        #expect(found.isEmpty)
+        #expect(skipped == [0, 144_000])
+    }
+
     @Test func padsATailOfOneAndAHalfSecondsAndDropsAShorterOne() {
         for (tail, isKept) in [(72_000, true), (71_999, false)] {
             let pool = WindowBufferPool(limit: 4)
@@ -62,11 +74,13 @@ import Testing
             var assembler = WindowAssembler(overlapSeconds: 0, pool: pool)
             _ = play(&assembler, from: 0, count: 144_000 + tail, pieces: 4096, pool: pool, skipped: &skipped)
             var tails: [(Int, Float, Float)] = []
-            assembler.finish(minimumSeconds: 1.5) { window in
-                let ends = window.withSamples { ($0[tail - 1], $0[tail]) }
-                tails.append((window.validSamples, ends.0, ends.1))
-                pool.give(window.buffer)
-            }
+            assembler.finish(
+                minimumSeconds: 1.5,
+                emit: { window in
+                    let ends = window.withSamples { ($0[tail - 1], $0[tail]) }
+                    tails.append((window.validSamples, ends.0, ends.1))
+                    pool.give(window.buffer)
+                }, skipped: { skipped.append($0) })
             #expect(tails.count == (isKept ? 1 : 0))
             if let only = tails.first {
                 #expect(only == (72_000, Float(144_000 + tail - 1), 0))

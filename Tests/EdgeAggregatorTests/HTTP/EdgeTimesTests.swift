@@ -40,6 +40,31 @@ import Testing
         #expect(name(second - 1) == "a_20251121T012743Z.wav")
     }
 
+    /// A recording that was too short is removed at once, while its row is still on its way to the store.
+    @Test func givesNoNameTwiceThatIsNeitherOnDiskNorInTheStore() {
+        let names = RecordingNames(isTaken: { _ in false }, latestSecond: { _ in "" })
+        let second: Int64 = 1_000_000_000
+        let start = 1_763_688_464 * second
+        var given: Set<String> = []
+        // Two sessions of one listener whose recordings begin by turns; then more seconds than are cached, and again.
+        let starts = [0, 1, 0, 1, 0] + (0..<700).map { Int64($0) } + [3, 3, 650, 699, 0]
+        for offset in starts {
+            let name = names.name(
+                for: "a", startNanoseconds: start + offset * second, nowNanoseconds: .max, fileExtension: "wav")
+            let isNew = given.insert(name).inserted
+            #expect(isNew, "\(name)")
+        }
+        // More listeners than are cached.
+        for round in 0..<2 {
+            for listener in 0..<5000 {
+                let name = names.name(
+                    for: "l\(listener)", startNanoseconds: start, nowNanoseconds: .max, fileExtension: "wav")
+                let isNew = given.insert(name).inserted
+                #expect(isNew, "round \(round): \(name)")
+            }
+        }
+    }
+
     @Test func asksForTakenNamesOnlyWhereOneCanBe() {
         // A box that had recorded up to 01:27:44 before it started again.
         let names = RecordingNames(

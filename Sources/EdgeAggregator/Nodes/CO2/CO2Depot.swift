@@ -66,6 +66,8 @@ final class CO2Depot: Sendable {
     /// What was put aside, cut or not written after all is counted in the folder, when it is needed next.
     private func forgetSize(_ unit: NodeID) { sizes.withLock { $0[unit] = nil } }
 
+    /// Memory: the path and the status are borrowed for the calls. Both arrays are borrowed within the closures; the verdict holds
+    /// numbers only.
     private func take(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
         let name = self.path(unit, path)
         var descriptor = unsafe open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
@@ -113,6 +115,7 @@ final class CO2Depot: Sendable {
         return Outcome(verdict: verdict, hasChanged: hasChanged)
     }
 
+    /// Memory: the text of the error is the system's and is copied at once.
     private static func failure(_ text: String) -> Failure {
         Failure(
             code: errno == ENOSPC || errno == EDQUOT ? .full : .failed,
@@ -121,6 +124,8 @@ final class CO2Depot: Sendable {
 
     // MARK: - Bytes
 
+    /// Memory: `buffer` is the new array's storage and used within the closure only; `filled` counts the bytes that `pread` has
+    /// written there.
     private func read(_ descriptor: Int32, _ name: String, offset: Int64, count: Int64) throws -> [UInt8] {
         guard count > 0 else { return [] }
         return try unsafe [UInt8](unsafeUninitializedCapacity: Int(count)) { buffer, filled in
@@ -136,6 +141,7 @@ final class CO2Depot: Sendable {
         }
     }
 
+    /// Memory: the bytes are the caller's and borrowed for each call.
     private func write(_ bytes: ArraySlice<UInt8>, _ descriptor: Int32, _ name: String, at offset: Int64) throws {
         var rest = bytes
         var place = off_t(offset)
@@ -149,6 +155,8 @@ final class CO2Depot: Sendable {
     }
 
     /// Keeps what a file holds beside it, as `.readings-0000.tsv.replaced-1` and so on: of the last few times.
+    ///
+    /// Memory: the paths are borrowed for the calls.
     private func putAside(_ descriptor: Int32, _ name: String, bytes: Int64) throws {
         let folder = (name as NSString).deletingLastPathComponent
         let stem = "\(folder)/.\((name as NSString).lastPathComponent).replaced-"
@@ -174,6 +182,7 @@ final class CO2Depot: Sendable {
         return all
     }
 
+    /// Memory: the path is borrowed for the call.
     private func makeFolders(_ unit: NodeID, _ path: PushPath) throws {
         for parent in parents(unit, path) where unsafe mkdir(parent, 0o755) != 0 && errno != EEXIST {
             throw Self.failure("\(parent) cannot be made")
@@ -184,6 +193,7 @@ final class CO2Depot: Sendable {
         for parent in parents(unit, path).reversed() { try sync(parent) }
     }
 
+    /// Memory: the path is borrowed for the call.
     private func sync(_ folder: String) throws {
         let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.failure("\(folder) cannot be opened") }
@@ -205,6 +215,8 @@ final class CO2Depot: Sendable {
     }
 
     /// Reads a stretch of a unit's file; nil when it is not there.
+    ///
+    /// Memory: the path and the status are borrowed for the calls.
     func read(_ unit: NodeID, _ path: PushPath, from offset: Int64, most: Int) -> (bytes: [UInt8], size: Int64)? {
         let descriptor = unsafe open(self.path(unit, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
@@ -220,6 +232,8 @@ final class CO2Depot: Sendable {
 /// What lies in a folder.
 enum FolderFiles {
     /// Plain files below a folder, with paths relative to it, in order; links are not followed.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
     static func all(below folder: String, depth: Int = 6) -> [(path: String, bytes: Int64)] {
         var found: [(path: String, bytes: Int64)] = []
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

@@ -134,10 +134,13 @@ final class CO2Reader: Service, Sendable {
     }
 
     /// Whether the unit writes to a later file already: then the last line of this one stays as it is.
+    ///
+    /// Memory: the path is borrowed for the call.
     private func isFollowed(_ place: Place) -> Bool {
         neighbour(place, 1).map { unsafe access(depot.path(place.unit, $0), F_OK) == 0 } ?? false
     }
 
+    /// Memory: the path is borrowed for the call.
     private func notePrevious(_ place: Place) {
         if let before = neighbour(place, -1), unsafe access(depot.path(place.unit, before), F_OK) == 0 {
             note(place.unit, before)

@@ -25,6 +25,7 @@ actor PingLog {
             name = next
             path = "\(folder)/\(next)"
         }
+        // Memory: `file` is opened here and closed when this returns; the texts are borrowed for the calls.
         guard let file = unsafe fopen(path, "a") else { throw CocoaError(.fileWriteUnknown) }
         defer { unsafe fclose(file) }
         unsafe fputs(line + "\n", file)

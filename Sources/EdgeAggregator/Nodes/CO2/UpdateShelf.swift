@@ -30,6 +30,7 @@ struct UpdateShelf: Sendable {
         case file(path: String)
     }
 
+    /// Memory: the path and the status are borrowed for the call.
     func item(_ unit: NodeID, _ path: [String], isRecursive: Bool) -> Item? {
         guard path.count <= Self.mostParts, path.allSatisfy({ FileName.isPlain($0) }) else { return nil }
         let place = ([folder(unit)] + path).joined(separator: "/")
@@ -77,6 +78,7 @@ struct UpdateShelf: Sendable {
         guard FolderFiles.all(below: staging(unit, name)).count < Self.mostFiles else {
             throw Problem("an update has \(Self.mostFiles) files at most")
         }
+        // Memory: the path is borrowed for the call; the text of the error is the system's and is copied at once.
         let descriptor = unsafe open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else { throw Problem(unsafe "\(place): \(String(cString: strerror(errno)))") }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
@@ -85,6 +87,8 @@ struct UpdateShelf: Sendable {
     }
 
     /// Shows an update to the unit, all of it at once.
+    ///
+    /// Memory: the paths are borrowed for the calls; the text of the error is the system's and is copied at once.
     func publish(_ unit: NodeID, _ name: String) throws {
         try Self.check(name)
         let files = FolderFiles.all(below: staging(unit, name))
@@ -112,6 +116,8 @@ struct UpdateShelf: Sendable {
     }
 
     /// Takes an update back, staged or published; a unit that has it keeps it. False when there is none.
+    ///
+    /// Memory: the path is borrowed for the call.
     func withdraw(_ unit: NodeID, _ name: String) throws -> Bool {
         try Self.check(name)
         let places = ["\(folder(unit))/\(name)", staging(unit, name)]

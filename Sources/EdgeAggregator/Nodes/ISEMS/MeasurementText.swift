@@ -47,6 +47,7 @@ struct MeasurementText: Sendable {
         return "0x" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
     }
 
+    /// Memory: the text is this function's; its bytes are copied within the closure.
     private func add(_ name: StaticString, _ value: Double, _ bytes: inout [UInt8]) {
         add(name, &bytes)
         // Neither NaN nor infinity has a form in JSON.
@@ -63,6 +64,7 @@ struct MeasurementText: Sendable {
         }
     }
 
+    /// Memory: the name is a constant of the program; its bytes are copied within the closure.
     private func add(_ name: StaticString, _ bytes: inout [UInt8]) {
         name.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
     }

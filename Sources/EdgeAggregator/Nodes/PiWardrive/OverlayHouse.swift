@@ -128,6 +128,7 @@ final class OverlayHouse: Sendable {
         }
     }
 
+    /// Memory: the text is this function's; its bytes are copied within the closure.
     private static func text(_ grid: OverlayGrid?) -> [UInt8] {
         var bytes = Array("{\"points\":[".utf8)
         for (place, point) in (grid?.points ?? []).enumerated() {

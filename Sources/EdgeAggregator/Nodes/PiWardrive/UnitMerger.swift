@@ -113,6 +113,7 @@ final class UnitMerger: Service, Sendable {
         ])
     }
 
+    /// Memory: the paths are borrowed for the calls.
     private func keep(_ item: UploadSpool.Item) {
         if settings.keepsUploads, item.form == .database {
             // One a unit, under a name that no unit can choose.

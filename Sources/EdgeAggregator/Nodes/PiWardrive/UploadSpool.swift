@@ -22,6 +22,8 @@ final class UploadSpool: Sendable {
     static let unfinished = "part"
 
     /// - Parameter isOwner: whether nobody else puts files there: what is not whole is then of a run that was cut off.
+    ///
+    /// Memory: the path is borrowed for the call.
     init(folder: String, mostBytes: Int64, isOwner: Bool = true) throws {
         self.folder = folder
         self.mostBytes = mostBytes
@@ -32,6 +34,8 @@ final class UploadSpool: Sendable {
     }
 
     /// In the order in which they came.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
     var items: [Item] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let items = names.compactMap { name -> (Int, Item)? in
@@ -51,6 +55,8 @@ final class UploadSpool: Sendable {
     func hasRoom(_ bytes: Int64) -> Bool { bytes <= mostBytes - self.bytes }
 
     /// Takes a whole, synced file among what waits, durably.
+    ///
+    /// Memory: the path is borrowed for the call.
     func take(_ path: String, of unit: NodeID, as form: Form) throws {
         while true {
             let number = counter.withLock { counter in

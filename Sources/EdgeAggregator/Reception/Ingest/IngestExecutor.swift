@@ -42,6 +42,8 @@ final class IngestExecutor: TaskExecutor, Sendable {
         for _ in 0..<threadCount { wakeUp.signal() }
     }
 
+    /// Memory: the reference is unowned; the thread that runs this retains the executor. A job is the runtime's until it runs. Each
+    /// is taken from the queue once, under the lock, and runs once.
     private func work() {
         let executor = unsafe asUnownedTaskExecutor()
         while true {

@@ -47,6 +47,7 @@ final class IngestThread: Sendable {
     func start(released: @escaping @Sendable () -> Void) {
         watch(wakeUp, number: Self.mailboxNumber)
         let thread = Thread { [self] in
+            // Memory: the thread's name is borrowed for the call; the kernel keeps a copy.
             unsafe edge_name_thread(name)
             var table = Table(thread: self, released: released)
             table.work()
@@ -111,6 +112,7 @@ final class IngestThread: Sendable {
             }
         }
 
+        /// Memory: `numbers` is this function's and borrowed for the call, which writes no more of it than its length.
         mutating func work() {
             let buffer = ReceiveBuffer(bytes: IngestThread.readBytes)
             var numbers = [UInt64](repeating: 0, count: 64)
@@ -219,6 +221,8 @@ final class IngestThread: Sendable {
         }
 
         /// A few hundred bytes, which the socket's empty buffer takes at once or never.
+        ///
+        /// Memory: the bytes are this function's and borrowed for the call, which copies them into the kernel.
         private func send(_ text: String, to descriptor: Int32) {
             let bytes = Array(text.utf8)
             _ = unsafe bytes.withUnsafeBytes {

@@ -3,8 +3,10 @@ import Foundation
 /// Room for what is read from a socket at once. Used on one thread.
 ///
 /// Aligned to a page, since the kernel copies from there to pages of files.
+///
+/// Memory: `storage` is allocated in `init` and freed in `deinit`; it does not leave this object. Its bytes leave as a `Span`, which
+/// cannot be kept after ``receive(from:_:)``.
 @safe final class ReceiveBuffer {
-    /// Allocated in `init` and freed in `deinit`: nothing of it leaves ``receive(from:_:)``.
     private let storage: UnsafeMutableRawBufferPointer
 
     init(bytes: Int) {

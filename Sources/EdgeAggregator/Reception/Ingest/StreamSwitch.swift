@@ -70,6 +70,7 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
 
     /// False when the stream is not admitted, or its socket cannot be had.
     private func takeOver(_ head: StreamHead, headBytes: Int, _ context: ChannelHandlerContext) -> Bool {
+        // The number is the channel's for the closure; the duplicate is closed here, or by the thread that adopts it.
         let socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(
             of: NIOBSDSocket.Handle.self
         ) { fcntl($0, F_DUPFD_CLOEXEC, 0) }

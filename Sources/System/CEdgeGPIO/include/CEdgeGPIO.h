@@ -49,6 +49,9 @@ typedef struct {
 ///
 /// `edges` are those that are wanted, added up; 0 for none. The kernel's thread that reports both reads the line once more
 /// for each, so that one alone is surer as well as cheaper.
+///
+/// Memory: the caller owns `place` and its texts until the return; nothing of them is kept. The result is the caller's until
+/// edge_gpio_close, and so is its descriptor.
 EdgeGPIOLine *edge_gpio_input(const EdgeGPIOPlace *place, int edges);
 EdgeGPIOLine *edge_gpio_output(const EdgeGPIOPlace *place, bool is_active);
 void edge_gpio_close(EdgeGPIOLine *line);
@@ -64,5 +67,5 @@ int edge_gpio_edges(EdgeGPIOLine *line, EdgeGPIOEdge *edges, int capacity);
 int edge_gpio_chips(EdgeGPIOChip *chips, int capacity);
 /// What is known of a chip's first `capacity` lines; their number.
 int edge_gpio_lines(const EdgeGPIOChip *chip, EdgeGPIOLineInfo *lines, int capacity);
-/// `libgpiod 1.6.3`.
+/// `libgpiod 1.6.3`. Memory: the text belongs to the calling thread, until its next call.
 const char *edge_gpio_library(void);

@@ -21,6 +21,8 @@ bool edge_clock_is_synchronised(void);
 bool edge_clock_offset(int64_t *offset_ns, int64_t *error_ns);
 
 /// Reads a UTC time by a strptime(3) format. Returns how many bytes of `text` it took, -1 if it does not fit.
+///
+/// Memory: the caller owns both texts until the return.
 int edge_parse_time(const char *text, const char *format, int64_t *seconds);
 
 /// CPU seconds of this process, user and system.

@@ -7,6 +7,7 @@
 /// return for as long as the clock is set back.
 typedef struct EdgeCondition EdgeCondition;
 
+/// Memory: the caller owns the result until edge_condition_free, which no thread may call while another waits or holds the lock.
 EdgeCondition *edge_condition_make(void);
 void edge_condition_free(EdgeCondition *condition);
 void edge_condition_lock(EdgeCondition *condition);

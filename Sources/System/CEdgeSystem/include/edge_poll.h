@@ -10,6 +10,8 @@ int edge_poll_make(void);
 int edge_poll_watch(int poll, int descriptor, uint64_t number, bool is_read, bool is_new);
 int edge_poll_forget(int poll, int descriptor);
 /// Waits for readable descriptors and writes their numbers; `capacity` is at most 64. A signal counts as nothing.
+///
+/// Memory: the caller owns `numbers`, with room for `capacity`, until the return.
 int edge_poll_wait(int poll, uint64_t *numbers, int capacity, int timeout_ms);
 
 int edge_wakeup_make(void);

@@ -15,7 +15,9 @@ typedef struct {
     char kind;
 } EdgeFileStatus;
 
-/// 0, or -1 with errno.
+/// 0, or -1 with errno, and `status` unchanged.
+///
+/// Memory: the caller owns path and status, until the return.
 int edge_stat(const char *path, EdgeFileStatus *status);
 int edge_fstat(int descriptor, EdgeFileStatus *status);
 /// Does not follow links.
@@ -26,6 +28,8 @@ int edge_lstat(const char *path, EdgeFileStatus *status);
 void edge_use_little_memory(void);
 
 /// Makes a new file of `path_template`, which ends in XXXXXX and is changed to the name made. -1 with errno.
+///
+/// Memory: the caller owns the text, with its NUL, until the return.
 int edge_make_temporary(char *path_template);
 
 /// Gives freed memory back to the machine (malloc_trim(3)).

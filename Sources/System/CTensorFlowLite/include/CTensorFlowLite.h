@@ -58,12 +58,19 @@ typedef struct {
 } EdgeTensorFlowLite;
 
 /// Loads the library and looks up every function. Returns 0, or -1 with a message in `error`.
+///
+/// Memory: the caller owns all arguments until the return. The library stays loaded, so the functions in `table` stay valid.
 int edge_tflite_load(const char *path, EdgeTensorFlowLite *table, char *error, size_t error_size);
 
 /// Fills in the options that the loaded library thinks best: 32 bytes of them are known.
+///
+/// Memory: the caller owns both until the return. `weights_cache` is borrowed by the delegate that is created with the options,
+/// and must outlive it; the library's default of `weight_cache_file_path` is NULL.
 void edge_tflite_default_options(const EdgeTensorFlowLite *table, EdgeXNNPackOptions *options);
 
 /// Makes the library silent: its messages are kept in `buffer` (last one wins) instead of on standard error.
+///
+/// Memory: the caller owns `message`. Interpreters made with these options keep its address and write to it, so it must outlive them.
 typedef struct {
     char text[256];
 } EdgeTfLiteMessage;
@@ -72,4 +79,6 @@ void edge_tflite_set_message_buffer(
 
 /// Gives the resident pages of a mapped file back to the kernel, which reads them again if they are used. The packed
 /// weights are what is used; the model file's own copy of them need not stay in memory. Linux only; elsewhere nothing.
+///
+/// Memory: nobody may unmap this file at the same time: the addresses could belong to another mapping when they are used.
 void edge_tflite_drop_mapped_pages(const char *path);
