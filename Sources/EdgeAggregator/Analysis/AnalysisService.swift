@@ -38,7 +38,7 @@ final class AnalysisService: Sendable {
         /// Recordings that a live feed or the backlog is at work on, so that the store's list does not start them again.
         var tracked: Set<String> = []
         /// Windows that were left to the file, by recording; a recording that is not here is analysed whole.
-        var spilled: [String: [Int64]] = [:]
+        var spilled: [String: SpilledWindows] = [:]
         var isStopping = false
         var readyWorkers = 0
         var nextBacklogCheck: ContinuousClock.Instant = .now
@@ -231,13 +231,13 @@ final class AnalysisService: Sendable {
             let known = state.withLock { $0.tracked.count }
             let rows = try store.pendingAnalysisBlocking(limit: known + 64)
             for row in rows {
-                let spilled = state.withLock { state -> [Int64]?? in
+                let spilled = state.withLock { state -> SpilledWindows?? in
                     guard state.tracked.insert(row.name).inserted else { return nil }
                     return .some(state.spilled.removeValue(forKey: row.name))
                 }
                 guard let windows = spilled else { continue }
                 let reader = BacklogReader(
-                    row: row, onlyWindows: windows, configuration: configuration, store: store)
+                    row: row, spilled: windows, configuration: configuration, store: store)
                 state.withLock { $0.scheduler.add(backlog: reader, listener: row.listenerID) }
             }
             if !rows.isEmpty {
@@ -337,8 +337,9 @@ final class AnalysisService: Sendable {
                     state.tracked.remove(progress.recording.name)
                 }
             } else {
-                loseWindows(windows, of: progress)
-                finish(progress, state: "done", windows: 0, error: "analysis lagged and the sound was not on disk")
+                loseWindows(windows.startFrames48k, of: progress)
+                finish(
+                    progress, state: "done", windows: windows.analysed, error: "analysis lagged and the sound was not on disk")
             }
         }
     }

@@ -28,10 +28,10 @@ final class BacklogReader: @unchecked Sendable {
     static let framesPerRead = 4096
 
     init(
-        row: RecordingRecord, onlyWindows: [Int64]?, configuration: AnalysisService.Configuration, store: Store
+        row: RecordingRecord, spilled: SpilledWindows?, configuration: AnalysisService.Configuration, store: Store
     ) {
         self.row = row
-        self.onlyWindows = onlyWindows.map(Set.init)
+        onlyWindows = spilled.map { Set($0.startFrames48k) }
         self.configuration = configuration
         self.store = store
         progress = RecordingProgress(
@@ -39,7 +39,8 @@ final class BacklogReader: @unchecked Sendable {
                 name: row.name, listener: row.listenerID, sessionID: row.sessionID, run: row.run,
                 startNanoseconds: row.startNanoseconds,
                 timeQuality: TimeQuality(rawValue: row.timeQuality) ?? .inferred, isOnDisk: true),
-            startFrame48k: AnalysisFeed.frame48k(row.runOffsetFrames, sampleRate: row.sampleRate))
+            startFrame48k: AnalysisFeed.frame48k(row.runOffsetFrames, sampleRate: row.sampleRate),
+            analysed: spilled?.analysed ?? 0)
     }
 
     /// The next window, nil after the last. Give it back when it has been analysed.

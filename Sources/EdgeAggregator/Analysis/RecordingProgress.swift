@@ -1,5 +1,13 @@
 import Synchronization
 
+/// Windows of a recording that found no room while it was received.
+struct SpilledWindows: Equatable, Sendable {
+    /// Where they start in the run, at 48 kHz.
+    let startFrames48k: [Int64]
+    /// How many others were analysed.
+    let analysed: Int
+}
+
 /// Follows which windows of one recording have been analysed.
 ///
 /// A recording is done when all windows that start in it have been emitted and each of them was analysed; windows
@@ -10,8 +18,8 @@ final class RecordingProgress: Sendable {
         case waiting
         /// Every window is analysed.
         case done(windows: Int)
-        /// These windows (start frames at 48 kHz in the run) must be read from the file.
-        case spilled([Int64])
+        /// Some windows must be read from the file.
+        case spilled(SpilledWindows)
         /// The recording was not kept, and takes its windows with it.
         case dropped
     }
@@ -31,9 +39,11 @@ final class RecordingProgress: Sendable {
 
     private let state = Mutex(State())
 
-    init(recording: AnalysedRecording, startFrame48k: Int64) {
+    /// - Parameter analysed: how many of its windows were analysed before.
+    init(recording: AnalysedRecording, startFrame48k: Int64, analysed: Int = 0) {
         self.recording = recording
         self.startFrame48k = startFrame48k
+        state.withLock { $0.analysed = analysed }
     }
 
     var isDropped: Bool { state.withLock { $0.isDropped } }
@@ -76,6 +86,7 @@ final class RecordingProgress: Sendable {
         guard state.isComplete, state.outstanding == 0, !state.isReported else { return .waiting }
         state.isReported = true
         if state.isDropped { return .dropped }
-        return state.spilled.isEmpty ? .done(windows: state.analysed) : .spilled(state.spilled)
+        guard !state.spilled.isEmpty else { return .done(windows: state.analysed) }
+        return .spilled(SpilledWindows(startFrames48k: state.spilled, analysed: state.analysed))
     }
 }

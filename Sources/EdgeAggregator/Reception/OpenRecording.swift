@@ -68,7 +68,8 @@ struct RecordingClosing: Sendable {
 
     func changesWhenTooShort() -> [StoreChange] {
         let loss = loss(
-            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds)
+            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds,
+            arrivedFrames: end.frames - end.filledFrames)
         // The loss covers the silence in the place of frames that never came; their lines only count the frames.
         let notes = recording.notes.map { note in
             var note = note
@@ -79,13 +80,16 @@ struct RecordingClosing: Sendable {
             + (notes + [loss]).map { .ledger($0) }
     }
 
-    private func loss(reason: String, lostFrames: Int64, startNanoseconds: Int64) -> LedgerEntry {
+    /// - Parameter arrivedFrames: those of the lost ones that arrived; nil for all.
+    private func loss(
+        reason: String, lostFrames: Int64, startNanoseconds: Int64, arrivedFrames: Int64? = nil
+    ) -> LedgerEntry {
         let format = recording.start.format
         var entry = LedgerEntry(
             listenerID: recording.identity.listener.text, sessionID: recording.identity.text,
             run: recording.start.run, recordingName: recording.name, kind: "loss", reason: reason,
             startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
-            frames: 0, bytes: lostFrames * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
+            frames: 0, bytes: (arrivedFrames ?? lostFrames) * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
         entry.unset = recording.unset
         entry.recordingMonotonicNanoseconds = recording.start.startNanoseconds
         return entry

@@ -44,11 +44,11 @@ public struct LinePlace: Sendable, Hashable {
                     pull: pull.rawValue)
                 let line = unsafe body(&place)
                 code = errno
-                return line
+                return unsafe line
             }
         }
         guard let line = unsafe line else { throw LineError(code: code, place: text) }
-        return line
+        return unsafe line
     }
 }
 

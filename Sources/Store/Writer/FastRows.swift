@@ -21,7 +21,7 @@ import GRDB
             unsafe sqlite3_clear_bindings(handle)
             withExtendedLifetime(statement) {}
         }
-        return try body(FastRows(handle: handle))
+        return try unsafe body(FastRows(handle: handle))
     }
 
     func bind(_ place: Int32, _ value: Int64?) {
