@@ -23,7 +23,10 @@ MODIFIERS = r"(?:(?:@\w+(?:\([^)]*\))?|[a-z]\w*(?:\(\w+\))?)\s+)*"
 TYPE = re.compile(rf"^{MODIFIERS}(?:class|struct|enum|actor|extension|protocol)\s+(?!func\b|var\b|let\b|subscript\b)\w")
 PROPERTY = re.compile(rf"^{MODIFIERS}(?:let|var)\s+\w+\s*:\s*(?P<type>[^={{]*)(?P<rest>.*)$")
 CASE = re.compile(r"^(?:indirect\s+)?case\s+(?P<type>\w+\(.*)$")
-POINTER = re.compile(r"\b(?:Unsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer|OpaquePointer|AutoreleasingUnsafeMutablePointer|Unmanaged)\b")
+POINTER = re.compile(r"\b(?:Unsafe(?:Mutable)?(?:Raw)?(?:Buffer)?Pointer|OpaquePointer|Unmanaged)\b")
+CONDITION = re.compile(r"^\s*#(?:if|elseif|else|endif)\b")
+# What cannot end a piece of code, of a comment and of a string.
+PLAIN = {"code": re.compile(r'[^"/#()]+'), "comment": re.compile(r"[^*/]+"), "string": re.compile(r'[^"\\\n]+')}
 STORED_BLOCK = re.compile(r"^\{\s*(?:didSet|willSet)\b")
 
 
@@ -39,7 +42,6 @@ def split(text):
     index = 0
 
     def put(piece, to):
-        nonlocal code, comments
         for part in re.split(r"(\n)", piece):
             if part == "\n":
                 code.append("")
@@ -52,6 +54,11 @@ def split(text):
 
     while index < len(text):
         state = stack[-1]
+        plain = PLAIN[state[0]].match(text, index)
+        if plain:
+            put(plain[0], state[0])
+            index = plain.end()
+            continue
         rest = text[index:index + 64]
         if state[0] == "code":
             opening = re.match(r'(#*)("""|")', rest)
@@ -119,8 +126,7 @@ class Source:
         self.code, self.comments, inside = split(text)
         # Only lines that begin a piece of code have an indentation that means something.
         self.indents = [
-            None if isInside or not line.strip() or line.lstrip().startswith("#") and not line.lstrip().startswith("#expect")
-            else len(line) - len(line.lstrip())
+            None if isInside or not line.strip() or CONDITION.match(line) else len(line) - len(line.lstrip())
             for line, isInside in zip(self.code, inside)
         ]
 
@@ -144,7 +150,7 @@ class Source:
         level = self.indents[number]
         for other in range(number - 1, -1, -1):
             indent = self.indents[other]
-            if indent is not None and indent < level and other >= 0:
+            if indent is not None and indent < level:
                 start = self.start(other)
                 found.append(start)
                 level = indent
@@ -196,7 +202,10 @@ class Source:
         if not found or POINTER.search(found["type"]) is None:
             return False
         rest = found["rest"].strip()
-        return not rest.startswith("{") or STORED_BLOCK.match(rest + " " + (self.code[number + 1:] or [""])[0].strip()) is not None
+        if not rest.startswith("{"):
+            return True
+        following = self.code[number + 1].strip() if number + 1 < len(self.code) else ""
+        return STORED_BLOCK.match(f"{rest} {following}") is not None
 
     def type_is_explained(self, number):
         types = [place for place in self.scopes(number)[1:] if self.is_type(place)]

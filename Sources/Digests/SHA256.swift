@@ -46,9 +46,9 @@ public struct SHA256: ~Copyable {
             let zero: [UInt8] = [0]
             return authenticationCode(for: message, key: zero.span)
         }
+        // Memory: the caller owns key and message, the new array owns the buffer; libcrypto uses all three during the call only. It
+        // copies the two names.
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-            // Memory: the caller owns key and message, the new array owns the buffer; libcrypto uses all three during the call only. It
-            // copies the two names.
             let written = unsafe key.withUnsafeBufferPointer { key in
                 unsafe message.withUnsafeBufferPointer { message in
                     unsafe EVP_Q_mac(

@@ -10,6 +10,7 @@ import flac
 import formats
 import model
 import native
+import patience
 import windows
 import wire
 
@@ -286,8 +287,8 @@ class Round:
             at += recording.frames
         wanted = None
         found = sorted(
-            (starts[index] + round(one["offset_seconds"] * 48_000), index, one) for index, row in enumerate(rows)
-            for one in self.detections.pop(row["name"], []))
+            ((starts[index] + round(one["offset_seconds"] * 48_000), index, one) for index, row in enumerate(rows)
+             for one in self.detections.pop(row["name"], [])), key=lambda each: each[:2])
         kept = [is_kept for _, _, is_kept in group]
         choices = []
         for length in sorted({frames * 48_000 // rate + slack for slack in (-3, 0, 3)}):
@@ -440,5 +441,5 @@ class Round:
                 if at >= 0:
                     raise Difference(f"{path}: at byte {at} it holds what another client sent ({marker})")
         spool = os.path.join(self.daemon.base, "spool")
-        if os.path.isdir(spool) and (left := [name for _, _, names in os.walk(spool) for name in names]):
-            raise Difference(f"left over in the spool folder: {left}")
+        # An upload that was cut off is removed when its handler hears of it.
+        patience.until("the spool folder is empty", lambda: not any(names for _, _, names in os.walk(spool)), self.daemon.check)

@@ -307,13 +307,15 @@ public struct ListenerSession: Sendable {
     ) throws(Failure) {
         frame.mode = .dropping
         frame.lossReason = reason
-        try recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 1, arrivalNanoseconds: arrival, perform)
+        try recorder.noteLoss(
+            reason: reason, bytes: bytes, wireFrames: 1, takesTime: format == nil, arrivalNanoseconds: arrival, perform)
     }
 
     private mutating func noteDropped<Failure: Error>(
         bytes: Int, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         guard let reason = frame.lossReason else { return }
-        try recorder.noteLoss(reason: reason, bytes: bytes, wireFrames: 0, arrivalNanoseconds: arrival, perform)
+        try recorder.noteLoss(
+            reason: reason, bytes: bytes, wireFrames: 0, takesTime: format == nil, arrivalNanoseconds: arrival, perform)
     }
 }

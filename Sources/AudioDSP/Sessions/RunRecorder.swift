@@ -314,14 +314,15 @@ struct RunRecorder: Sendable {
 
     /// Counts audio that arrived and is not kept; `wireFrames` is 0 for the later bytes of a frame.
     ///
-    /// While no recording is open, what is lost takes its time: from where the sound before it ended to its arrival.
+    /// - Parameter takesTime: whether no recording can be made of the stream as it is: then the loss reaches from where the
+    ///   sound before it ended to its arrival. A frame that is dropped by itself takes none, since its length is not known.
     mutating func noteLoss<Failure: Error>(
-        reason: String, bytes: Int, wireFrames: Int64, arrivalNanoseconds: Int64,
+        reason: String, bytes: Int, wireFrames: Int64, takesTime: Bool, arrivalNanoseconds: Int64,
         _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         let end = timelineEndNanoseconds ?? arrivalNanoseconds
         var tally = losses[reason] ?? Tally(startNanoseconds: end)
-        if !isOpen {
+        if takesTime {
             if let gap = nextRun?.gap { try perform(.note(note(gap, run: run + 1, endNanoseconds: end))) }
             tally.durationNanoseconds += max(0, arrivalNanoseconds - end)
             nextRun = NextRun(startNanoseconds: max(arrivalNanoseconds, end))
@@ -330,7 +331,7 @@ struct RunRecorder: Sendable {
         tally.bytes += Int64(bytes)
         losses[reason] = tally
         // What goes on for long is told as it goes.
-        if !isOpen, tally.durationNanoseconds >= maximumRecordingNanoseconds { try writeNotes(perform) }
+        if takesTime, tally.durationNanoseconds >= maximumRecordingNanoseconds { try writeNotes(perform) }
     }
 
     private mutating func writeNotes<Failure: Error>(

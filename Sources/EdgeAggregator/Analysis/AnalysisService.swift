@@ -339,7 +339,8 @@ final class AnalysisService: Sendable {
             } else {
                 loseWindows(windows.startFrames48k, of: progress)
                 finish(
-                    progress, state: "done", windows: windows.analysed, error: "analysis lagged and the sound was not on disk")
+                    progress, state: "done", windows: windows.analysed,
+                    error: "analysis lagged and the sound was not on disk")
             }
         }
     }

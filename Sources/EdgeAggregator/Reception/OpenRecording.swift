@@ -89,7 +89,8 @@ struct RecordingClosing: Sendable {
             listenerID: recording.identity.listener.text, sessionID: recording.identity.text,
             run: recording.start.run, recordingName: recording.name, kind: "loss", reason: reason,
             startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
-            frames: 0, bytes: (arrivedFrames ?? lostFrames) * Int64(format.bytesPerFrame), notedNanoseconds: nowNanoseconds)
+            frames: 0, bytes: (arrivedFrames ?? lostFrames) * Int64(format.bytesPerFrame),
+            notedNanoseconds: nowNanoseconds)
         entry.unset = recording.unset
         entry.recordingMonotonicNanoseconds = recording.start.startNanoseconds
         return entry

@@ -237,7 +237,7 @@ extension StoreChange {
         try database.execute(
             sql: """
                 UPDATE recordings SET start_ns = start_ns + ?, monotonic_ns = monotonic_ns + ?, settled = 1,
-                    time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
+                    time_quality = iif(time_quality IN ('live', 'inferred'), ifnull(?, time_quality), time_quality)
                 WHERE session_id = ? AND run = ?
                 """, arguments: [nanoseconds, nanoseconds, timeQuality, sessionID, run])
         try LedgerWriter.move("session_id = ? AND run = ?", [sessionID, run], by: "?", [nanoseconds], database)
@@ -249,7 +249,7 @@ extension StoreChange {
         let statement = try database.cachedStatement(
             sql: """
                 UPDATE OR IGNORE detections SET start_ns = start_ns + ?, end_ns = end_ns + ?,
-                    time_quality = CASE time_quality WHEN 'unsynchronised' THEN time_quality ELSE ifnull(?, time_quality) END
+                    time_quality = iif(time_quality IN ('live', 'inferred'), ifnull(?, time_quality), time_quality)
                 WHERE id = ?
                 """)
         for id in ids { try statement.execute(arguments: [nanoseconds, nanoseconds, timeQuality, id]) }
