@@ -228,9 +228,11 @@ final class AnalysisService: Sendable {
 
     private func loadBacklog() {
         do {
-            let known = state.withLock { $0.tracked.count }
-            let rows = try store.pendingAnalysisBlocking(limit: known + 64)
-            for row in rows {
+            // What is being worked on now may be finished before the list is read, and be in it nevertheless: it is left to the
+            // next list.
+            let busy = state.withLock { $0.tracked }
+            let rows = try store.pendingAnalysisBlocking(limit: busy.count + 64)
+            for row in rows where !busy.contains(row.name) {
                 let spilled = state.withLock { state -> SpilledWindows?? in
                     guard state.tracked.insert(row.name).inserted else { return nil }
                     return .some(state.spilled.removeValue(forKey: row.name))
