@@ -70,6 +70,8 @@ public struct ListenerSession: Sendable {
         /// The length of the last frame that carried audio only.
         var lastAudioBytes = 0
         var pagesAreUniform = true
+        /// Whether samples that were cut at the end of a frame went on in the next one, by the last sound that told.
+        var cutSamplesGoOn: Bool?
     }
 
     public init(configuration: Configuration) {
@@ -274,11 +276,12 @@ public struct ListenerSession: Sendable {
         }
         if recorder.phaseBytes != 0 {
             let skip = format.bytesPerFrame - recorder.phaseBytes
-            let isUniform = recorder.cutFrameWasUniform
-            let goesOn = audio.withSpan(of: block) { audio in
-                SampleAligner.continues(audio, skip: skip, format: format, pagesAreUniform: isUniform)
+            let judgement = audio.withSpan(of: block) { audio in
+                SampleAligner.continues(audio, skip: skip, format: format)
             }
-            if !goesOn {
+            if let judgement { frame.cutSamplesGoOn = judgement }
+            // Where the sound does not tell: as the last time that it did, else as pages of one length do.
+            if !(frame.cutSamplesGoOn ?? recorder.cutFrameWasUniform) {
                 recorder.forgetPhase()
                 counters.framesRealigned += 1
             }

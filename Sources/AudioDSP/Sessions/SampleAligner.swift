@@ -7,22 +7,20 @@ enum SampleAligner {
     /// How many bytes of a frame are looked at.
     static let inspectedBytes = 2048
 
-    /// Whether the sample goes on, judged by which of the two readings is the smoother sound.
+    /// Whether the sample goes on, judged by which of the two readings is the smoother sound; nil when the sound does not
+    /// tell (silence, noise, too little of it).
     ///
-    /// - Parameters:
-    ///   - skip: bytes at the start of `payload` that end the sample begun before (1 ..< bytes of a sample frame).
-    ///   - pagesAreUniform: whether the frame that ended in mid-sample was as long as the one before; the answer when
-    ///     the sound does not tell (silence, noise).
+    /// - Parameter skip: bytes at the start of `payload` that end the sample begun before (1 ..< bytes of a sample frame).
     static func continues(
-        _ payload: Span<UInt8>, skip: Int, format: PCMFormat, pagesAreUniform: Bool
-    ) -> Bool {
+        _ payload: Span<UInt8>, skip: Int, format: PCMFormat
+    ) -> Bool? {
         let usable = payload.count - format.bytesPerFrame
-        guard usable >= 16 * format.bytesPerFrame else { return pagesAreUniform }
+        guard usable >= 16 * format.bytesPerFrame else { return nil }
         let fresh = roughness(payload, offset: 0, format: format)
         let continued = roughness(payload, offset: skip, format: format)
         if continued < fresh / 4 * 3 { return true }
         if fresh < continued / 4 * 3 { return false }
-        return pagesAreUniform
+        return nil
     }
 
     /// The sum of the steps between successive samples of one channel, by their most significant 16 bits.

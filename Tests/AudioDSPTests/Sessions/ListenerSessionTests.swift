@@ -194,6 +194,23 @@ import Testing
         #expect(player.recordings.flatMap(\.audio) == sound)
     }
 
+    /// The last frame of a connection that breaks off has too little sound to tell: it is read as the frames before it were.
+    @Test func goesOnInTheMiddleOfASampleAtTheEndOfABrokenStream() throws {
+        let tone = (0..<3000).flatMap { index -> [UInt8] in
+            let value = Int((8000 * wave(Double(index) / 40)).rounded())
+            return [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)]
+        }
+        var player = try SessionPlayer.standard()
+        // Frames of different lengths that end in the middle of a sample; of the last one a few bytes arrive.
+        player.play(WireMaker.frame(0, Array(tone[0..<2001])), at: 1)
+        player.play(WireMaker.frame(1, Array(tone[2001..<5004])), at: 1)
+        player.play(WireMaker.frame(2, Array(tone[5004..<5555])), at: 1)
+        player.play(Array(WireMaker.frame(3, Array(tone[5555..<6000])).prefix(6 + 21)), at: 1)
+        player.finish(at: 1)
+        #expect(player.recordings.flatMap(\.audio) == Array(tone[0..<5576]))
+        #expect(player.session.counters.framesRealigned == 0)
+    }
+
     @Test func saysWhatItCannotUseAndGoesOnWithTheNextHeader() throws {
         var player = try SessionPlayer.standard()
         player.play(WireMaker.frame(0, WireMaker.wavHeader(rate: 0)), at: 1)
