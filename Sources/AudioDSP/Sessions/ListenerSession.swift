@@ -224,10 +224,6 @@ public struct ListenerSession: Sendable {
             return
         case .needMoreBytes where collected.count >= 12:
             // It says RIFF and WAVE and ends before its sound: no sound, and no format to be trusted.
-            if frame.missingBefore > 0 {
-                try recorder.leaveGap(
-                    missingFrames: frame.missingBefore, frameBytes: frame.lastAudioBytes, perform)
-            }
             try drop(reason: "unreadable WAV header", bytes: collected.count, arrival, perform)
         case .needMoreBytes, .notWAV:
             let aligning = recorder.phaseBytes != 0 || frame.missingBefore != 0
