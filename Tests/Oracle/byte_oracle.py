@@ -71,6 +71,8 @@ def run_round(arguments, double, seed, number, counts, skipped):
         try:
             send(running, cases)
             patience.until("all is received and analyzed", running.is_quiet, running.check, 0.2)
+            for case in (case for group in cases for case in group if isinstance(case, streams.StreamCase)):
+                case.was_heard_by(time.monotonic())
         finally:
             beside.stop()
         failure = check(running, cases, beside, counts, skipped)
