@@ -83,6 +83,7 @@ class StreamModel:
         self._run, self._run_ended = -1, True
         self._partial = b""
         self._cut_was_uniform = self._uniform = True
+        self._last_judgement = None
         self._last_audio = 0
         self._passing = False
         self._expected = self._last_old = None
@@ -204,17 +205,19 @@ class StreamModel:
     # MARK: Samples cut over the end of a frame
 
     def _goes_on(self, sound):
-        """Whether the sample begun before goes on: where that is the smoother sound; where neither is, if frames are of one length."""
+        """Whether the sample begun before goes on: where that is the smoother sound; where neither is, as
+        the last time that one was; before any was, if frames are of one length."""
         width = self.form.bytes_per_frame
         if len(sound) - width < 16 * width:
-            return self._cut_was_uniform
+            return self._cut_was_uniform if self._last_judgement is None else self._last_judgement
         fresh = self._roughness(sound, 0)
         on = self._roughness(sound, width - len(self._partial))
         low, high = min(fresh, on), max(fresh, on)
         if low < high * 0.5:
+            self._last_judgement = on < fresh
             return on < fresh
         if low > high * 0.9:
-            return self._cut_was_uniform
+            return self._cut_was_uniform if self._last_judgement is None else self._last_judgement
         raise Unclear()
 
     def _roughness(self, sound, offset):
