@@ -251,8 +251,8 @@ struct RunRecorder: Sendable {
         if let gap { try perform(.note(note(gap, run: run, endNanoseconds: clock.positionNanoseconds))) }
     }
 
-    /// Puts a gap before a run whose first frame is late, or makes the one that is there longer. Whether the source paused or
-    /// the link stalled is told by what follows.
+    /// Puts a gap before a run whose first frame is late, or makes the one that is there longer. What arrives next
+    /// shows whether the source paused or the link stalled.
     private mutating func lengthenGapIfLate<Failure: Error>(
         _ heardFrom: Int64, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {

@@ -11,7 +11,7 @@
 ///   recordings get successive times, and the lead is remembered: since no sound arrives before it was made, the run
 ///   really began earlier by the greatest lead seen at least (``UnsettledStretches``);
 /// - audio far *behind* means that the source did not send for a while, or that the link stalled: the next recording
-///   starts a new run, and what it really was is told by what follows.
+///   starts a new run. What arrives next shows which of the two it was.
 ///
 /// All times are nanoseconds of one steady clock (it never steps). Positions are sample frames since the run's start.
 public struct SampleClock: Sendable, Equatable {
