@@ -22,7 +22,6 @@ let package = Package(
         locked("apple/swift-http-types", "1.8.0"),
         locked("apple/swift-log", "1.16.2"),
         locked("apple/swift-nio", "2.101.2"),
-        locked("apple/swift-nio-ssl", "2.37.6"),
         locked("groue/GRDB.swift", "7.10.0"),
         locked("hummingbird-project/hummingbird", "2.28.1", traits: []),
         locked("jpsim/Yams", "6.2.2"),
@@ -43,6 +42,9 @@ let package = Package(
             name: "CZlib", path: "Sources/System/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(
             name: "CLibCrypto", path: "Sources/System/CLibCrypto", pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CLibSSL", path: "Sources/System/CLibSSL", pkgConfig: "openssl",
             providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CMosquitto", path: "Sources/System/CMosquitto", pkgConfig: "libmosquitto",
@@ -78,6 +80,8 @@ let package = Package(
         .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
         .target(name: "Digests", dependencies: ["CLibCrypto"]),
 
+        .target(name: "TLS", dependencies: ["CLibSSL", .product(name: "NIOCore", package: "swift-nio")]),
+
         .target(name: "FieldNodes", dependencies: ["CSQLite"]),
         .target(name: "Forecasts", dependencies: ["CBlosc", "CNetCDF", "COpenJPEG"]),
 
@@ -95,7 +99,8 @@ let package = Package(
         .executableTarget(
             name: "EdgeAggregator",
             dependencies: [
-                "AudioDSP", "CEdgeSystem", "CZlib", "Digests", "FieldNodes", "Forecasts", "Sensors", "Store", "Uplink",
+                "AudioDSP", "CEdgeSystem", "CZlib", "Digests", "FieldNodes", "Forecasts", "Sensors", "Store", "TLS",
+                "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -103,7 +108,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
@@ -119,6 +123,12 @@ let package = Package(
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
+        .testTarget(
+            name: "TLSTests",
+            dependencies: [
+                "EdgeTesting", "TLS", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(name: "FieldNodesTests", dependencies: ["FieldNodes", "EdgeTesting"]),
         .testTarget(name: "ForecastsTests", dependencies: ["Forecasts", "EdgeTesting"]),
         .testTarget(
@@ -197,6 +207,7 @@ let indirect: [(dependency: Package.Dependency, package: String, product: String
     (locked("apple/swift-metrics", "2.13.0"), "swift-metrics", "Metrics"),
     (locked("apple/swift-nio-extras", "1.35.2"), "swift-nio-extras", "NIOExtras"),
     (locked("apple/swift-nio-http2", "1.46.0"), "swift-nio-http2", "NIOHTTP2"),
+    (locked("apple/swift-nio-ssl", "2.37.6"), "swift-nio-ssl", "NIOSSL"),
     (locked("apple/swift-nio-transport-services", "1.28.0"), "swift-nio-transport-services", "NIOTransportServices"),
     (locked("apple/swift-numerics", "1.1.1"), "swift-numerics", "Numerics"),
     (locked("apple/swift-service-context", "1.5.1"), "swift-service-context", "ServiceContextModule"),

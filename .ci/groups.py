@@ -48,7 +48,8 @@ GROUPS = (
     Group(
         "addresses", 25,
         SANITIZED + (
-            "Sources/AudioDSP/*", "Sources/EdgeAggregator/Reception/*", "Sources/EdgeAggregator/Recordings/*", "Sources/System/*"),
+            "Sources/AudioDSP/*", "Sources/EdgeAggregator/Reception/*", "Sources/EdgeAggregator/Recordings/*", "Sources/System/*",
+            "Sources/TLS/*"),
         ((Step("make test-sanitized SANITIZER=address SEEDS=fixed MINUTES=10"),),)),
     Group(
         "arm64", 12,

@@ -10,7 +10,7 @@ struct ReloadService: Service {
 
     let settings: Settings
     let keeper: Doorkeeper
-    let book: TLSBook?
+    let identity: ServerIdentity?
     let logger: Logger
     /// Reads the settings as they are now.
     let load: @Sendable () throws -> Settings
@@ -48,7 +48,7 @@ struct ReloadService: Service {
             apiToken: token)
         LogLevel.set(new.box.logLevel)
         do {
-            try book?.reload()
+            try identity?.reload()
         } catch {
             logger.error("The TLS identity of before stays", metadata: ["reason": "\(error)"])
         }

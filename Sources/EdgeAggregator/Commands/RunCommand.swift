@@ -70,7 +70,7 @@ struct RunCommand: AsyncParsableCommand {
         } catch let error as InstanceLock.Refused {
             printError("\(error)")
             throw ExitCodes.inputOutput
-        } catch let error as TLSBook.Unusable {
+        } catch let error as ServerIdentity.Unusable {
             printError("\(error)")
             throw ExitCodes.settings
         } catch let error as StoreError {

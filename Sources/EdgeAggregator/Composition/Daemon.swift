@@ -31,7 +31,7 @@ struct Daemon {
     private let season: SeasonService?
     private let mode: StartGuard.Mode
     private let pace = AnalysisPace()
-    private let book: TLSBook?
+    private let identity: ServerIdentity?
     private let manager: ServiceManager
     let keeper: Doorkeeper
 
@@ -47,7 +47,7 @@ struct Daemon {
                 listeners: ListenerAdmission(
                     allowed: settings.reception.allowed, tokens: settings.reception.tokens),
                 apiToken: settings.box.apiToken.isEmpty ? apiToken : settings.box.apiToken))
-        book = try settings.access.tls.map { try TLSBook($0) }
+        identity = try settings.access.tls.map { try ServerIdentity($0) }
         self.settings = settings
         self.logger = logger
         let folders = [settings.box.baseFolder, settings.recordings.folder, settings.recordings.spoolFolder]
@@ -170,7 +170,7 @@ struct Daemon {
         }
         services.append(
             ReloadService(
-                settings: settings, keeper: keeper, book: book, logger: logger,
+                settings: settings, keeper: keeper, identity: identity, logger: logger,
                 load: { [file = settings.file] in try Settings(path: file) }))
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
@@ -183,9 +183,9 @@ struct Daemon {
         for address in settings.box.addresses {
             services.append(server(router, address, listening))
         }
-        if let book {
+        if let identity {
             for address in settings.access.tlsAddresses {
-                services.append(encryptedServer(router, address, book, listening))
+                services.append(encryptedServer(router, address, identity, listening))
             }
         }
         if settings.box.metricsPort > 0, let first = settings.box.addresses.first {
@@ -227,12 +227,13 @@ struct Daemon {
     }
 
     private func encryptedServer(
-        _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ book: TLSBook, _ listening: ListeningAddresses
+        _ router: Router<EdgeContext>, _ address: BoxSettings.Address, _ identity: ServerIdentity,
+        _ listening: ListeningAddresses
     ) -> some Service {
         Application(
             router: router,
             server: HTTPServerBuilder { [http] responder in
-                EncryptedChannel(http: HTTP1Channel(responder: responder, configuration: http), book: book)
+                EncryptedChannel(http: HTTP1Channel(responder: responder, configuration: http), identity: identity)
             }, configuration: configuration(address),
             // Reported after the plain addresses, which the greeting names.
             onServerRunning: { channel in
