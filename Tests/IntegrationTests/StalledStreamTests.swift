@@ -40,4 +40,95 @@ import Testing
         #expect(abs(accounted - 10) < 0.2)
         #expect(daemon.stop() == 0)
     }
+
+    /// Three listeners whose links stall and catch up, a clock that is stepped, and a daemon that is killed: for each listener what is
+    /// heard, filled, a gap or a loss is what its sessions span, to the sample.
+    @Test func accountsForEverythingAcrossStallsClockStepsAndKills() throws {
+        var random = SeededGenerator()
+        let clock = try ShiftedClock(seconds: 0, isSynchronised: true)
+        let daemon = try DaemonProcess(
+            settings: clock.environment.merging([
+                "MAX_RECORDING_DURATION_SEC": "2", "MIN_RECORDING_DURATION_SEC": "0", "AUDIO_SAMPLE_RATE": "8000",
+                "AUDIO_BITS_PER_SAMPLE": "8", "AUDIO_NUM_CHANNELS": "1",
+            ]) { $1 })
+        try daemon.start()
+        var sources = try (0..<3).map { try Source(name: "source-\($0)", stream: daemon.stream("source-\($0)")) }
+        let page = [UInt8](repeating: 0x80, count: 800)
+        var kills = 0
+        var steps = 0
+        // Tenths of a second.
+        for tick in 0..<300 {
+            Thread.sleep(forTimeInterval: 0.1)
+            if tick % 100 == 60 {
+                daemon.killNow()
+                kills += 1
+                if Bool.random(using: &random) {
+                    try clock.set(seconds: Double.random(in: -5000...5000, using: &random), isSynchronised: true)
+                    steps += 1
+                }
+                try daemon.start()
+                // A source begins anew: what it had not sent is lost, like what it made meanwhile.
+                for index in sources.indices { try sources[index].begin(daemon.stream(sources[index].name)) }
+            } else if Int.random(in: 0..<60, using: &random) == 0 {
+                try clock.set(seconds: Double.random(in: -5000...5000, using: &random), isSynchronised: true)
+                steps += 1
+            }
+            for index in sources.indices {
+                if sources[index].stalledTicks == 0, Int.random(in: 0..<40, using: &random) == 0 {
+                    sources[index].stalledTicks = Int.random(in: 5..<60, using: &random)
+                    sources[index].framesPerTick = [2, 4, 1000].randomElement(using: &random) ?? 2
+                }
+                try sources[index].tick(page, isLost: Int.random(in: 0..<50, using: &random) == 0)
+            }
+        }
+        for source in sources { try source.stream.send(WireMaker.lastChunk) }
+        for source in sources { #expect(try DaemonProcess.parse(source.stream.answer()).status == 200) }
+        let listeners = try daemon.json("/api/v1/coverage")["listeners"] as? [[String: Any]] ?? []
+        #expect(listeners.count == sources.count)
+        for coverage in listeners {
+            let spanned = try #require(coverage["spanned_seconds"] as? Double)
+            let accounted = try #require(coverage["accounted_seconds"] as? Double)
+            #expect(spanned > 20, "\(coverage)")
+            // A sample for each session.
+            #expect(
+                abs(spanned - accounted) < Double(kills + 1) / 8000,
+                "\(steps) steps of the clock, \(kills) kills: \(coverage)")
+        }
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A listener that makes a frame each tick, and a link that delivers them when it can.
+    private struct Source {
+        let name: String
+        private(set) var stream: RawConnection
+        private var sequence = 0
+        private var waiting: [Int] = []
+        var stalledTicks = 0
+        var framesPerTick = 1
+
+        init(name: String, stream: RawConnection) {
+            self.name = name
+            self.stream = stream
+        }
+
+        mutating func begin(_ stream: RawConnection) {
+            self.stream = stream
+            sequence = 0
+            waiting = []
+            stalledTicks = 0
+        }
+
+        mutating func tick(_ page: [UInt8], isLost: Bool) throws {
+            // The place of a lost frame stays empty.
+            if !isLost { waiting.append(sequence) }
+            sequence += 1
+            if stalledTicks > 0 {
+                stalledTicks -= 1
+                return
+            }
+            let now = waiting.prefix(max(1, framesPerTick))
+            for number in now { try stream.send(WireMaker.chunk(WireMaker.frame(number, page))) }
+            waiting.removeFirst(now.count)
+        }
+    }
 }
