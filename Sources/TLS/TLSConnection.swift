@@ -29,6 +29,7 @@ struct TLSConnection: ~Copyable {
     private let ssl: OpaquePointer
     private let input: OpaquePointer
     private let output: OpaquePointer
+    private var hasTicket = false
 
     /// - Throws: ``TLSError`` when there is no memory.
     init(_ identity: TLSIdentity) throws(TLSError) {
@@ -93,6 +94,11 @@ struct TLSConnection: ~Copyable {
     ///   - plaintext: Any number of bytes.
     ///   - records: The records are appended here.
     mutating func write(_ plaintext: ByteBuffer, into records: inout ByteBuffer) throws(TLSError) {
+        if !hasTicket {
+            hasTicket = true
+            // TLS 1.3's ticket goes with the first answer (see the shim). In TLS 1.2, where this fails, it has gone with the handshake.
+            _ = unsafe SSL_new_session_ticket(ssl)
+        }
         // In pieces of one record, so that libssl's buffer, which never shrinks, stays small.
         var rest = plaintext
         while let piece = rest.readSlice(length: min(rest.readableBytes, Self.largestPlaintext)),

@@ -3,7 +3,7 @@
 
 Usage: tls_client.py PORT CERTIFICATE CASE SEED
 
-The server of the tests answers `echo\\n` by sending back all that follows, and `give N\\n` by sending N bytes, byte i being i mod 251, and
+The server of the tests answers `echo\\n` by sending back all that follows, counts what follows `keep\\n`, and `give N\\n` by sending N bytes, byte i being i mod 251, and
 closing. Exits with 0 if the case holds, and says on standard error what did not.
 """
 
@@ -209,6 +209,12 @@ elif CASE == "silent client":
     plain.sendall(outgoing.read())
     while plain.recv(65_536):
         pass
+elif CASE == "close at once":
+    # Everything is sent in one go and nothing is read, as a client does that is switched off.
+    for number in range(40):
+        connection = connect((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)[number % 2])
+        connection.sendall(b"keep\n" + chance.randbytes(200_000))
+        connection.close()
 elif CASE == "half closed":
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         plain, connection, incoming, outgoing = connect_in_memory(version)

@@ -36,21 +36,26 @@ func run(_ words: [String]) throws -> (status: Int32, text: String) {
     return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
-/// Counts the connections that a server has.
+/// Counts the connections that a server has, and the bytes that it was told to keep.
 final class OpenConnections: Sendable {
     private let total = Mutex(0)
     var count: Int { total.withLock { $0 } }
     func add(_ change: Int) { total.withLock { $0 += change } }
+
+    private let kept = Mutex(0)
+    var keptBytes: Int { kept.withLock { $0 } }
+    func keep(_ bytes: Int) { kept.withLock { $0 += bytes } }
 }
 
-/// Answers `echo` with what follows it, and `give N` with N bytes, after which it closes.
+/// Answers `echo` with what follows it, `keep` with nothing, and `give N` with N bytes, after which it closes.
 final class AnsweringHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let open: OpenConnections
     private var line: [UInt8] = []
-    private var isEcho = false
+    private enum Mode { case line, echo, keep }
+    private var mode = Mode.line
 
     init(_ open: OpenConnections) {
         self.open = open
@@ -68,7 +73,7 @@ final class AnsweringHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var received = unwrapInboundIn(data)
-        while !isEcho, let byte = received.readInteger(as: UInt8.self) {
+        while mode == .line, let byte = received.readInteger(as: UInt8.self) {
             guard byte == UInt8(ascii: "\n") else {
                 line.append(byte)
                 continue
@@ -78,10 +83,11 @@ final class AnsweringHandler: ChannelInboundHandler {
             if words.first == "give", words.count == 2, let count = Int(words[1]) {
                 give(count, context)
             } else {
-                isEcho = true
+                mode = words.first == "keep" ? .keep : .echo
             }
         }
-        if received.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(received), promise: nil) }
+        if mode == .keep { open.keep(received.readableBytes) }
+        if mode == .echo, received.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(received), promise: nil) }
     }
 
     private func give(_ count: Int, _ context: ChannelHandlerContext) {

@@ -39,6 +39,9 @@ static inline SSL_CTX *edge_tls_server_context(void) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     // Clients resume with tickets, which need no memory here.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    // TLS 1.3 would send tickets after its handshake. A client that sends and closes without reading answers them with a reset, for which
+    // the kernel discards what it has received from it.
+    SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_select_cb(context, edge_tls_choose_http1, NULL);
     SSL_CTX_set_default_passwd_cb(context, edge_tls_no_passphrase);
