@@ -19,6 +19,8 @@ PROGRAM = .build/$(BUILD)/edge-aggregator
 BUILD_PROGRAM = swift build -c $(BUILD) --static-swift-stdlib -debug-info-format none --product edge-aggregator
 endif
 CUTS ?= 50
+KILLS ?= 100
+OLD ?=
 PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 ARCH ?= arm64
@@ -33,7 +35,7 @@ SANITIZER ?= both
 SEEDS ?= new
 SUITES ?= IntegrationTests
 
-.PHONY: help run build deb image bundle update-dependencies test-image test-appliance test-power test-container setup setup-tests test test-only test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
+.PHONY: help run build deb image bundle update-dependencies test-image test-appliance test-power test-kills test-container setup setup-tests test test-only test-upgrade test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -42,10 +44,12 @@ help:
 	@echo "make image        a card: ARCH=arm64 DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
 	@echo "make lint         format and language checks"
 	@echo "make test-faults  200 kills and a full disk (make test has the short form)"
+	@echo "make test-upgrade  upgrade, rollback and upgrade again; OLD=program of an older version"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
 	@echo "make test-appliance  the card with systemd: hardening, watchdog, safe mode, updates"
 	@echo "make test-image   the arm64 card, assembled and started"
-	@echo "make test-power   50 power cuts, and disks that lie or fail"
+	@echo "make test-power   50 power cuts, on a disk that fills and fails in between; disks that lie"
+	@echo "make test-kills   100 kills on a disk that fills, loses its inodes and fails to sync"
 	@echo "make test-container  the container's image and its health check"
 	@echo "make test-embedded  the sensor drivers on arm64"
 	@echo "make test-sanitized MINUTES=n  the whole daemon under AddressSanitizer and ThreadSanitizer"
@@ -105,6 +109,10 @@ fuzz:
 test-faults: setup-tests
 	EDGE_KILLS=200 $(TEST_FOLDERS) swift test --filter 'KillTests|FullDiskTests|DeliveryTests'
 
+# Without OLD, the version of the fixtures is built from its commit.
+test-upgrade: build setup-tests
+	$(TEST_FOLDERS) Tests/Upgrade/run.sh $(PROGRAM) $(BASE_DIR)/upgrade $(OLD)
+
 test-hardware: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Hardware/run.sh $(HARDWARE_RIG)
@@ -121,6 +129,9 @@ test-image: setup
 test-power: build
 	@scripts/setup-image.sh
 	python3 Tests/Power/run.py $(PROGRAM) $(BASE_DIR)/power $(CUTS)
+
+test-kills: build
+	python3 Tests/Power/kills.py $(PROGRAM) $(BASE_DIR)/kills $(KILLS)
 
 test-container: build
 	@scripts/setup-image.sh

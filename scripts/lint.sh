@@ -17,6 +17,9 @@ fi
 if grep -rnE '^(public |internal |package )?import (Foundation|NIO|GRDB|Hummingbird|Store|Sensors|AudioDSP|Uplink|EdgeAggregator)' Sources/Digests; then
     fail "Digests must not import these"
 fi
+if grep -rnE '^(public |internal |package )?import (Foundation|GRDB|Hummingbird|Store|Sensors|AudioDSP|Uplink|EdgeAggregator)' Sources/TLS; then
+    fail "TLS must not import these"
+fi
 if grep -rnE '^(public |internal |package )?import (NIO|Hummingbird|AudioDSP|Sensors|EdgeAggregator)' Sources/Store; then
     fail "Store must not import these"
 fi

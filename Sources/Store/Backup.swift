@@ -24,6 +24,7 @@ public enum DatabaseBackup {
         from source: String, to target: String, prepare: (String) throws -> Void = { _ in }
     ) throws(StoreError) -> Facts {
         do {
+            try JournalRescue(path: source).check()
             guard FileManager.default.fileExists(atPath: source) else {
                 throw StoreError(.open, reason: "\(source): there is no database")
             }
@@ -32,7 +33,7 @@ public enum DatabaseBackup {
             configuration.readonly = true
             let from = try DatabaseQueue(path: source, configuration: configuration)
             let partial = "\(target).partial"
-            try? FileManager.default.removeItem(atPath: partial)
+            removePartial(of: target)
             do {
                 var target = Configuration()
                 // One file, without a journal beside it.
@@ -51,8 +52,15 @@ public enum DatabaseBackup {
             try sync((target as NSString).deletingLastPathComponent)
             return facts
         } catch {
-            try? FileManager.default.removeItem(atPath: "\(target).partial")
+            removePartial(of: target)
             throw StoreError(error, code: .open)
+        }
+    }
+
+    /// With what SQLite has beside it: the journal of an earlier copy must not be applied to the next one.
+    private static func removePartial(of target: String) {
+        for suffix in [""] + DatabaseSwap.companions {
+            try? FileManager.default.removeItem(atPath: "\(target).partial\(suffix)")
         }
     }
 
@@ -60,6 +68,7 @@ public enum DatabaseBackup {
     ///
     /// - Throws: when it is damaged, or no database of ours.
     public static func look(at path: String) throws -> Facts {
+        try JournalRescue(path: path).check()
         var configuration = Configuration()
         configuration.readonly = true
         let database = try DatabaseQueue(path: path, configuration: configuration)

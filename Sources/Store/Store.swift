@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import GRDB
 import Synchronization
@@ -16,6 +17,8 @@ public final class Store: Sendable {
         public var mostPages = 0
         /// Which sinks are to be sent what.
         public var deliveries = DeliveryPlan.nothing
+        /// What is known of the disk's free space.
+        public var room = StoreRoom()
 
         public init() {}
     }
@@ -28,26 +31,30 @@ public final class Store: Sendable {
     /// Where a damaged database was put aside at the start; nil if there was none.
     public let damagedCopy: String?
     private let doorbells = Doorbells()
+    private let isClosed = Mutex(false)
     /// Commits at the last sign of life.
     let beats = Mutex(-1)
 
     /// Opens the database, or makes it. A damaged file is put aside, never deleted, and a new one begun.
     ///
-    /// So is one of a newer version that this one cannot work with, unless there is a copy of before.
+    /// So is one of a newer version that this one cannot work with, unless there is a copy of before. A file that is missing or too
+    /// short beside a whole journal is rebuilt from it (``JournalRescue``). A start writes to the database only what has to change.
     ///
-    /// - Throws: ``StoreError``.
+    /// - Throws: ``StoreError``. The files are as they were then, and the reason says what to do.
     public init(path: String, options: Options = Options()) throws(StoreError) {
         self.path = path
         do {
-            var aside: String?
             let pool: DatabasePool
-            var notices: [String] = []
+            var notices = try DatabaseSwap.finishAll(path)
+            let rescue = try JournalRescue(path: path).run()
+            notices += rescue.notices
+            var aside = rescue.aside
             do {
                 pool = try Self.open(path, options, &notices)
             } catch let error as DatabaseError
                 where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
             {
-                aside = try Self.putAside(path)
+                aside = try DatabaseSwap.beginAnew(path)
                 pool = try Self.open(path, options, &notices)
             }
             self.pool = pool
@@ -55,11 +62,38 @@ public final class Store: Sendable {
             damagedCopy = aside
             writer = StoreWriter(
                 database: pool, commitIntervalMilliseconds: options.commitIntervalMilliseconds,
-                longestQueue: options.longestQueue, plan: options.deliveries,
+                longestQueue: options.longestQueue, plan: options.deliveries, room: options.room,
                 ring: { [doorbells] in doorbells.ring() })
         } catch {
-            throw StoreError(error, code: .open)
+            throw Self.explain(error, path)
         }
+    }
+
+    /// An open that failed, with what to do.
+    private static func explain(_ error: any Error, _ path: String) -> StoreError {
+        let folder = (path as NSString).deletingLastPathComponent
+        var failure = StoreError(error, code: .open)
+        let isFull =
+            failure.code == .diskFull || (error as? POSIXError)?.code == .ENOSPC
+            || (error as? CocoaError)?.code == .fileWriteOutOfSpace
+        let advice: String? =
+            switch (error as? DatabaseError)?.resultCode {
+            case _ where isFull:
+                "The disk of \(folder) is full. Make room there (a few megabytes, and some free inodes: `df -h`, `df -i`), for example by deleting recordings, and start again"
+            case .SQLITE_IOERR?:
+                "The disk of \(folder) failed or is full. Look at `df -h`, `df -i` and the kernel's log (`dmesg`), and start again; the database files were left as they are"
+            case .SQLITE_CANTOPEN?, .SQLITE_READONLY?, .SQLITE_PERM?, .SQLITE_AUTH?:
+                "\(folder) and the database in it must be writable for this user, and there must be free inodes (`df -i`); mount it writable or correct its owner, and start again"
+            case .SQLITE_BUSY?, .SQLITE_LOCKED?:
+                "Another program has had the database locked for 10 s. End it (`fuser \(path)`), and start again"
+            default: nil
+            }
+        if let advice {
+            failure = StoreError(
+                isFull ? .diskFull : .open, reason: "\(path): \(failure.reason). \(advice)",
+                resultCode: failure.resultCode)
+        }
+        return failure
     }
 
     private static func open(
@@ -75,33 +109,45 @@ public final class Store: Sendable {
             // KiB of pages in memory. What readers look for twice is in the system's own cache.
             try database.execute(sql: "PRAGMA cache_size = \(database.configuration.readonly ? -512 : -2048)")
             if options.mostPages > 0 { try database.execute(sql: "PRAGMA max_page_count = \(options.mostPages)") }
-        }
-        let pool = try DatabasePool(path: path, configuration: configuration)
-        // The pool sets NORMAL for its writer when it turns the journal to WAL: too little for what is acknowledged.
-        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-        try pool.read { database in
-            guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
-                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "quick_check found damage")
+            // A database that turns out to be damaged is put aside as it was found. `close` writes the journal into it by itself.
+            // Memory: the connection is open while this closure runs.
+            if let connection = unsafe database.sqliteConnection {
+                unsafe edge_sqlite_set_flag(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             }
         }
-        let migrator = Schema.migrator
-        if try pool.read(migrator.hasBeenSuperseded) {
-            notices.append("the database is of a newer version, which this one can work with")
-        } else {
-            try migrator.migrate(pool)
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = \(Schema.leastReader)") }
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        do {
+            try prepare(pool, &notices)
+        } catch {
+            try? pool.close()
+            throw error
         }
         return pool
     }
 
-    private static func putAside(_ path: String) throws -> String {
-        var number = 1
-        while FileManager.default.fileExists(atPath: "\(path).damaged-\(number)") { number += 1 }
-        let aside = "\(path).damaged-\(number)"
-        for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
-            try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
+    private static func prepare(_ pool: DatabasePool, _ notices: inout [String]) throws {
+        // The pool sets NORMAL for its writer when it turns the journal to WAL: too little for what is acknowledged.
+        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        let migrator = Schema.migrator
+        let (isNewer, isComplete, leastReader) = try pool.read { database in
+            guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "quick_check found damage")
+            }
+            return (
+                try migrator.hasBeenSuperseded(database), try migrator.hasCompletedMigrations(database),
+                try Int.fetchOne(database, sql: "PRAGMA user_version")
+            )
         }
-        return aside
+        // On a full disk nothing can be written, and mostly there is nothing to change.
+        if isNewer {
+            notices.append("the database is of a newer version, which this one can work with")
+        } else {
+            if !isComplete { try Schema.migrate(pool) }
+            if leastReader != Schema.leastReader {
+                try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = \(Schema.leastReader)") }
+            }
+        }
+        try SchemaCheck(path: pool.path).settle(pool, &notices)
     }
 
     /// Rings after each commit that may have made something to deliver. One for each who waits, for the store's life.
@@ -110,9 +156,12 @@ public final class Store: Sendable {
     // MARK: - Writing
 
     /// Makes changes, all or none, and returns when they are synced to the disk.
-    public func commit(_ changes: [StoreChange]) async throws(StoreError) {
+    ///
+    /// - Parameter freesRoom: Whether the changes are what makes room on a disk that is short. They are then written where others
+    ///   are refused, and before those that wait.
+    public func commit(_ changes: [StoreChange], freesRoom: Bool = false) async throws(StoreError) {
         let result = await withCheckedContinuation { continuation in
-            writer.enqueue(changes, isPatient: false) { continuation.resume(returning: $0) }
+            writer.enqueue(changes, isPatient: false, freesRoom: freesRoom) { continuation.resume(returning: $0) }
         }
         try result.get()
     }
@@ -150,10 +199,49 @@ public final class Store: Sendable {
         func set(_ result: Result<Void, StoreError>) { self.result = result }
     }
 
-    /// Writes what is queued, and ends. Nothing can be written after.
+    /// Writes what is queued and then the journal into the database file, which is complete by itself afterwards, and ends. Nothing can
+    /// be written after.
+    ///
+    /// Neither a reader nor another process can hold it up for long, and an error (for example a full disk) does not either: then
+    /// everything stays in the journal, from where the next start reads it.
     public func close() {
         writer.close()
-        try? pool.close()
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        guard isFirst else { return }
+        let done = DispatchSemaphore(value: 0)
+        let thread = Thread { [pool] in
+            if !Self.emptyJournal(pool) {
+                // Somebody reads: a reader of this process gets an error, one of another process keeps the journal.
+                pool.interrupt()
+                _ = Self.emptyJournal(pool)
+            }
+            try? pool.close()
+            done.signal()
+        }
+        thread.name = "store-close"
+        thread.start()
+        _ = done.wait(timeout: .now() + Self.longestCloseSeconds)
+    }
+
+    private static let longestCloseSeconds = 30.0
+
+    /// - Returns: False if a reader kept the journal in use.
+    private static func emptyJournal(_ pool: DatabasePool) -> Bool {
+        do {
+            _ = try pool.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA busy_timeout = 1000")
+                return try database.checkpoint(.truncate)
+            }
+            return true
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            return false
+        } catch {
+            // Not for want of patience.
+            return true
+        }
     }
 
     /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
@@ -177,7 +265,7 @@ public final class Store: Sendable {
         do {
             return try await pool.read(body)
         } catch {
-            throw StoreError(error)
+            throw writer.noted(StoreError(error))
         }
     }
 
@@ -185,7 +273,7 @@ public final class Store: Sendable {
         do {
             return try pool.read(body)
         } catch {
-            throw StoreError(error)
+            throw writer.noted(StoreError(error))
         }
     }
 }

@@ -5,11 +5,9 @@ import Testing
 /// A disk of a few megabytes, which fills.
 @Suite(.serialized) struct FullDiskTests {
     @Test func stopsKeepingSoundSaysSoAndComesBackByItself() throws {
-        let folder = try TestFolders.temporary("edge-small-disk")
-        defer { TestFolders.remove(folder) }
-        // A file system of 24 MB of the test's own; the rest of the machine is not touched.
-        try run("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
-        defer { try? run("umount", ["-l", folder]) }
+        let disk = try SmallDisk(megabytes: 24)
+        defer { withExtendedLifetime(disk) {} }
+        let folder = disk.folder
         let models = try TestFolders.models()
         let daemon = try DaemonProcess(
             folder: folder,
@@ -55,10 +53,9 @@ import Testing
 
     /// Forecasts leave more room than sound does: as a disk fills they stop, with what they have, and sound is kept on.
     @Test func forecastsStopBeforeSoundDoes() throws {
-        let folder = try TestFolders.temporary("edge-small-disk")
-        defer { TestFolders.remove(folder) }
-        try run("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
-        defer { try? run("umount", ["-l", folder]) }
+        let disk = try SmallDisk(megabytes: 24)
+        defer { withExtendedLifetime(disk) {} }
+        let folder = disk.folder
         let upstream = try ForecastUpstream()
         // The globe in steps of 2.5 degrees: 41 files of 85 kB.
         let daemon = try DaemonProcess(
@@ -83,19 +80,5 @@ import Testing
         #expect(try daemon.recordings().last?["state"] as? String == "closed")
         #expect(try daemon.get("/readyz").status == 200)
         #expect(daemon.stop() == 0)
-    }
-
-    private func run(_ program: String, _ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw DaemonProcess.Failure(
-                description:
-                    "\(program) \(arguments) failed; this test mounts a small tmpfs and so needs root (or `unshare -rm make test`)"
-            )
-        }
     }
 }

@@ -45,9 +45,27 @@ import Testing
             }
             daemon.killNow()
             streams.removeAll()
+            if kill % 2 == 1 { try tearHeaders(daemon, kill: kill, &random) }
             try daemon.start()
             try check(daemon, kill: kill, sent: sent, acknowledged: acknowledged, samples: samples)
             #expect(daemon.stop() == 0)
+        }
+    }
+
+    /// What a power cut may do to the header of a recording that is open. Its sound is not touched, and must all be there.
+    private func tearHeaders(_ daemon: DaemonProcess, kill: Int, _ random: inout SeededGenerator) throws {
+        for number in 0..<3 {
+            let folder = "\(daemon.folder)/recordings/k\(kill)-\(number)"
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+                let file = try #require(FileHandle(forUpdatingAtPath: "\(folder)/\(name)"))
+                let head = try file.read(upToCount: 44) ?? Data()
+                // The size of the sound is not known yet.
+                if head.count == 44, head.suffix(3).allSatisfy({ $0 == 0xFF }) {
+                    try file.seek(toOffset: 0)
+                    try file.write(contentsOf: Data(random.bytes(44)))
+                }
+                try file.close()
+            }
         }
     }
 

@@ -303,7 +303,9 @@ class Round:
         if places not in choices and not (is_silent_possible and set(places) <= set(choices[-1])):
             raise Difference(f"{rows[0]['name']} and {len(rows) - 1} after it, {rate} Hz: windows at {places[:12]} (sample, recording), "
                              f"wanted at {choices[len(choices) // 2][:12]}")
-        is_tone = case is not None and case.kind == "tone" and not case.is_prefix and len({row["session"] for row in rows}) == 1
+        # A client that was slow to begin can have been taken for one that pauses: a later run begins in the middle of the tone.
+        is_tone = (case is not None and case.kind == "tone" and not case.is_prefix and len({row["session"] for row in rows}) == 1
+                   and rows[0]["run"] == 0)
         for start, index, detection in found:
             what = f"{rows[index]['name']}, window at {detection['offset_seconds']:.4f} s"
             self._by_place.append((detection, what, self._tone(case, start, frames, rate) if is_tone else None))

@@ -1,7 +1,9 @@
 """In the machine whose power is cut: starts the daemon on its disk, looks whether everything that was acknowledged before is there,
-then sends sound and readings and says, line by line, what has been acknowledged.
+then sends sound and readings and says, line by line, what has been acknowledged. kills.py uses the same without a machine.
 
     guest.py DAEMON ACKNOWLEDGED_FILE MODE MODULES
+
+Modes: plain; bytes or inodes (something takes all that is left of the disk, and sometimes gives it back); drop_writes; error_writes.
 """
 
 import hashlib
@@ -16,11 +18,18 @@ import threading
 import time
 import urllib.request
 
-DAEMON, ACKNOWLEDGED, MODE, MODULES = sys.argv[1:5]
+DAEMON = ACKNOWLEDGED = MODE = MODULES = ""
 DISK = "/run/disk"
 BASE = f"{DISK}/edge"
+TEMPORARY = "/run/tmp"
 PORT = 8000
 RATE = 8000
+# Seconds that a sender waits after each item.
+PAUSE = 0
+# More of the daemon's environment.
+EXTRA = {}
+# Set when the senders are to end.
+over = threading.Event()
 said = threading.Lock()
 
 
@@ -36,7 +45,7 @@ def off():
 
 def give_up(*words):
     say("BAD", *words)
-    log = open("/run/tmp/daemon.log", errors="replace").read()[-3000:]
+    log = open(f"{TEMPORARY}/daemon.log", errors="replace").read()[-3000:]
     for line in log.splitlines()[-15:]:
         say("LOG", line)
     off()
@@ -49,12 +58,12 @@ def get(path, raw=False):
 
 
 def start():
-    environment = dict(PATH=os.environ["PATH"], HOME="/run/tmp", TMPDIR="/run/tmp", BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
+    environment = dict(PATH=os.environ["PATH"], HOME=TEMPORARY, TMPDIR=TEMPORARY, BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
                        MIN_FREE_DISK_BYTES="1000000", MIN_RECORDING_DURATION_SEC="0.1", HEALTH_INTERVAL_SEC="0", NODE_ADMISSION="open",
-                       CONFIG_PATH="/run/tmp/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
-                       SAFE_MODE_AFTER="3", SAFE_MODE_MINUTES="60")
-    open("/run/tmp/settings.yaml", "w").close()
-    daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open("/run/tmp/daemon.log", "ab"), stderr=subprocess.STDOUT)
+                       CONFIG_PATH=f"{TEMPORARY}/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
+                       SAFE_MODE_AFTER="3", SAFE_MODE_MINUTES="60") | EXTRA
+    open(f"{TEMPORARY}/settings.yaml", "w").close()
+    daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open(f"{TEMPORARY}/daemon.log", "ab"), stderr=subprocess.STDOUT)
     for _ in range(1200):
         if daemon.poll() is not None:
             give_up(f"the daemon ended with {daemon.returncode}")
@@ -64,6 +73,56 @@ def start():
         except OSError:
             time.sleep(0.05)
     give_up("the daemon did not start")
+
+
+def was_full():
+    """Whether the disk has been full in some life: sound may then be removed or not kept, if the ledger says so."""
+    return os.path.exists(f"{DISK}/was-full")
+
+
+def was_removed(row):
+    """Whether retention took a recording away to make room on a disk that was full, and said so."""
+    path = f"{BASE}/recordings/{row['listener']}/{row['name']}"
+    if row["state"] not in ("deleted", "unkept") and not os.path.exists(path):
+        # It may have been removed since the list was asked for.
+        row = get(f"/api/v1/recordings/{row['name']}")
+        if row["state"] != "deleted":
+            give_up("the file of an acknowledged recording is missing:", row)
+    if row["state"] != "deleted":
+        return False
+    if not was_full():
+        give_up("a recording was removed, and the disk has never been full:", row["name"])
+    for _ in range(100):
+        if not os.path.exists(path):
+            return True
+        time.sleep(0.05)
+    give_up("a recording that was removed is there still:", row["name"])
+
+
+def fill(what):
+    """Takes all that is left of the disk, as another program would: its bytes, or its inodes."""
+    open(f"{DISK}/was-full", "w").close()
+    os.makedirs(f"{DISK}/fillers", exist_ok=True)
+    number = len(os.listdir(f"{DISK}/fillers"))
+    size = 1 << 28
+    try:
+        while what == "inodes" or size >= 4096:
+            with open(f"{DISK}/fillers/{number}", "wb") as file:
+                number += 1
+                while what == "bytes" and size >= 4096:
+                    try:
+                        os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
+                    except OSError:
+                        size //= 2
+    except OSError:
+        pass
+    say("FULL", what, os.statvfs(DISK).f_bavail, os.statvfs(DISK).f_favail)
+
+
+def release():
+    """Gives it back."""
+    for name in os.listdir(f"{DISK}/fillers") if os.path.exists(f"{DISK}/fillers") else []:
+        os.unlink(f"{DISK}/fillers/{name}")
 
 
 def check():
@@ -80,24 +139,35 @@ def check():
             break
     coverage = {row["listener"]: row for row in get("/api/v1/coverage?from=2000-01-01T00:00:00Z")["listeners"]}
     uploads = streams = lines = 0
+    files = {}
     for _, kind, name, *rest in known:
         if kind == "upload":
             uploads += 1
             rows = recordings.get(name, [])
             if len(rows) != 1:
                 give_up("an acknowledged upload has", len(rows), "recordings:", name)
+            if was_removed(rows[0]):
+                continue
             path = f"{BASE}/recordings/{name}/{rows[0]['name']}"
             if hashlib.sha256(open(path, "rb").read()[44:]).hexdigest() != rest[0]:
                 give_up("an acknowledged upload has other sound:", name)
         elif kind == "stream":
             streams += 1
-            frames = sum(os.path.getsize(f"{BASE}/recordings/{name}/{row['name']}") - 44 for row in recordings.get(name, [])) // 2
-            if frames != int(rest[0]):
+            rows = recordings.get(name, [])
+            if any([was_removed(row) for row in rows]):
+                continue
+            kept = [row for row in rows if row["state"] != "unkept"]
+            frames = sum(os.path.getsize(f"{BASE}/recordings/{name}/{row['name']}") - 44 for row in kept) // 2
+            lost = 0
+            if frames != int(rest[0]) and was_full():
+                lost = sum(entry["seconds"] for entry in get(f"/api/v1/ledger?kind=loss&limit=1000&listener={name}")["ledger"])
+            if frames + round(lost * RATE) != int(rest[0]):
                 give_up("an acknowledged stream has", frames, "of", rest[0], "samples:", name)
         elif kind == "line":
             lines += 1
-            kept = open(f"{BASE}/remote_data/{name}/{rest[0]}", errors="replace").read()
-            if rest[1] not in kept:
+            if name not in files:
+                files[name] = set(open(f"{BASE}/remote_data/{name}/{rest[0]}", errors="replace").read().split("\t"))
+            if rest[1] not in files[name]:
                 give_up("an acknowledged line is gone:", name, rest[1])
     for name, row in coverage.items():
         span = row.get("span_seconds")
@@ -108,7 +178,7 @@ def check():
         for row in recordings[name]:
             if row["state"] == "open":
                 give_up("a recording of a former life is open still:", row["name"])
-            if row["state"] == "closed":
+            if row["state"] == "closed" and not was_removed(row):
                 path = f"{BASE}/recordings/{name}/{row['name']}"
                 head = open(path, "rb").read(44)
                 if os.path.getsize(path) - 44 != struct.unpack("<I", head[40:44])[0]:
@@ -140,7 +210,7 @@ def send(head, body):
 
 def uploads(life, lane):
     number = 0
-    while True:
+    while not over.is_set():
         number += 1
         name = f"up-{life}-{lane}-{number}"
         sound = wav([random.randrange(-9000, 9000) for _ in range(RATE // 4)])
@@ -150,6 +220,7 @@ def uploads(life, lane):
         status = send(head, body)
         if status == 200:
             say("ACK upload", name, hashlib.sha256(sound[44:]).hexdigest())
+            time.sleep(PAUSE)
         else:
             say("REFUSED upload", status)
             time.sleep(0.05)
@@ -157,7 +228,7 @@ def uploads(life, lane):
 
 def streams(life):
     number = 0
-    while True:
+    while not over.is_set():
         number += 1
         name = f"ear-{life}-{number}"
         frames = [frame(0, wav([])[:44])] + [frame(n + 1, os.urandom(4096)) for n in range(8)]
@@ -165,6 +236,7 @@ def streams(life):
         head = f"POST /recordings_stream?listener_id={name} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         if send(head, body) == 200:
             say("ACK stream", name, 8 * 2048)
+            time.sleep(PAUSE)
         else:
             time.sleep(0.05)
 
@@ -173,21 +245,37 @@ def lines(life):
     """A CO2 unit's lines (docs/nodes.md), each acknowledged by itself; the file's length says where the next one goes."""
     number, offset = 0, 0
     unit = f"co2unit-30aea42a{life % 65536:04x}"
-    while True:
+    while not over.is_set():
         number += 1
         text = f"{unit}\tlife{life}-line{number}\t2019-01-01\t00:00:10\t23.4375\t1\t{680 + number % 30}\n".encode()
         status = send(f"PUT /ou/{unit}/push-sequential/data/readings/readings-0000.tsv?offset={offset} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(text)}\r\n\r\n".encode(), text)
         if status in (200, 201, 204):
             offset += len(text)
             say("ACK line", unit, "data/readings/readings-0000.tsv", f"life{life}-line{number}")
+            time.sleep(PAUSE)
         else:
             say("REFUSED line", status)
             time.sleep(0.2)
 
 
+def work(life):
+    """Starts the senders; they go on until `over`, whatever becomes of the daemon."""
+    def guarded(task):
+        while not over.is_set():
+            try:
+                task()
+            except (OSError, ValueError, IndexError):
+                time.sleep(0.1)
+    tasks = (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life))
+    threads = [threading.Thread(target=guarded, args=(task,), daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
 def disk():
     """The disk, through device-mapper where it is to lie or to fail."""
-    if MODE == "plain":
+    if MODE not in ("drop_writes", "error_writes"):
         return "/dev/ubda"
     for module in ("drivers/md/dm-mod.ko", "drivers/md/dm-flakey.ko"):
         subprocess.run(["insmod", f"{MODULES}/kernel/{module}"])
@@ -210,18 +298,21 @@ def main():
         say("BAD the disk cannot be mounted")
         off()
     os.makedirs(BASE, exist_ok=True)
+    if os.path.exists(f"{DISK}/fillers") and os.listdir(f"{DISK}/fillers"):
+        say("FULL at the start")
     daemon = start()
     check()
+    release()
     life = random.SystemRandom().randrange(1 << 24)
-    for work in (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life)):
-        def guarded(work=work):
-            while True:
-                try:
-                    work()
-                except (OSError, ValueError, IndexError):
-                    time.sleep(0.1)
-        threading.Thread(target=guarded, daemon=True).start()
+    work(life)
     say("READY")
+    if MODE in ("bytes", "inodes"):
+        time.sleep(random.uniform(0.2, 1))
+        fill(MODE)
+        time.sleep(random.uniform(0.5, 2))
+        if random.random() < 0.5:
+            release()
+            say("FREED")
     if MODE in ("drop_writes", "error_writes"):
         time.sleep(2)
         say("SPOILED")
@@ -239,8 +330,10 @@ def main():
         time.sleep(1)
 
 
-try:
-    main()
-except Exception as error:
-    import traceback
-    give_up(*traceback.format_exc().splitlines()[-4:], error)
+if __name__ == "__main__":
+    DAEMON, ACKNOWLEDGED, MODE, MODULES = sys.argv[1:5]
+    try:
+        main()
+    except Exception as error:
+        import traceback
+        give_up(*traceback.format_exc().splitlines()[-4:], error)

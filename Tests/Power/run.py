@@ -1,4 +1,4 @@
-"""`make test-power`: the daemon on a disk whose power is cut, again and again; and on disks that lie or fail.
+"""`make test-power`: the daemon on a disk whose power is cut, again and again, that fills and fails in between; and on disks that lie.
 
     run.py DAEMON WORK_FOLDER CUTS
 
@@ -67,8 +67,9 @@ def new_disk(name):
     if os.path.exists(disk):
         os.unlink(disk)
     with open(disk, "wb") as file:
-        file.truncate(768 << 20)
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", disk], check=True)
+        file.truncate(256 << 20)
+    # Few inodes, so that they can run out.
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-N", "4096", disk], check=True)
     acknowledged = f"{WORK}/{name}.acknowledged"
     open(acknowledged, "w").close()
     return disk, acknowledged
@@ -77,18 +78,23 @@ def new_disk(name):
 def cuts(seed):
     chance = random.Random(seed)
     disk, acknowledged = new_disk("cuts")
-    total, started, slowest = 0, time.monotonic(), 0
+    total, started, slowest, modes = 0, time.monotonic(), 0, {}
     for number in range(CUTS + 1):
         birth = time.monotonic()
-        life = Life(disk, acknowledged)
+        # In most lives nothing happens but the cut; in others the disk fills, or refuses everything from some moment on.
+        mode = chance.choices(("plain", "bytes", "inodes", "error_writes"), (6, 2, 2, 1))[0] if number < CUTS else "plain"
+        modes[mode] = modes.get(mode, 0) + 1
+        life = Life(disk, acknowledged, mode)
         try:
             found = life.until("CHECK")
             life.until("READY")
             slowest = max(slowest, time.monotonic() - birth)
             if number == CUTS:
                 print(f"{time.monotonic() - started:6.1f}  after {CUTS} cuts (seed {seed}): {found}; nothing acknowledged is missing; "
-                      f"the slowest start took {slowest:.1f} s", flush=True)
+                      f"the slowest start took {slowest:.1f} s; lives: {modes}", flush=True)
                 return total
+            if mode != "plain":
+                life.until("SPOILED" if mode == "error_writes" else "FULL")
             end = time.monotonic() + chance.uniform(0.1, 2)
             os.set_blocking(life.process.stdout.fileno(), True)
             while time.monotonic() < end:
@@ -98,6 +104,9 @@ def cuts(seed):
         with open(acknowledged, "a") as file:
             file.writelines(line + "\n" for line in lines)
         total += len(lines)
+        if mode == "error_writes":
+            # As systemd does before it mounts a disk that had errors.
+            subprocess.run(["e2fsck", "-fp", disk], stdout=subprocess.DEVNULL)
         if number % 10 == 0:
             print(f"{time.monotonic() - started:6.1f}  cut {number + 1}: {found}, {len(lines)} more acknowledged", flush=True)
     return total

@@ -69,6 +69,38 @@ struct NodeStoreTests {
         }
     }
 
+    @Test func completesAReadingOfAPartOfItsLine() async throws {
+        try await withStore { store in
+            func add(_ values: [Double], completes: Set<Int>? = nil) async throws {
+                var batch = ReadingBatch(key: Self.key, layout: Self.layout)
+                batch.add(timeNanoseconds: 5, values)
+                batch.completesApartFrom = completes
+                try await store.commit([.readings(batch)])
+            }
+            func numbers() async throws -> [String] {
+                try await store.readings(ReadingFilter(key: Self.key)).map { "\($0.id) \($0.numbers)" }
+            }
+            func facts() async throws -> [Double] {
+                let due = try await store.dueDeliveries(
+                    sink: "a", kinds: [.observations], nowNanoseconds: .max, limit: 9)
+                return try await store.observationFacts(of: due).map(\.observation.value)
+            }
+            try await add([50, 1, .nan])
+            try await add([55, 1, 2])
+            #expect(try await numbers() == ["1 [50.0, 1.0, nan]"])
+            // Another reading of the same time, one that lacks numbers itself, and one where nothing is missing.
+            try await add([55, 3, 2], completes: [0])
+            try await add([.nan, 1, 2], completes: [0])
+            #expect(try await numbers() == ["1 [50.0, 1.0, nan]"])
+            #expect(try await facts() == [50, 1])
+            for values in [[55, 1, 2], [56, 1, 2]] as [[Double]] {
+                try await add(values, completes: [0])
+                #expect(try await numbers() == ["2 [55.0, 1.0, 2.0]"])
+                #expect(try await facts() == [55, 1, 2])
+            }
+        }
+    }
+
     @Test func aNodeIsAsItsNewestReadingSays() async throws {
         try await withStore { store in
             try await store.commit([.readings(batch([100], battery: 80))])

@@ -1,5 +1,13 @@
 import CSoundFile
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// A sound file could not be read or written.
 public struct SoundFileError: Error, CustomStringConvertible {
     public enum Code: String, Sendable {
@@ -13,6 +21,20 @@ public struct SoundFileError: Error, CustomStringConvertible {
     public let code: Code
     public let path: String
     public let reason: String
+    /// Why the system did not let the file be read or written; 0 when what is wrong is its content.
+    public let errnoValue: Int32
+
+    init(code: Code, path: String, reason: String, errnoValue: Int32 = 0) {
+        self.code = code
+        self.path = path
+        self.reason = reason
+        self.errnoValue = errnoValue
+    }
+
+    /// Memory: the text of the error is the system's and is copied at once.
+    init(code: Code, path: String, errnoValue: Int32) {
+        self.init(code: code, path: path, reason: unsafe String(cString: strerror(errnoValue)), errnoValue: errnoValue)
+    }
 
     public var description: String { "\(code.rawValue): \(reason)" }
 }
@@ -35,11 +57,14 @@ public struct SoundFileError: Error, CustomStringConvertible {
 
     private let file: OpaquePointer
     private var block: [Float] = []
+    private var position: Int64 = 0
+    /// Of a read that gave sound all the same. The next one fails with it, since libsndfile forgets it.
+    private var failure: SoundFileError?
 
     public init(path: String) throws(SoundFileError) {
         var info = SF_INFO()
         guard let file = unsafe sf_open(path, Int32(SFM_READ), &info) else {
-            throw unsafe SoundFileError(code: .open, path: path, reason: String(cString: sf_strerror(nil)))
+            throw unsafe Self.failure(.open, path, reason: String(cString: sf_strerror(nil)))
         }
         guard PCMFormat.channelRange.contains(Int(info.channels)) else {
             unsafe sf_close(file)
@@ -83,19 +108,34 @@ public struct SoundFileError: Error, CustomStringConvertible {
         }
     }
 
+    /// libsndfile does not tell a file that is damaged from one that the system does not let it read: the file is read through.
+    static func failure(_ code: SoundFileError.Code, _ path: String, reason: String) -> SoundFileError {
+        let refusal = SoundFileBytes.refusal(path: path)
+        return refusal == 0
+            ? SoundFileError(code: code, path: path, reason: reason)
+            : SoundFileError(code: code, path: path, errnoValue: refusal)
+    }
+
     /// Reads on, as one channel with full scale ±1.
     ///
     /// - Returns: how many sample frames were handed to `body`; 0 at the end.
+    /// - Throws: at the first place that cannot be decoded, after all sound before it was handed over.
     public func readMono(
         channel: MonoConverter.Channel, maxFrames: Int, _ body: (Span<Float>) -> Void
     ) throws(SoundFileError) -> Int {
+        if let failure { throw failure }
         if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
         // Memory: libsndfile writes into `block` during the call only.
         let count = unsafe block.withUnsafeMutableBufferPointer { block in
             unsafe Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
         }
-        guard count >= 0, unsafe sf_error(file) == 0 || count > 0 else {
-            throw unsafe SoundFileError(code: .read, path: path, reason: String(cString: sf_strerror(file)))
+        position += Int64(max(count, 0))
+        // What follows the last sample, such as a tag, is none of ours.
+        let hasFailed = unsafe sf_error(file) != 0
+        if count < 0 || hasFailed && position != frames {
+            let failure = unsafe Self.failure(.read, path, reason: String(cString: sf_strerror(file)))
+            guard count > 0 else { throw failure }
+            self.failure = failure
         }
         if count > 0 {
             mix(frames: count, channel)
@@ -103,6 +143,29 @@ public struct SoundFileError: Error, CustomStringConvertible {
             body(block.span.extracting(first: count))
         }
         return count
+    }
+
+    /// Decodes all that is left, and keeps nothing of it.
+    ///
+    /// - Parameter mostFrames: more than so many sample frames are not decoded.
+    /// - Returns: how many sample frames there were.
+    /// - Throws: when any of it cannot be decoded, when a FLAC file has fewer samples than it declares, and when there are more
+    ///   than `mostFrames`.
+    public func decodeThrough(mostFrames: Int64) throws(SoundFileError) -> Int64 {
+        let start = position
+        var isTooLong = frames - start > mostFrames
+        while !isTooLong {
+            let count = try readMono(channel: .index(0), maxFrames: 16_384) { _ in }
+            isTooLong = position - start > mostFrames
+            guard count == 0 else { continue }
+            // Other containers only estimate how long they are, or are read to the end of the file.
+            guard container != "flac" || frames < 0 || position >= frames else {
+                throw SoundFileError(
+                    code: .read, path: path, reason: "it ends after \(position) of \(frames) sample frames")
+            }
+            return position - start
+        }
+        throw SoundFileError(code: .read, path: path, reason: "it has more than \(mostFrames) sample frames")
     }
 
     /// Puts one channel of the first frames of `block` at its beginning.

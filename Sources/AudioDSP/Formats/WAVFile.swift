@@ -6,7 +6,7 @@ import Musl
 import Darwin
 #endif
 
-/// A WAV file could not be read or mended.
+/// A WAV file could not be read or repaired.
 public struct WAVFileError: Error, CustomStringConvertible {
     public enum Code: String, Sendable {
         case open = "the file could not be opened"
@@ -47,39 +47,97 @@ public enum WAVFile {
         guard unsafe fstat(descriptor, &status) == 0 else {
             throw WAVFileError(code: .read, path: path, errnoValue: errno)
         }
-        var head = [UInt8](repeating: 0, count: 65_536)
-        let count = unsafe pread(descriptor, &head, head.count, 0)
-        guard count >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
-        let parse = WAVHeader.parse(head.span.extracting(first: count), limit: head.count)
+        let head = try head(descriptor, path, count: 65_536)
+        let parse = WAVHeader.parse(head.span, limit: 65_536)
         guard case .found(let header) = parse else { throw WAVFileError(code: .notWAV, path: path, errnoValue: 0) }
         let there = Int64(status.st_size) - Int64(header.headerBytes)
-        let declared = Int64(header.declaredDataBytes)
+        let declared = header.declaredLongDataBytes ?? Int64(header.declaredDataBytes)
         let isDeclared = declared > 0 && declared <= there
         return Layout(
             format: header.format, dataOffset: Int64(header.headerBytes), dataBytes: isDeclared ? declared : there)
     }
 
-    /// Mends a recording of ours that was cut off: drops a sample that is not whole, writes the true sizes, syncs.
+    private static func head(_ descriptor: Int32, _ path: String, count: Int) throws(WAVFileError) -> [UInt8] {
+        do throws(SoundFileError) {
+            return try SoundFileBytes.read(descriptor, path: path, offset: 0, count: count)
+        } catch {
+            throw WAVFileError(code: .read, path: path, errnoValue: error.errnoValue)
+        }
+    }
+
+    // MARK: - Repair
+
+    /// What became of a recording of this program that was cut off.
+    public struct Repaired: Sendable, Equatable {
+        public let format: PCMFormat
+        /// Whole sample frames.
+        public let frames: Int64
+        /// Whether the header was damaged, and was written again.
+        public let wasDamaged: Bool
+    }
+
+    /// Repairs a file if this program was writing it when it stopped: then its header is the one of ``WAVHeader/encode(format:dataBytes:)``
+    /// for sound without an end. Nothing of another file is changed.
     ///
-    /// Never removes a whole sample.
-    /// - Returns: the format and the number of whole sample frames.
-    public static func repair(path: String) throws(WAVFileError) -> (format: PCMFormat, frames: Int64) {
+    /// - Returns: nil for another file.
+    /// - Throws: when it cannot be read or written now.
+    public static func repairIfOpen(path: String) throws(WAVFileError) -> Repaired? {
         let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else { throw WAVFileError(code: .open, path: path, errnoValue: errno) }
         defer { close(file) }
-        let layout = try layout(descriptor: file, path: path)
-        var status = stat()
-        guard unsafe fstat(file, &status) == 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
-        guard layout.dataOffset == Int64(WAVHeader.canonicalBytes) else {
-            return (layout.format, layout.dataBytes / Int64(layout.format.bytesPerFrame))
+        let head = try head(file, path, count: WAVHeader.canonicalBytes)
+        guard case .found(let header) = WAVHeader.parse(head.span),
+            head == WAVHeader.encode(format: header.format, dataBytes: Int64(UInt32.max))
+        else { return nil }
+        return try write(header.format, to: file, path, head: head)
+    }
+
+    /// Repairs a recording of which only this program can have written the file: drops a sample that is not whole, writes the
+    /// header and the true sizes, syncs. What the header says now does not matter, since it may be damaged.
+    ///
+    /// Never removes a whole sample.
+    /// - Returns: nil when the file ends before the header does, so that there is no sound in it; and when it is a file of another
+    ///   format or with further chunks, which this program has not written. Neither is changed.
+    /// - Throws: when it cannot be read or written now.
+    public static func repair(path: String, as format: PCMFormat) throws(WAVFileError) -> Repaired? {
+        let file = unsafe open(path, O_RDWR | O_CLOEXEC)
+        guard file >= 0 else { throw WAVFileError(code: .open, path: path, errnoValue: errno) }
+        defer { close(file) }
+        let head = try head(file, path, count: 65_536)
+        guard head.count >= WAVHeader.canonicalBytes else { return nil }
+        if case .found(let header) = WAVHeader.parse(head.span, limit: head.count),
+            header.format != format || header.headerBytes != WAVHeader.canonicalBytes
+        {
+            return nil
         }
-        let frames = (Int64(status.st_size) - layout.dataOffset) / Int64(layout.format.bytesPerFrame)
-        let dataBytes = frames * Int64(layout.format.bytesPerFrame)
-        let header = WAVHeader.encode(format: layout.format, dataBytes: dataBytes)
-        guard ftruncate(file, off_t(layout.dataOffset + dataBytes)) == 0,
-            unsafe header.withUnsafeBytes({ unsafe pwrite(file, $0.baseAddress, $0.count, 0) }) == header.count,
-            fsync(file) == 0
-        else { throw WAVFileError(code: .write, path: path, errnoValue: errno) }
-        return (layout.format, frames)
+        return try write(format, to: file, path, head: Array(head.prefix(WAVHeader.canonicalBytes)))
+    }
+
+    private static func write(
+        _ format: PCMFormat, to file: Int32, _ path: String, head: [UInt8]
+    ) throws(WAVFileError) -> Repaired {
+        let end = lseek(file, 0, SEEK_END)
+        guard end >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
+        let headBytes = Int64(WAVHeader.canonicalBytes)
+        let frames = (Int64(end) - headBytes) / Int64(format.bytesPerFrame)
+        let dataBytes = frames * Int64(format.bytesPerFrame)
+        let wanted = WAVHeader.encode(format: format, dataBytes: dataBytes)
+        // All but the two sizes.
+        let fixed = [0..<4, 8..<40]
+        let wasDamaged = !fixed.allSatisfy { head[$0] == wanted[$0] }
+        if Int64(end) != headBytes + dataBytes {
+            guard ftruncate(file, off_t(headBytes + dataBytes)) == 0 else {
+                throw WAVFileError(code: .write, path: path, errnoValue: errno)
+            }
+        }
+        if head != wanted {
+            do throws(SoundFileError) {
+                try SoundFileBytes.write(wanted, to: file, path: path, offset: 0)
+            } catch {
+                throw WAVFileError(code: .write, path: path, errnoValue: error.errnoValue)
+            }
+        }
+        guard fsync(file) == 0 else { throw WAVFileError(code: .write, path: path, errnoValue: errno) }
+        return Repaired(format: format, frames: frames, wasDamaged: wasDamaged)
     }
 }

@@ -21,6 +21,8 @@ public enum WAVHeader {
         public let headerBytes: Int
         /// As declared, for what it is worth.
         public let declaredDataBytes: UInt32
+        /// The same of a file of the 64-bit kind (EBU Tech 3306), whose `ds64` chunk has it; nil for others.
+        public var declaredLongDataBytes: Int64?
     }
 
     /// Looks at no more than `limit` bytes.
@@ -30,6 +32,7 @@ public enum WAVHeader {
         guard bytes.count >= 12 else { return .needMoreBytes }
         var offset = 12
         var format: Parse?
+        var longDataBytes: Int64?
         while offset + 8 <= bytes.count {
             let size = Int(bytes.littleEndian32(at: offset + 4))
             let body = offset + 8
@@ -37,10 +40,17 @@ public enum WAVHeader {
                 switch format {
                 case .found(let found)?:
                     return .found(
-                        Description(format: found.format, headerBytes: body, declaredDataBytes: UInt32(size)))
+                        Description(
+                            format: found.format, headerBytes: body, declaredDataBytes: UInt32(size),
+                            declaredLongDataBytes: size == UInt32.max ? longDataBytes : nil))
                 case let other?: return other
                 case nil: return .unsupported(reason: "no fmt chunk before the data")
                 }
+            }
+            if bytes.hasTag("ds64", at: offset), body + 16 <= bytes.count {
+                // The size of the file, then that of the sound.
+                let high = Int64(bytes.littleEndian32(at: body + 12))
+                longDataBytes = high << 32 | Int64(bytes.littleEndian32(at: body + 8))
             }
             if bytes.hasTag("fmt ", at: offset) {
                 guard size >= 16 else { return .unsupported(reason: "a fmt chunk of \(size) bytes") }

@@ -126,10 +126,11 @@ struct RecordingResources: Sendable {
         if row.state == "open" {
             return try Answer.problem(.conflict, "Still recording", detail: "\(row.name) is still being written")
         }
-        try await house.store.commit([
-            .deleteRecording(
-                name: row.name, reason: "by request", atNanoseconds: house.time.now().utcNanoseconds)
-        ])
+        try await house.store.commit(
+            [
+                .deleteRecording(
+                    name: row.name, reason: "by request", atNanoseconds: house.time.now().utcNanoseconds)
+            ], freesRoom: true)
         // Memory: the path is borrowed for the call.
         unsafe unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
         return Response(status: .noContent)

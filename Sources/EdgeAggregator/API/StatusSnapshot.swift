@@ -79,13 +79,19 @@ struct StatusSnapshot: Sendable {
         var sinks: [SinkReading]
     }
 
+    /// A commit that takes longer than this has not come to its end.
+    private static let longestStuck = Duration.seconds(20)
+
     /// Why sound cannot be received or analysed now; empty if it can.
     var unreadyReasons: [String] {
         var reasons: [String] = []
         if house.registry.isShuttingDown { reasons.append("the daemon is ending") }
         if !house.storageGuard.mayKeepSound { reasons.append("the disk is full: sound is not kept") }
-        if let refusal = house.store.statistics.lastRefusal, .now - refusal < .seconds(10) {
-            reasons.append("the disk refuses what is written")
+        let store = house.store.statistics
+        reasons += store.outcomes.snapshot.reasons
+        if store.isOverloaded { reasons.append("so many changes wait for the database that no more are taken") }
+        if house.store.stuck > Self.longestStuck {
+            reasons.append("the disk has not answered for \(Int(house.store.stuck.seconds)) s")
         }
         if let analysis = house.analysis, !analysis.isReady { reasons.append("no analysis worker has started") }
         return reasons

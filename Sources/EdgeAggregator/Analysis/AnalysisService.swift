@@ -267,7 +267,8 @@ final class AnalysisService: Sendable {
             metrics.failures.add(1)
             logger.error(
                 "A recording could not be analysed", metadata: ["recording": "\(reader.row.name)", "error": "\(error)"])
-            finish(reader.progress, state: "failed", windows: 0, error: "\(error)")
+            // What was analysed before stays counted, as its detections stay.
+            finish(reader.progress, state: "failed", windows: reader.progress.analysed, error: "\(error)")
         }
     }
 

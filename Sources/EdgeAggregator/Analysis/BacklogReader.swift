@@ -21,6 +21,8 @@ final class BacklogReader: @unchecked Sendable {
     private struct Chain {
         var reader: SoundFileReader
         var current: RecordingRecord
+        /// Sample frames of it that are still to be read. A file that was cut off may have the beginning of a block after them.
+        var left: Int64
         var resampler: Resampler
         var assembler: WindowAssembler
     }
@@ -58,6 +60,10 @@ final class BacklogReader: @unchecked Sendable {
     }
 
     private func begin() throws {
+        guard row.frames > 0 else {
+            isAtEnd = true
+            return
+        }
         let reader = try open(row)
         let rate = reader.sampleRate
         let step = BirdNET.windowSamples - Int((configuration.overlapSeconds * 48_000).rounded())
@@ -66,7 +72,7 @@ final class BacklogReader: @unchecked Sendable {
         let first = (start + Int64(step) - 1) / Int64(step) * Int64(step)
         endFrame48k = AnalysisFeed.frame48k(row.runOffsetFrames + row.frames, sampleRate: row.sampleRate)
         chain = Chain(
-            reader: reader, current: row, resampler: try Resampler(from: rate, quality: .high),
+            reader: reader, current: row, left: row.frames, resampler: try Resampler(from: rate, quality: .high),
             assembler: WindowAssembler(
                 overlapSeconds: configuration.overlapSeconds, pool: pool, firstWindowFrame48k: first,
                 streamFrame48k: start))
@@ -84,14 +90,19 @@ final class BacklogReader: @unchecked Sendable {
         // Taken out while it is worked on, so that the assembler is not copied.
         self.chain = nil
         var failure: ResamplerError?
-        let count = try chain.reader.readMono(channel: configuration.channel, maxFrames: Self.framesPerRead) { mono in
-            do throws(ResamplerError) {
-                try chain.resampler.process(mono) { samples in
-                    chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+        let most = Int(min(Int64(Self.framesPerRead), chain.left))
+        var count = 0
+        if most > 0 {
+            count = try chain.reader.readMono(channel: configuration.channel, maxFrames: most) { mono in
+                do throws(ResamplerError) {
+                    try chain.resampler.process(mono) { samples in
+                        chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+                    }
+                } catch {
+                    failure = error
                 }
-            } catch {
-                failure = error
             }
+            chain.left -= Int64(count)
         }
         if let failure { throw failure }
         if chain.assembler.nextWindowFrame48k >= endFrame48k {
@@ -112,6 +123,7 @@ final class BacklogReader: @unchecked Sendable {
         {
             chain.reader = reader
             chain.current = next
+            chain.left = next.frames
             return
         }
         isAtEnd = true

@@ -47,6 +47,8 @@ final class RecordingProgress: Sendable {
     }
 
     var isDropped: Bool { state.withLock { $0.isDropped } }
+    /// How many windows were analysed, those before this pass included.
+    var analysed: Int { state.withLock { $0.analysed } }
 
     /// Says that the recording will not be kept; windows that start in it are not analysed.
     func drop() {

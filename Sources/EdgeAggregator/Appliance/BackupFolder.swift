@@ -32,8 +32,12 @@ struct BackupFolder {
             throw Problem(description: "\(path) is not empty; name a new folder")
         }
         try files.createDirectory(atPath: path, withIntermediateDirectories: true)
-        let facts = try DatabaseBackup.copy(from: "\(settings.box.baseFolder)/edge.db", to: database)
-        let copied = withRecordings ? try copySound(settings.recordings.folder) : 0
+        // On the device's own disk a backup leaves the room that sound leaves.
+        let permit = DiskGuard(settings).permit(for: .sound, at: path)
+        let source = "\(settings.box.baseFolder)/edge.db"
+        try permit.take(Self.size(source) + Self.size("\(source)-wal"), path: database)
+        let facts = try DatabaseBackup.copy(from: source, to: database)
+        let copied = withRecordings ? try copy(settings.recordings.folder, to: "\(path)/recordings", permit) : 0
         let made = Manifest(
             version: Version.text, box: settings.box.uuid, madeAt: ISOTime.text(edge_realtime_ns()),
             databaseBytes: facts.bytes, databaseSha256: try Self.sha256(database), schema: facts.schema,
@@ -62,24 +66,32 @@ struct BackupFolder {
         return try withExtendedLifetime(lock) {
             let place = "\(settings.box.baseFolder)/edge.db"
             let swap = DatabaseSwap(path: place, reason: .restore)
+            let disk = DiskGuard(settings)
             // What can fail for want of room comes first; until the last line the box is what it was.
-            try restoreSound(settings.recordings.folder)
+            try restoreSound(settings.recordings.folder, disk.permit(for: .sound, at: settings.recordings.folder))
             sync()
+            try disk.permit(for: .database, at: place).take(Self.size(database), path: place)
             try swap.begin(from: database) { try FileOwner(of: settings.box.baseFolder).take($0) }
             return try swap.finish()
         }
     }
 
-    private func copySound(_ folder: String) throws -> Int { try copy(folder, to: "\(path)/recordings") }
-
     /// Of sound that is there already nothing changes.
-    private func restoreSound(_ folder: String) throws {
+    private func restoreSound(_ folder: String, _ permit: DiskPermit) throws {
         guard FileManager.default.fileExists(atPath: "\(path)/recordings") else { return }
-        _ = try copy("\(path)/recordings", to: folder)
+        _ = try copy("\(path)/recordings", to: folder, permit)
+    }
+
+    /// 0 for a file that is not there.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
+    private static func size(_ path: String) -> Int {
+        var status = EdgeFileStatus()
+        return unsafe edge_stat(path, &status) == 0 ? Int(status.size_bytes) : 0
     }
 
     /// Memory: the paths and the status are borrowed for the calls.
-    private func copy(_ source: String, to target: String) throws -> Int {
+    private func copy(_ source: String, to target: String, _ permit: DiskPermit) throws -> Int {
         let files = FileManager.default
         let owner = FileOwner(of: target)
         try files.createDirectory(atPath: target, withIntermediateDirectories: true)
@@ -93,6 +105,7 @@ struct BackupFolder {
             guard unsafe edge_lstat("\(source)/\(name)", &status) == 0, status.kind == 0x66 else { continue }
             let place = "\(target)/\(name)"
             guard !files.fileExists(atPath: place) else { continue }
+            try permit.take(Int(status.size_bytes), path: place)
             try files.createDirectory(
                 atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             do {

@@ -45,6 +45,12 @@ struct StartGuard: Sendable {
     /// It has run for long enough, or was ended as it should be.
     func lasted() { try? FileManager.default.removeItem(atPath: path) }
 
+    /// This run has ended itself so that the next start repairs its database: no bad start, since safe mode would not help.
+    func excuse() {
+        let count = badStarts - 1
+        if count > 0 { write(count) } else { lasted() }
+    }
+
     /// Safe mode has held: the next start is a normal one, but one more bad start brings the safe mode back.
     func tryAgain() { write(max(0, mostBadStarts - 1)) }
 

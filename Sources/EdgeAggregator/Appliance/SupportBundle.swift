@@ -28,12 +28,15 @@ struct SupportBundle {
         let files = FileManager.default
         let folder = files.temporaryDirectory.appendingPathComponent("edge-support-\(UUID().uuidString)").path
         let inside = "\(folder)/support"
+        let disk = DiskGuard(settings)
+        let permits = [disk.permit(for: .nodeData, at: folder), disk.permit(for: .nodeData, at: target)]
         try files.createDirectory(
             atPath: inside, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? files.removeItem(atPath: folder) }
         var names: [String] = []
         func put(_ name: String, _ text: String) throws {
             let bytes = Data(scrubbed(text).utf8.suffix(Self.mostBytes))
+            for permit in permits { try permit.take(bytes.count, path: target) }
             try bytes.write(to: URL(fileURLWithPath: "\(inside)/\(name)"))
             names.append(name)
         }

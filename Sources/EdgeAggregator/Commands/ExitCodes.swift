@@ -9,12 +9,14 @@ enum ExitCodes {
     static let unavailable = ExitCode(69)
     /// A file cannot be read or written.
     static let inputOutput = ExitCode(74)
+    /// The daemon has ended itself; the next start repairs what this run could not.
+    static let cannotContinue = ExitCode(75)
     /// The settings are wrong.
     static let settings = ExitCode(78)
 
     static let help = """
         EXIT CODES: 0 done; 1 failed; 64 wrong usage; 69 the daemon cannot be reached; 74 a file cannot be read or \
-        written; 78 the settings are wrong.
+        written; 75 the daemon has ended itself, and the next start repairs what it could not; 78 the settings are wrong.
         """
 }
 

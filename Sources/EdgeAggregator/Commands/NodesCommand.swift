@@ -8,7 +8,7 @@ struct NodesCommand: AsyncParsableCommand {
         commandName: "nodes", abstract: "Show the nodes of the field, admit them, and publish updates for CO2 units.",
         discussion: ExitCodes.help,
         subcommands: [
-            List.self, Admit.self, Refuse.self, Rejected.self, Publish.self, Withdraw.self,
+            List.self, Admit.self, Refuse.self, Rejected.self, Errors.self, Publish.self, Withdraw.self,
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -79,6 +79,35 @@ struct NodesCommand: AsyncParsableCommand {
             if page.rejected.isEmpty { print("Every line could be taken.") }
             for line in page.rejected {
                 print("\(line.lastAt) \(line.kind)/\(line.node), \(line.count) times: \(line.reason)\n    \(line.line)")
+            }
+        }
+    }
+
+    struct Errors: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what a CO2 unit wrote in its log, or what a PiWardrive unit's last upload lacked.")
+
+        @OptionGroup var options: SettingsOptions
+        @OptionGroup var daemon: DaemonOptions
+
+        @Argument(help: "co2, isems or piwardrive.")
+        var kind: KindArgument
+
+        @Argument(help: "The node's id.")
+        var id: String
+
+        @Option(help: "How many, 1 to 1000.")
+        var limit = 50
+
+        func run() async throws {
+            let page: NodeResources.ErrorPage = try daemon.decode(
+                try await daemon.ask(
+                    "/api/v1/nodes/\(kind.rawValue)/\(DaemonOptions.encode(id))/errors?limit=\(limit)",
+                    try options.load()))
+            if page.errors.isEmpty { print("There is nothing.") }
+            for error in page.errors {
+                let source = [error.file, error.type].filter { !$0.isEmpty }.joined(separator: ", ")
+                print("\(error.at ?? "at an unknown time") \(error.level), \(source): \(error.message)")
             }
         }
     }

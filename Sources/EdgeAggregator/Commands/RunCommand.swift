@@ -64,6 +64,10 @@ struct RunCommand: AsyncParsableCommand {
             }
             // Ended as it should be: the next start is a normal one; after safe mode it is watched closely.
             if mode == .normal { start.lasted() } else { start.tryAgain() }
+        } catch let error as CannotContinue {
+            start.excuse()
+            printError("The daemon has ended itself: \(error)")
+            throw ExitCodes.cannotContinue
         } catch let error as ClassifierError {
             printError("\(error)")
             throw ExitCodes.failure

@@ -9,6 +9,7 @@ import Store
 struct AnalysisAssembly {
     let settings: Settings
     let store: Store
+    let disk: DiskGuard
     let events: EventHub
     let time: any TimeSource
     let metrics: AnalysisMetrics
@@ -49,7 +50,8 @@ struct AnalysisAssembly {
                 niceness: settings.appliance.analyzerNiceness),
             engine: engine, pool: WindowBufferPool(limit: analysis.windowsTotal), store: store,
             redactor: Redactor(
-                recordingsFolder: settings.recordings.folder, store: store, time: time, logger: logger),
+                recordingsFolder: settings.recordings.folder, store: store, time: time,
+                permit: disk.permit(for: .nodeData, at: settings.recordings.folder), logger: logger),
             events: events, time: time, metrics: metrics, pace: pace, logger: logger)
         let season = SeasonService(policies: policies, engine: engine, week: week, time: time, logger: logger)
         return (service, season)

@@ -28,6 +28,7 @@ struct Daemon {
     private let forecasts: ForecastAssembly
     private let runs: RunCounts
     private let retention: RetentionService
+    private let recovery: Recovery
     private let season: SeasonService?
     private let mode: StartGuard.Mode
     private let pace = AnalysisPace()
@@ -51,28 +52,36 @@ struct Daemon {
         self.settings = settings
         self.logger = logger
         let folders = [settings.box.baseFolder, settings.recordings.folder, settings.recordings.spoolFolder]
+        // Before anything is written: nothing can be, on a disk that is quite full.
+        let startReserve = StartReserve(baseFolder: settings.box.baseFolder, logger: logger)
+        startReserve.releaseIfNeeded()
         for folder in folders {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
+        let storageMetrics = StorageMetrics()
+        let disk = DiskGuard(settings, metrics: storageMetrics, logger: logger)
         var options = Store.Options()
         options.commitIntervalMilliseconds = settings.box.commitIntervalMilliseconds
         options.deliveries = DeliveryHouse.plan(settings, isClockHeld: settings.deliveries.clockWaitSeconds > 0)
-        let store = try Store(path: "\(settings.box.baseFolder)/edge.db", options: options)
+        let databaseFile = "\(settings.box.baseFolder)/edge.db"
+        let databasePermit = disk.permit(for: .database, at: databaseFile)
+        options.room = StoreRoom(mayGrow: { databasePermit.mayWrite }, free: { startReserve.releasePart() })
+        let store = try Store(path: databaseFile, options: options)
         if let damaged = store.damagedCopy {
             logger.error(
                 "The database was damaged: it was put aside and a new one begun; recordings on disk are taken up again",
                 metadata: ["aside": "\(damaged)"])
         }
         for notice in store.notices { logger.warning("Of the database: \(notice)") }
-        runs = try store.beginRunBlocking(bootID: time.now().bootID)
-        _ = try Recovery(
+        runs = try Self.countStart(store, bootID: time.now().bootID, logger)
+        recovery = Recovery(
             store: store, recordingsFolder: settings.recordings.folder, spoolFolder: settings.recordings.spoolFolder,
             minimumNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9), isAnalysisOn: settings.analysis.isOn,
             time: time, logger: logger
-        ).run()
+        )
+        _ = try recovery.run()
 
         let events = EventHub()
-        let storageMetrics = StorageMetrics()
         let analysisMetrics = AnalysisMetrics()
         let registry = ListenerRegistry(
             limits: ListenerRegistry.Limits(
@@ -85,7 +94,8 @@ struct Daemon {
             mode == .safe
             ? (nil, nil)
             : try AnalysisAssembly(
-                settings: settings, store: store, events: events, time: time, metrics: analysisMetrics, pace: pace,
+                settings: settings, store: store, disk: disk, events: events, time: time, metrics: analysisMetrics,
+                pace: pace,
                 logger: logger
             ).make()
         house = ReceptionHouse(
@@ -94,19 +104,18 @@ struct Daemon {
             names: RecordingNames(
                 isTaken: { [folder = settings.recordings.folder] name in
                     RecordingNames.isTaken(name, store: store, folder: folder)
-                }, latestSecond: { RecordingNames.latestSecond(of: $0, store: store) }),
+                }, latestSecond: { RecordingNames.latestSecond(of: $0, store: store) },
+                isOnDisk: { [folder = settings.recordings.folder] in RecordingNames.isOnDisk($0, folder: folder) }),
             keeper: SegmentKeeper(
                 syncIntervalMilliseconds: settings.recordings.syncIntervalMilliseconds, metrics: storageMetrics,
                 logger: logger),
-            storageGuard: StorageGuard(
-                path: settings.recordings.folder, reserveBytes: Int64(settings.recordings.leastFreeBytes),
-                metrics: storageMetrics, logger: logger),
-            analysis: analysis, events: events, time: time, metrics: ReceptionMetrics(), logger: logger)
+            storageGuard: disk, analysis: analysis, events: events, time: time, metrics: ReceptionMetrics(),
+            logger: logger)
         retention = RetentionService(
             limits: RetentionService.Limits(
                 keep: settings.recordings.keep, ageNanoseconds: Int64(settings.recordings.mostAgeDays * 86_400e9),
-                bytes: Int64(settings.recordings.mostBytes), freeBytes: Int64(settings.recordings.leastFreeBytes)),
-            house: house, interval: .seconds(5))
+                bytes: Int64(settings.recordings.mostBytes)),
+            house: house, startReserve: startReserve, interval: .seconds(5))
         let directory = DeviceDirectory(house: house)
         deliveries = try DeliveryHouse(
             settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() })
@@ -117,13 +126,25 @@ struct Daemon {
         outputs = OutputService(settings.outputs, store: store, logger: logger)
         sensors = try SensorService(settings.sensors, outputs: outputs, store: store, time: time, logger: logger)
         cards = settings.soundCards.map { [house] in SoundCardService($0, house: house) }
-        field = try FieldAssembly(settings.nodes, store: store, time: time, events: events, logger: logger)
+        field = try FieldAssembly(
+            settings.nodes, store: store, time: time, events: events, disk: disk, logger: logger)
         forecasts = try ForecastAssembly(settings, store: store, time: time, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
             outputs: outputs, cards: cards, field: field, forecasts: forecasts, storage: storageMetrics,
             analysis: analysisMetrics,
             started: time.now(), mode: mode, pace: pace)
+    }
+
+    /// A start on a full disk is not counted: receiving, and removing recordings, matters more.
+    private static func countStart(_ store: Store, bootID: String, _ logger: Logger) throws(StoreError) -> RunCounts {
+        do {
+            return try store.beginRunBlocking(bootID: bootID)
+        } catch {
+            guard error.code == .diskFull else { throw error }
+            logger.error("The database has no room: this start is not counted", metadata: ["error": "\(error)"])
+            return .unknown
+        }
     }
 
     /// Runs until a signal ends it; every recording is closed by then.
@@ -139,7 +160,8 @@ struct Daemon {
             onReady(ports)
         }
         let router = routes.router()
-        var services: [any Service] = others + [house.registry, retention]
+        var services: [any Service] =
+            others + [house.registry, retention, RecoveryService(recovery: recovery, executor: house.executor)]
         if let season { services.append(season) }
         if settings.box.healthIntervalSeconds > 0 {
             services.append(
@@ -202,6 +224,17 @@ struct Daemon {
             services: services, gracefulShutdownSignals: [.sigterm, .sigint],
             logger: Logger(label: logger.label) { [handler = logger.handler] _ in ServiceNames(handler) })
         configuration.maximumGracefulShutdownDuration = .seconds(settings.box.shutdownTimeoutSeconds)
+        // The first, and so the last to end: what it throws ends the others as a signal would.
+        configuration.services.insert(
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: StoreHealth(
+                    store: house.store,
+                    folders: [settings.recordings.folder, settings.recordings.spoolFolder, settings.box.baseFolder],
+                    soundSyncs: { [keeper = house.keeper] in
+                        let statistics = keeper.statistics
+                        return (statistics.syncs, statistics.syncFailures)
+                    }, shutdownSeconds: settings.box.shutdownTimeoutSeconds, logger: logger),
+                failureTerminationBehavior: .gracefullyShutdownGroup, serviceName: "StoreHealth"), at: 0)
         let group = ServiceGroup(configuration: configuration)
         let outcome: Result<Void, any Error>
         do {
@@ -217,7 +250,11 @@ struct Daemon {
         field.stop()
         forecasts.house.stop()
         if case .success = outcome { house.store.endRunBlocking() }
-        house.store.close()
+        if case .failure(let error as CannotContinue) = outcome {
+            error.endStore(house.store, logger)
+        } else {
+            house.store.close()
+        }
         try outcome.get()
     }
 

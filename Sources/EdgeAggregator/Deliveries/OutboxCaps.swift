@@ -18,7 +18,7 @@ struct OutboxCaps: Service {
     }
 
     let limits: Limits
-    let storage: StorageGuard
+    let storage: DiskGuard
     /// What is to be left free on the disk.
     let reserveBytes: Int64
     let store: Store
@@ -85,6 +85,6 @@ struct OutboxCaps: Service {
     private func shed(_ ids: [Int64], reason: String, _ now: TimeStamp) async throws(StoreError) {
         guard !ids.isEmpty else { return }
         logger.warning("Deliveries are given up", metadata: ["count": "\(ids.count)", "reason": "\(reason)"])
-        try await store.commit([.shed(ids, reason: reason, atNanoseconds: now.utcNanoseconds)])
+        try await store.commit([.shed(ids, reason: reason, atNanoseconds: now.utcNanoseconds)], freesRoom: true)
     }
 }

@@ -1,3 +1,4 @@
+import CEdgeSystem
 import Forecasts
 import Foundation
 
@@ -131,16 +132,57 @@ final class FieldArchive: Sendable {
     }
 
     /// Every file that is there, below the folder, with its size.
-    func files() -> [String: Int64] {
+    ///
+    /// - Throws: when any folder or file cannot be looked at now. A list with holes would say that files are gone.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
+    func files() throws -> [String: Int64] {
         var files: [String: Int64] = [:]
-        let root = URL(fileURLWithPath: folder, isDirectory: true)
-        let walk = FileManager.default.enumerator(atPath: root.path)
-        while let relative = walk?.nextObject() as? String {
-            guard let attributes = walk?.fileAttributes, attributes[.type] as? FileAttributeType == .typeRegular else {
-                continue
+        var folders = [""]
+        while let parent = folders.popLast() {
+            for name in try FileManager.default.contentsOfDirectory(atPath: parent.isEmpty ? folder : path(parent)) {
+                let relative = parent.isEmpty ? name : "\(parent)/\(name)"
+                var status = EdgeFileStatus()
+                guard unsafe edge_lstat(path(relative), &status) == 0 else { throw Self.failure(path(relative)) }
+                if status.isFile { files[relative] = status.size_bytes }
+                if status.isFolder { folders.append(relative) }
             }
-            files[relative] = (attributes[.size] as? NSNumber)?.int64Value ?? 0
         }
         return files
+    }
+
+    /// When a file was last written, in seconds since 1970; nil when that cannot be told.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
+    func modifiedSeconds(_ relative: String) -> Int64? {
+        var status = EdgeFileStatus()
+        return unsafe edge_lstat(path(relative), &status) == 0 ? status.modified_ns / 1_000_000_000 : nil
+    }
+
+    /// Ends of the names of files that cannot be used and are kept nevertheless.
+    static let asideSuffix = ".damaged"
+
+    /// Renames a file that cannot be used, so that nobody takes it for a field.
+    ///
+    /// Memory: the paths are borrowed for the call.
+    func putAside(_ relative: String) throws {
+        let aside = "\((relative as NSString).deletingPathExtension)\(Self.asideSuffix)"
+        guard unsafe rename(path(relative), path(aside)) == 0 else { throw Self.failure(path(relative)) }
+    }
+
+    /// What a file without a row is of, by what it holds; nil for one that holds no field.
+    ///
+    /// - Throws: when it cannot be read now, which says nothing about it.
+    func field(_ relative: String) throws -> (kind: ForecastKind, validSeconds: ClosedRange<Int64>)? {
+        do throws(NetCDFError) {
+            let reader = try FieldReader(path: path(relative))
+            guard let kind = reader.kind, let first = reader.times.first, let last = reader.times.last, first <= last
+            else { return nil }
+            return (kind, first...last)
+        } catch {
+            // libnetcdf does not tell a damaged file from one that cannot be read now.
+            _ = try Data(contentsOf: URL(fileURLWithPath: path(relative)))
+            return nil
+        }
     }
 }

@@ -4,11 +4,12 @@ import Logging
 import Sensors
 import Store
 
-/// Removes what is too old or too much, and mends what a power cut has left: files that the catalogue does not know, and
+/// Removes what is too old or too much, and puts right what a power cut has left: files that the catalogue does not know, and
 /// rows whose file is gone.
 ///
 /// A file is stored before its row is written, and a row is hidden before its file goes and removed after. So whatever is cut
-/// in between can be seen, and is finished at the next start.
+/// in between can be seen, and is finished at the next start. A file or folder that cannot be read at that moment is not gone:
+/// nothing is concluded from it.
 struct FieldCleanup: Sendable {
     let house: ForecastHouse
 
@@ -31,6 +32,7 @@ struct FieldCleanup: Sendable {
         }
         try await spare(&report)
         try await finishExpired()
+        await removeAside(beforeSeconds: before)
         try await house.store.commit([.forgetCollections(beforeSeconds: before)])
         let counts = try await house.store.datasetCounts()
         house.logger.notice(
@@ -58,30 +60,62 @@ struct FieldCleanup: Sendable {
     }
 
     private func remove(_ datasets: [DatasetRecord], _ report: inout Report) async throws {
-        let ids = datasets.map(\.id)
-        try await house.store.commit([.datasetsExpire(ids: ids)])
-        try await withTaskExecutorPreference(house.archive.executor) {
-            for dataset in datasets { try house.archive.remove(dataset.path) }
+        try await house.store.commit([.datasetsExpire(ids: datasets.map(\.id))])
+        let gone = try await removeFiles(datasets)
+        report.removed += gone.count
+        report.bytes += gone.reduce(0) { $0 + $1.bytes }
+        house.metrics.removed.add(Int64(gone.count))
+        house.metrics.removedBytes.add(gone.reduce(0) { $0 + $1.bytes })
+    }
+
+    /// Removes the files of expired fields, and notes which are gone. Those that cannot be removed now stay expired: the next
+    /// clean-up or start tries again.
+    private func removeFiles(_ expired: [DatasetRecord]) async throws -> [DatasetRecord] {
+        let (gone, failure) = await withTaskExecutorPreference(house.archive.executor) {
+            var gone: [DatasetRecord] = []
+            var failure: (any Error)?
+            for dataset in expired {
+                do {
+                    try house.archive.remove(dataset.path)
+                    gone.append(dataset)
+                } catch {
+                    failure = error
+                }
+            }
+            return (gone, failure)
         }
-        try await house.store.commit([
-            .datasetsAreGone(ids: ids, atNanoseconds: house.time.now().utcNanoseconds)
-        ])
-        report.removed += datasets.count
-        report.bytes += datasets.reduce(0) { $0 + $1.bytes }
-        house.metrics.removed.add(Int64(datasets.count))
-        house.metrics.removedBytes.add(datasets.reduce(0) { $0 + $1.bytes })
+        if let failure {
+            house.logger.error(
+                "Files of forecast fields cannot be removed now; it is tried again",
+                metadata: ["files": "\(expired.count - gone.count)", "error": "\(failure)"])
+        }
+        if !gone.isEmpty {
+            try await house.store.commit([
+                .datasetsAreGone(ids: gone.map(\.id), atNanoseconds: house.time.now().utcNanoseconds)
+            ])
+        }
+        return gone
     }
 
     /// Rows whose files were to go when the daemon ended, or whose removal at the far end was given up.
     private func finishExpired() async throws {
         let expired = try await house.store.expiredDatasets()
-        guard !expired.isEmpty else { return }
-        try await withTaskExecutorPreference(house.archive.executor) {
-            for dataset in expired { try house.archive.remove(dataset.path) }
+        if !expired.isEmpty { _ = try await removeFiles(expired) }
+    }
+
+    /// Files that were put aside go when they are as old as fields may become.
+    private func removeAside(beforeSeconds: Int64) async {
+        do {
+            try await withTaskExecutorPreference(house.archive.executor) {
+                for path in try house.archive.files().keys where path.hasSuffix(FieldArchive.asideSuffix) {
+                    guard let modified = house.archive.modifiedSeconds(path), modified < beforeSeconds else { continue }
+                    try house.archive.remove(path)
+                }
+            }
+        } catch {
+            house.logger.error(
+                "Damaged forecast fields cannot be looked for now; it is tried again", metadata: ["error": "\(error)"])
         }
-        try await house.store.commit([
-            .datasetsAreGone(ids: expired.map(\.id), atNanoseconds: house.time.now().utcNanoseconds)
-        ])
     }
 
     /// Fields of another region are of no use when the region is changed: they go, and are collected anew.
@@ -91,7 +125,8 @@ struct FieldCleanup: Sendable {
         let path = "\(house.settings.folder)/region.txt"
         let before = try? String(contentsOfFile: path, encoding: .utf8)
         guard before != text else { return }
-        if let before {
+        // A file that was torn by a power cut says nothing about the region of before.
+        if let before, Self.isRegion(before) {
             house.logger.notice(
                 "The region of forecasts was changed: fields are collected anew",
                 metadata: ["before": "\(before.dropLast())", "now": "\(text.dropLast())"])
@@ -106,9 +141,16 @@ struct FieldCleanup: Sendable {
         try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
+    private static func isRegion(_ text: String) -> Bool {
+        let parts = text.dropLast().split(separator: ",", omittingEmptySubsequences: false)
+        return text.hasSuffix("\n") && parts.count == 4 && parts.allSatisfy { Double($0) != nil }
+    }
+
     /// At a start, before anything is collected.
     func reconcile() async throws {
+        var cutKinds: Set<String> = []
         for var collection in try await house.store.unfinishedCollections() {
+            cutKinds.insert(collection.kind)
             collection.status = .failed
             collection.error = "the daemon ended meanwhile"
             collection.completedSeconds = max(collection.startedSeconds, house.now())
@@ -116,14 +158,18 @@ struct FieldCleanup: Sendable {
         }
         try await finishExpired()
         let known = try await house.store.datasetFiles()
-        let there = await withTaskExecutorPreference(house.archive.executor) { house.archive.files() }
-        let orphans = there.keys.filter { known[$0] == nil && Self.isOurs($0) }
+        let there = try await withTaskExecutorPreference(house.archive.executor) { try house.archive.files() }
+        // Those that could not be removed just now.
+        let expired = Set(try await house.store.expiredDatasets().map(\.path))
+        let orphans = there.keys.filter { known[$0] == nil && !expired.contains($0) && Self.isOurs($0) }.sorted()
         let lost = known.filter { there[$0.key] != $0.value.bytes }
         guard !orphans.isEmpty || !lost.isEmpty else { return }
-        try await withTaskExecutorPreference(house.archive.executor) {
-            for path in orphans { try house.archive.remove(path) }
-        }
+        for path in orphans { try await settle(path, bytes: there[path] ?? 0, cutKinds) }
         if !lost.isEmpty {
+            // A file of another size is damaged: it is kept beside the one that is fetched again.
+            try await withTaskExecutorPreference(house.archive.executor) {
+                for path in lost.keys where there[path] != nil { try house.archive.putAside(path) }
+            }
             try await house.store.commit([.datasetsExpire(ids: lost.map(\.value.id))])
             try await finishExpired()
         }
@@ -131,6 +177,53 @@ struct FieldCleanup: Sendable {
         house.logger.warning(
             "Forecast fields were left behind when the daemon last ended; they are cleared up",
             metadata: ["files_without_row": "\(orphans.count)", "rows_without_file": "\(lost.count)"])
+    }
+
+    /// Deals with a file that has no row: a half-made one is removed, since only this program makes them; a field is taken into the
+    /// catalogue, since its row may be lost with a database; anything else is put aside.
+    private func settle(_ path: String, bytes: Int64, _ cutKinds: Set<String>) async throws {
+        let dataset: DatasetRecord?
+        do {
+            dataset = try await withTaskExecutorPreference(house.archive.executor) {
+                if path.hasSuffix(".part") {
+                    try house.archive.remove(path)
+                    return nil
+                }
+                let field = try house.archive.field(path)
+                if let field, let record = record(path, bytes, field.kind, field.validSeconds, cutKinds) {
+                    return record
+                }
+                try house.archive.putAside(path)
+                return nil
+            }
+        } catch {
+            house.logger.error(
+                "A file of a forecast field cannot be read now; it is left alone, and the next start looks at it again",
+                metadata: ["file": "\(path)", "error": "\(error)"])
+            return
+        }
+        if let dataset { try await house.store.commit([.dataset(dataset)]) }
+    }
+
+    /// By its name and what it holds; nil when the two do not agree.
+    private func record(
+        _ path: String, _ bytes: Int64, _ kind: ForecastKind, _ valid: ClosedRange<Int64>, _ cutKinds: Set<String>
+    ) -> DatasetRecord? {
+        let parts = path.split(separator: "/")
+        let day = Array(parts[1])
+        let id = String(parts[3].dropLast(3))
+        guard day.count == 8,
+            let run = CalendarTime.seconds(
+                "\(String(day[..<4]))-\(String(day[4..<6]))-\(String(day[6...]))T\(parts[2]):00:00Z"),
+            FieldArchive.path(kind: kind, runSeconds: run, id: id) == path
+        else { return nil }
+        let now = house.now()
+        // A run that was just being collected is shown when all of it is there; of what is past nobody waits for the rest.
+        let isOfCutRun = cutKinds.contains(kind.rawValue) && run > now - CalendarTime.daySeconds
+        return DatasetRecord(
+            id: id, kind: kind.rawValue, source: kind.source, runSeconds: run, validFromSeconds: valid.lowerBound,
+            validToSeconds: valid.upperBound, path: path, bytes: bytes, isForecast: valid.upperBound > run,
+            createdSeconds: now, state: isOfCutRun || valid.upperBound > now ? .partial : .ready)
     }
 
     /// Whether a file has a name that fields get: others are none of our business.

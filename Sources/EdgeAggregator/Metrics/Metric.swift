@@ -56,6 +56,8 @@ final class StorageMetrics: Sendable {
     let syncedBytes = Counter()
     let syncFailures = Counter()
     let diskFull = Counter()
+    /// Writes for which there was no room, before they were tried.
+    let writesRefused = Counter()
 }
 
 /// What the analysis costs and yields.

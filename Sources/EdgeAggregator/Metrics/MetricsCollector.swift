@@ -190,6 +190,12 @@ struct MetricsCollector: Sendable {
             "\(prefix)store_queue_length", "gauge", "Groups of changes that wait for the database.",
             Double(store.queuedChanges))
         page.single("\(prefix)store_commits_total", "counter", "Commits of the database.", Double(store.commits))
+        let outcomes = store.outcomes.snapshot
+        page.single(
+            "\(prefix)store_failures_total", "counter", "Work with the database or its folders that failed.",
+            Double(outcomes.failures))
+        page.single(
+            "\(prefix)store_failing", "gauge", "Kinds of such work that fail now.", Double(outcomes.troubles.count))
         page.single("\(prefix)store_changes_total", "counter", "Changes committed.", Double(store.changes))
         page.single(
             "\(prefix)store_refused_total", "counter", "Groups of changes refused because too many waited.",

@@ -17,20 +17,26 @@ struct FieldAssembly: Sendable {
     let services: [any Service]
     private let transport: CurlTransport?
 
-    init(_ settings: NodeSettings, store: Store, time: any TimeSource, events: EventHub, logger: Logger) throws {
+    init(
+        _ settings: NodeSettings, store: Store, time: any TimeSource, events: EventHub, disk: DiskGuard, logger: Logger
+    ) throws {
         let registry = try NodeRegistry(settings.admission, most: settings.most, store: store)
         house = NodeHouse(
             store: store, time: time, registry: registry, metrics: NodeMetrics(), events: events,
             executor: IngestExecutor(threads: 2, name: "nodes"), logger: logger)
         let depot = CO2Depot(
             folder: settings.co2.dataFolder, mostUnitBytes: settings.co2.mostUnitBytes,
+            permit: disk.permit(for: .nodeData, at: settings.co2.dataFolder),
             begunAnew: { [store] unit, path in
                 try store.commitBlocking([.nodeFileAnew(unit.key, path: path.text)])
             })
         let reader = CO2Reader(house: house, depot: depot)
-        let shelf = UpdateShelf(dataFolder: settings.co2.dataFolder)
+        let shelf = UpdateShelf(
+            dataFolder: settings.co2.dataFolder, permit: disk.permit(for: .nodeData, at: settings.co2.dataFolder))
         co2 = CO2Routes(
-            house: house, depot: depot, reader: reader, shelf: shelf, pings: PingLog(folder: settings.co2.pingFolder),
+            house: house, depot: depot, reader: reader, shelf: shelf,
+            pings: PingLog(
+                folder: settings.co2.pingFolder, permit: disk.permit(for: .nodeData, at: settings.co2.pingFolder)),
             mostPushBytes: settings.co2.mostPushBytes)
         pages = CO2Pages(store: store, time: time, tiersFile: settings.co2.tiersFile, executor: house.executor)
 
@@ -43,7 +49,8 @@ struct FieldAssembly: Sendable {
         transport = settings.isems.addresses.isEmpty ? nil : try CurlTransport()
 
         let spool = try UploadSpool(
-            folder: settings.piwardrive.spoolFolder, mostBytes: settings.piwardrive.mostSpoolBytes)
+            folder: settings.piwardrive.spoolFolder, mostBytes: settings.piwardrive.mostSpoolBytes,
+            permit: disk.permit(for: .nodeData, at: settings.piwardrive.spoolFolder))
         let overlay = OverlayHouse(store: store)
         let merger = UnitMerger(house: house, spool: spool, overlay: overlay, settings: settings.piwardrive)
         piwardrive = PiWardriveRoutes(

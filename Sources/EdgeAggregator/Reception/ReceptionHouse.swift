@@ -22,7 +22,7 @@ final class ReceptionHouse: Sendable {
     let store: Store
     let names: RecordingNames
     let keeper: SegmentKeeper
-    let storageGuard: StorageGuard
+    let storageGuard: DiskGuard
     /// Nil when nothing is analysed.
     let analysis: AnalysisService?
     let events: EventHub
@@ -35,7 +35,7 @@ final class ReceptionHouse: Sendable {
 
     init(
         configuration: Configuration, executor: IngestExecutor, registry: ListenerRegistry, store: Store,
-        names: RecordingNames, keeper: SegmentKeeper, storageGuard: StorageGuard, analysis: AnalysisService?,
+        names: RecordingNames, keeper: SegmentKeeper, storageGuard: DiskGuard, analysis: AnalysisService?,
         events: EventHub, time: any TimeSource, metrics: ReceptionMetrics, logger: Logger
     ) {
         self.configuration = configuration

@@ -136,7 +136,7 @@ final class StreamSession {
             do throws(SegmentError) {
                 let segment = try RecordingSegment(
                     path: "\(house.configuration.recordingsFolder)/\(relativePath)", format: start.format,
-                    container: container)
+                    container: container, permit: house.storageGuard.recordings)
                 house.keeper.watch(segment)
                 open.segment = segment
             } catch {
@@ -144,7 +144,7 @@ final class StreamSession {
                 open.lossReason = error.lossReason
             }
         } else {
-            open.lossReason = StorageGuard.lossReason
+            open.lossReason = DiskGuard.lossReason
         }
         written.enqueue([
             .openRecording(

@@ -1,4 +1,5 @@
 import AudioDSP
+import CEdgeSystem
 import Foundation
 import NIOCore
 
@@ -20,16 +21,18 @@ struct UploadForm {
     private var parser: MultipartParser
     private let spoolFolder: String
     private let mostBytes: Int64
+    private let permit: DiskPermit
     private var part = Part.none
     private var file: SpoolFile?
     private var filename: String?
     private var container: RecordingContainer?
     private var listener: [UInt8]?
 
-    init(boundary: String, spoolFolder: String, mostBytes: Int64) {
+    init(boundary: String, spoolFolder: String, mostBytes: Int64, permit: DiskPermit) {
         parser = MultipartParser(boundary: boundary)
         self.spoolFolder = spoolFolder
         self.mostBytes = mostBytes
+        self.permit = permit
     }
 
     mutating func consume(_ buffer: ByteBuffer) throws {
@@ -65,8 +68,11 @@ struct UploadForm {
     /// Memory: the paths are borrowed for the calls.
     static func move(_ from: String, to path: String) throws(SegmentError) {
         let folder = (path as NSString).deletingLastPathComponent
-        unsafe mkdir(folder, 0o755)
-        guard unsafe rename(from, path) == 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
+        _ = try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // A file of this name that nobody knows of is not replaced.
+        guard unsafe edge_rename_new(from, path) == 0 else {
+            throw SegmentError(.create, path: path, errnoValue: errno)
+        }
         try RecordingSegment.syncDirectory(folder)
     }
 
@@ -81,7 +87,7 @@ struct UploadForm {
             guard let container = RecordingContainer(rawValue: suffix) else { throw UploadRefusal.unsupportedType }
             self.container = container
             self.filename = (filename as NSString).lastPathComponent
-            file = try SpoolFile(folder: spoolFolder, prefix: "upload")
+            file = try SpoolFile(folder: spoolFolder, prefix: "upload", permit: permit)
             part = .file
         case ("listener_id", _):
             listener = []
@@ -115,28 +121,5 @@ struct AudioFacts {
 
     var durationNanoseconds: Int64 {
         PCMFormat.nanoseconds(frames: frames, sampleRate: sampleRate)
-    }
-
-    /// - Parameter expected: what the file's name says; the content must agree.
-    init(path: String, expected: RecordingContainer) throws {
-        do {
-            let reader = try SoundFileReader(path: path)
-            guard reader.container == expected.rawValue else {
-                throw UploadRefusal.unreadable(reason: "it is \(reader.container), its name says \(expected.rawValue)")
-            }
-            var frames: Int64 = 0
-            while true {
-                let count = try reader.readMono(channel: .index(0), maxFrames: 16_384) { _ in }
-                if count == 0 { break }
-                frames += Int64(count)
-            }
-            guard frames > 0 else { throw UploadRefusal.unreadable(reason: "it holds no sound") }
-            self.frames = frames
-            channels = reader.channels
-            sampleRate = reader.sampleRate
-            encoding = reader.encoding
-        } catch let error as SoundFileError {
-            throw UploadRefusal.unreadable(reason: "\(error)")
-        }
     }
 }

@@ -31,7 +31,9 @@ struct UploadRoute: Sendable {
                 throw error
             }
             let name = try await withTaskExecutorPreference(house.executor) {
-                var form = UploadForm(boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes)
+                var form = UploadForm(
+                    boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes,
+                    permit: house.storageGuard.permit(for: .sound, at: spoolFolder))
                 defer { form.discard() }
                 for try await buffer in request.body {
                     guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
@@ -113,7 +115,8 @@ struct UploadRoute: Sendable {
             throw UploadRefusal.notAdmitted(reason: reason)
         }
         guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
-        let audio = try AudioFacts(path: upload.path, expected: upload.container)
+        let audio = try AudioFacts(
+            path: upload.path, expected: upload.container, mostFrames: AudioFacts.mostFrames)
         let now = house.time.now()
         let start = described.startNanoseconds ?? (now.utcNanoseconds - audio.durationNanoseconds)
         let name = house.names.name(

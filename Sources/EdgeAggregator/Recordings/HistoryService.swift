@@ -39,7 +39,7 @@ struct HistoryService: Service {
             if mostAgeNanoseconds > 0, now.isSynchronised { before = now.utcNanoseconds - mostAgeNanoseconds }
             if mostBytes > 0, try await store.usedBytes() > mostBytes { before = max(before, oldest + Self.day) }
             guard oldest < before else { return }
-            try await store.commit([.forgetHistory(beforeNanoseconds: before, most: Self.batch)])
+            try await store.commit([.forgetHistory(beforeNanoseconds: before, most: Self.batch)], freesRoom: true)
         }
     }
 }

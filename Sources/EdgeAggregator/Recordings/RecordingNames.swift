@@ -43,14 +43,21 @@ final class RecordingNames: Sendable {
     private let state = Mutex(State())
     private let isTaken: @Sendable (String) -> Bool
     private let latestSecond: @Sendable (String) -> String?
+    private let isOnDisk: @Sendable (String) -> Bool
 
     /// - Parameters:
     ///   - isTaken: whether a name stands in the store or on disk already.
+    ///   - isOnDisk: whether a file has the name. Recovery leaves files without a row that it cannot read, and an upload that is
+    ///     moved to such a name would replace the file.
     ///   - latestSecond: the latest second in a listener's names, `""` for no name, nil when it cannot be told. With
     ///     it, a name of a later second is known to be free without asking.
-    init(isTaken: @escaping @Sendable (String) -> Bool, latestSecond: @escaping @Sendable (String) -> String?) {
+    init(
+        isTaken: @escaping @Sendable (String) -> Bool, latestSecond: @escaping @Sendable (String) -> String?,
+        isOnDisk: @escaping @Sendable (String) -> Bool = { _ in false }
+    ) {
         self.isTaken = isTaken
         self.latestSecond = latestSecond
+        self.isOnDisk = isOnDisk
     }
 
     /// - Parameters:
@@ -70,7 +77,7 @@ final class RecordingNames: Sendable {
                 count += 1
                 let suffix = count == 1 ? "" : "-\(count)"
                 name = "\(listener)_\(second)\(suffix).\(fileExtension)"
-                if let latest = own.latestBefore, second > latest { break }
+                if let latest = own.latestBefore, second > latest, !isOnDisk(name) { break }
             } while isTaken(name)
             if own.counts.count >= Self.maximumSeconds, own.counts[second] == nil { forgetSeconds(&own) }
             own.counts[second] = count
@@ -106,10 +113,14 @@ final class RecordingNames: Sendable {
     }
 
     /// Whether a name stands in the store or on disk; a name just given is on disk before it is in the store.
+    static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
+        store.isRecordedBlocking(name: name) == true || isOnDisk(name, folder: folder)
+    }
+
+    /// Whether a file has the name. Where the folder cannot be looked into none has: nothing can be put there either.
     ///
     /// Memory: the path is borrowed for the call.
-    static func isTaken(_ name: String, store: Store, folder: String) -> Bool {
-        if store.isRecordedBlocking(name: name) == true { return true }
+    static func isOnDisk(_ name: String, folder: String) -> Bool {
         guard let underscore = name.lastIndex(of: "_") else { return false }
         return unsafe access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
     }

@@ -15,6 +15,7 @@ final class RecordingSegment: @unchecked Sendable {
 
     private let descriptor: Int32
     private let directory: String
+    private let permit: DiskPermit
     /// Bytes of audio handed to the kernel.
     private let written = Atomic<Int64>(0)
     /// Bytes of audio known to be on the disk.
@@ -33,15 +34,23 @@ final class RecordingSegment: @unchecked Sendable {
 
     /// Creates the file, which must not exist, and its folder.
     ///
+    /// - Parameter permit: Asked before each write. Throws what it throws.
+    ///
     /// Memory: the paths and the header are borrowed for the calls.
-    init(path: String, format: PCMFormat, container: RecordingContainer) throws(SegmentError) {
+    init(
+        path: String, format: PCMFormat, container: RecordingContainer, permit: DiskPermit
+    ) throws(SegmentError) {
+        let header = Self.openHeader(format)
+        try permit.take(header.count, path: path)
+        self.permit = permit
         self.path = path
         self.format = format
         self.container = container
         directory = (path as NSString).deletingLastPathComponent
         var file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         if file < 0, errno == ENOENT {
-            unsafe mkdir(directory, 0o755)
+            // The listener's folder, or also the one of all recordings, is new or was removed.
+            _ = try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         }
         guard file >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
@@ -54,7 +63,6 @@ final class RecordingSegment: @unchecked Sendable {
                 failure = SegmentError(.create, path: path, errnoValue: errno == 0 ? EINVAL : errno)
             }
         } else {
-            let header = Self.openHeader(format)
             let count = unsafe header.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
             if count != header.count {
                 failure = SegmentError(.create, path: path, errnoValue: count < 0 ? errno : ENOSPC)
@@ -73,7 +81,7 @@ final class RecordingSegment: @unchecked Sendable {
 
     // MARK: - Writing
 
-    /// Writes whole sample frames. Nothing of them is kept. Refused once a sync has failed.
+    /// Writes whole sample frames. Nothing of them is kept. Refused once a sync has failed, and where the permit is refused.
     ///
     /// - Parameter block: the block in which pieces of the batch lie.
     ///
@@ -81,6 +89,7 @@ final class RecordingSegment: @unchecked Sendable {
     /// the kernel; the list of their addresses is gone with the closure.
     func append(_ batch: borrowing SoundBatch, of block: Span<UInt8>) throws(SegmentError) {
         try checkSynced()
+        try permit.take(batch.byteCount, path: path)
         if encoder != nil {
             try batch.forEach(of: block) { (bytes) throws(SegmentError) in try encode(bytes) }
             return

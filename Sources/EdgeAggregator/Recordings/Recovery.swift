@@ -4,9 +4,16 @@ import Foundation
 import Logging
 import Sensors
 import Store
+import Synchronization
 
-/// Puts right, at the start, what a power cut or a kill left behind. Nothing is ever wiped, and no hand is needed.
-struct Recovery {
+/// Puts right, at the start, what a power cut or a kill left behind. No hand is needed.
+///
+/// What cannot be read or written at that moment stays as it is, with its row, and is tried again: by ``tryAgain()`` while the
+/// program runs, and at the next start. What is given up has a line in the ledger, and its file is put aside, not removed. A file
+/// without a row is changed only where the file itself shows that this program was writing it.
+///
+/// A row is committed first and a file is removed after, so that whatever is cut in between is finished at the next start.
+final class Recovery: Sendable {
     let store: Store
     let recordingsFolder: String
     let spoolFolder: String
@@ -14,191 +21,504 @@ struct Recovery {
     let isAnalysisOn: Bool
     let time: any TimeSource
     let logger: Logger
+    let metrics = RecoveryMetrics()
+
+    /// What waits to be tried again.
+    private struct Waiting {
+        /// Open recordings by name, with their session.
+        var rows: [String: String?] = [:]
+        /// Files without a row, by path.
+        var orphans: [String: Orphan] = [:]
+        /// Files that are to be removed or put aside, by path.
+        var leftovers: [String: String] = [:]
+        /// Sessions without an end, with their listener.
+        var sessions: [String: String] = [:]
+        /// When the program was started: until then it was down.
+        var startNanoseconds: Int64 = 0
+
+        var count: Int { rows.count + orphans.count + leftovers.count + sessions.count }
+    }
+
+    private struct Orphan: Sendable {
+        let name: String
+        let listener: ListenerID
+        let container: RecordingContainer
+    }
+
+    private let waiting = Mutex(Waiting())
 
     struct Summary: Equatable {
         var closed = 0
         var adopted = 0
         var lost = 0
         var sessions = 0
+        var waiting = 0
     }
 
+    /// Why a row was deleted here. Files of such rows are never removed: what could not be found or understood may be again.
+    static let lostReason = "lost in an unclean stop"
+    static let damagedReason = "damaged on disk"
+    static let tooShortReason = "too short"
+
+    init(
+        store: Store, recordingsFolder: String, spoolFolder: String, minimumNanoseconds: Int64, isAnalysisOn: Bool,
+        time: any TimeSource, logger: Logger
+    ) {
+        self.store = store
+        self.recordingsFolder = recordingsFolder
+        self.spoolFolder = spoolFolder
+        self.minimumNanoseconds = minimumNanoseconds
+        self.isAnalysisOn = isAnalysisOn
+        self.time = time
+        self.logger = logger
+    }
+
+    /// How many things wait to be tried again.
+    var waitingCount: Int { waiting.withLock { $0.count } }
+
+    /// For the start, before anything is received.
     func run() throws -> Summary {
         var summary = Summary()
-        for row in try store.openRecordingsBlocking() { try close(row, &summary) }
-        try adoptOrphans(&summary)
-        for session in try store.openSessionsBlocking() {
-            try end(session.id, listener: session.listenerID)
-            summary.sessions += 1
+        waiting.withLock { $0.startNanoseconds = time.now().utcNanoseconds }
+        let files = recordingFiles()
+        // Before the rows: the only copy of an open recording may have the name of a copy.
+        for file in files where file.path.hasSuffix(RecordingRemains.copySuffix) { restore(file.path) }
+        for row in try store.openRecordingsBlocking() { close(row, &summary) }
+        for file in files { try examine(file, &summary) }
+        let open = try store.openSessionsBlocking()
+        for session in open {
+            endSession(session.id, listener: session.listenerID, among: Set(open.map(\.id)), &summary)
         }
         clearSpool()
+        summary.waiting = waitingCount
+        metrics.waiting.set(Double(summary.waiting))
         if summary != Summary() {
             logger.notice(
                 "The last run ended uncleanly; what it left was put right",
                 metadata: [
                     "recordings_closed": "\(summary.closed)", "files_adopted": "\(summary.adopted)",
                     "recordings_lost": "\(summary.lost)", "sessions_ended": "\(summary.sessions)",
+                    "waiting": "\(summary.waiting)",
                 ])
         }
         return summary
     }
 
-    // MARK: - Recordings
+    /// Tries again what could not be done at the start; at other times than ``run()``, on a thread that may wait for the disk.
+    ///
+    /// - Returns: how many things still wait.
+    @discardableResult
+    func tryAgain() -> Int {
+        var summary = Summary()
+        let work = waiting.withLock { $0 }
+        for name in work.rows.keys.sorted() {
+            guard let row = try? store.recordingBlocking(name: name) else { continue }
+            if row.state == "open" {
+                close(row, &summary)
+            } else {
+                waiting.withLock { _ = $0.rows.removeValue(forKey: name) }
+            }
+        }
+        for (path, orphan) in work.orphans.sorted(by: { $0.key < $1.key }) {
+            guard store.isRecordedBlocking(name: orphan.name) == false else { continue }
+            adopt(path, orphan, &summary)
+        }
+        for (path, name) in work.leftovers.sorted(by: { $0.key < $1.key }) {
+            guard let row = try? store.recordingBlocking(name: name), row.state == "deleted" else { continue }
+            clear(row, path)
+        }
+        for (session, listener) in work.sessions.sorted(by: { $0.key < $1.key }) {
+            endSession(session, listener: listener, among: Set(work.sessions.keys), &summary)
+        }
+        let count = waitingCount
+        metrics.waiting.set(Double(count))
+        if summary.closed + summary.adopted + summary.lost + summary.sessions > 0 {
+            logger.notice(
+                "What could not be read at the start was put right",
+                metadata: [
+                    "recordings_closed": "\(summary.closed)", "files_adopted": "\(summary.adopted)",
+                    "recordings_lost": "\(summary.lost)", "sessions_ended": "\(summary.sessions)",
+                    "waiting": "\(count)",
+                ])
+        }
+        return count
+    }
 
-    private struct Mended {
+    private func path(_ row: RecordingRecord) -> String { "\(recordingsFolder)/\(row.relativePath)" }
+
+    // MARK: - Open recordings
+
+    private func close(_ row: RecordingRecord, _ summary: inout Summary) {
+        let path = path(row)
+        do {
+            let verdict = try RecordingRemains(path: path).repair(row)
+            switch verdict {
+            case .kept(let sound): try keep(row, sound, path, &summary)
+            case .nothing(let fileBytes): try lose(row, Self.lostReason, fileBytes ?? 0, path, verdict, &summary)
+            case .another: try lose(row, Self.lostReason, 0, path, verdict, &summary)
+            case .unreadable(let bytes, _): try lose(row, Self.damagedReason, bytes, path, verdict, &summary)
+            }
+            waiting.withLock { _ = $0.rows.removeValue(forKey: row.name) }
+        } catch {
+            let isNew = waiting.withLock { $0.rows.updateValue(row.sessionID, forKey: row.name) == nil }
+            if isNew { tellOfWaiting("An open recording", path, error) }
+        }
+    }
+
+    private func keep(
+        _ row: RecordingRecord, _ sound: RecordingRemains.Sound, _ path: String, _ summary: inout Summary
+    ) throws {
+        let duration = PCMFormat.nanoseconds(frames: sound.frames, sampleRate: row.sampleRate)
+        if sound.wasDamaged {
+            logger.error(
+                "A recording was damaged; its sound is kept, with silence where it is lost",
+                metadata: [
+                    "recording": "\(row.name)", "lost_frames": "\(sound.missing.reduce(0) { $0 + $1.count })",
+                ])
+        }
+        if duration < minimumNanoseconds {
+            // As when it ends while the program runs: the row counts no seconds, the ledger does.
+            try store.commitBlocking([
+                .deleteRecording(
+                    name: row.name, reason: Self.tooShortReason, atNanoseconds: time.now().utcNanoseconds),
+                .ledger(loss(of: row, Self.tooShortReason, 0..<sound.frames)),
+            ])
+            summary.closed += 1
+            return remove(row, path)
+        }
+        var entries = sound.missing.map { loss(of: row, Self.damagedReason, $0) }
+        // What the run goes on after was there once.
+        if let next = try store.nextOffsetBlocking(after: row), next - row.runOffsetFrames > sound.frames {
+            entries.append(loss(of: row, Self.lostReason, sound.frames..<(next - row.runOffsetFrames)))
+        }
+        let silent = sound.missing.reduce(0) {
+            $0 + PCMFormat.nanoseconds(frames: Int64($1.count), sampleRate: row.sampleRate)
+        }
+        let close = RecordingClose(
+            name: row.name, frames: sound.frames, durationNanoseconds: duration, filledNanoseconds: silent,
+            bytes: sound.fileBytes, timeQuality: nil, closedNanoseconds: sound.modifiedNanoseconds)
+        try store.commitBlocking([.closeRecording(close)] + entries.map { .ledger($0) })
+        summary.closed += 1
+    }
+
+    /// Gives a recording up. Its line in the ledger is as long as is known: up to the recording that follows in its run; else to
+    /// when the last of it was written. Where nothing is known the end of the session accounts for the time.
+    private func lose(
+        _ row: RecordingRecord, _ reason: String, _ bytes: Int64, _ path: String, _ verdict: RecordingRemains.Verdict,
+        _ summary: inout Summary
+    ) throws {
+        let rate = Int64(max(row.sampleRate, 1))
+        var frames: Int64 = 0
+        if let next = try store.nextOffsetBlocking(after: row) {
+            frames = next - row.runOffsetFrames
+        } else if case .unreadable(_, let modified) = verdict {
+            let age = modified - row.startNanoseconds
+            frames = (0..<Self.longestGuess).contains(age) ? age / 1_000_000_000 * rate : 0
+        }
+        var entry = loss(of: row, reason, 0..<frames)
+        entry.bytes = bytes
+        try store.commitBlocking([
+            .deleteRecording(name: row.name, reason: reason, atNanoseconds: time.now().utcNanoseconds),
+            .ledger(entry),
+        ])
+        logger.error(
+            "A recording is lost", metadata: ["recording": "\(row.name)", "reason": "\(reason)", "bytes": "\(bytes)"])
+        metrics.lost.add(1)
+        summary.lost += 1
+        if verdict != .another { clear(row, path, reason: reason) }
+    }
+
+    /// A day.
+    private static let longestGuess: Int64 = 86_400_000_000_000
+
+    private func loss(of row: RecordingRecord, _ reason: String, _ frames: Range<Int64>) -> LedgerEntry {
+        let width = (PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2) * row.channels
+        var entry = LedgerEntry(
+            listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
+            kind: "loss", reason: reason,
+            startNanoseconds: row.startNanoseconds
+                + PCMFormat.nanoseconds(frames: frames.lowerBound, sampleRate: row.sampleRate),
+            durationNanoseconds: PCMFormat.nanoseconds(frames: Int64(frames.count), sampleRate: row.sampleRate),
+            frames: 0, bytes: Int64(frames.count * width), notedNanoseconds: time.now().utcNanoseconds)
+        if row.timeQuality == TimeQuality.unsynchronised.rawValue {
+            entry.unset = UnsetClock(
+                bootID: row.bootID, offsetNanoseconds: row.startNanoseconds - row.monotonicNanoseconds)
+        }
+        entry.recordingMonotonicNanoseconds = row.monotonicNanoseconds
+        return entry
+    }
+
+    // MARK: - Files
+
+    private struct File {
+        let path: String
+        let name: String
+        let listener: ListenerID
+    }
+
+    /// What lies in the listeners' folders. A folder that cannot be listed now is looked through at the next start: while the program
+    /// runs, recordings whose rows are still on their way lie there too.
+    private func recordingFiles() -> [File] {
+        names(in: recordingsFolder).compactMap { ListenerID($0) }.flatMap { listener in
+            names(in: "\(recordingsFolder)/\(listener)").map {
+                File(path: "\(recordingsFolder)/\(listener)/\($0)", name: $0, listener: listener)
+            }
+        }
+    }
+
+    private func names(in folder: String) -> [String] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        } catch {
+            // A plain file in the place of a listener's folder is no folder to look through.
+            if let status = try? RecordingRemains.status(folder), status.isFile { return [] }
+            metrics.failures.add(1)
+            logger.error(
+                "A folder of recordings cannot be listed; files there that have no row are looked for at the next start",
+                metadata: ["folder": "\(folder)", "error": "\(error)"])
+            return []
+        }
+    }
+
+    private func restore(_ copy: String) {
+        do {
+            try RecordingRemains.restore(copy)
+        } catch {
+            metrics.failures.add(1)
+            logger.error(
+                "A copy that was being made when the program stopped cannot be dealt with; the next start tries again",
+                metadata: ["path": "\(copy)", "error": "\(error)"])
+        }
+    }
+
+    /// Decides about a file by its row, or takes it up when it has none.
+    private func examine(_ file: File, _ summary: inout Summary) throws {
+        if file.name.hasSuffix(Self.silencedSuffix) { return removeCopy(file) }
+        guard let container = RecordingContainer(rawValue: (file.name as NSString).pathExtension) else { return }
+        guard let row = try store.recordingBlocking(name: file.name) else {
+            return adopt(
+                file.path, Orphan(name: file.name, listener: file.listener, container: container), &summary)
+        }
+        guard row.state == "deleted", row.relativePath == "\(file.listener)/\(file.name)" else { return }
+        do {
+            guard let status = try RecordingRemains.status(file.path) else { return }
+            if Self.isOf(row, status) { return clear(row, file.path) }
+            // What holds no sound needs no row.
+            _ = try AudioFacts(beginningOf: file.path, expected: container)
+            try adoptUnderAnotherName(file, container, &summary)
+        } catch {
+            metrics.failures.add(1)
+            logger.warning(
+                "A file with the name of a deleted recording is left alone; the next start looks at it again",
+                metadata: ["path": "\(file.path)", "error": "\(error)"])
+        }
+    }
+
+    private static let silencedSuffix = ".silenced"
+
+    /// A half-made copy without a voice. While the original is there, the voice is silenced again.
+    ///
+    /// Memory: the path is borrowed for the call.
+    private func removeCopy(_ file: File) {
+        let original = String(file.path.dropLast(Self.silencedSuffix.utf8.count))
+        let name = String(file.name.dropLast(Self.silencedSuffix.utf8.count))
+        let isOriginalThere = (try? RecordingRemains.status(original))?.isFile == true
+        let isDeleted = (try? store.recordingBlocking(name: name))?.state == "deleted"
+        guard isOriginalThere || isDeleted else {
+            logger.warning("A copy has no original any more; it is left alone", metadata: ["path": "\(file.path)"])
+            return
+        }
+        if unsafe unlink(file.path) != 0 { metrics.failures.add(1) }
+    }
+
+    /// Whether a file is the one whose row was deleted, so that it may go. It is not when the row was given up here and the file has
+    /// come back with sound in it, nor when it is another file with the name: a database of before does not know what was
+    /// received since.
+    private static func isOf(_ row: RecordingRecord, _ status: EdgeFileStatus) -> Bool {
+        switch row.deleteReason {
+        case lostReason: return status.size_bytes < Int64(WAVHeader.canonicalBytes)
+        case damagedReason: return true
+        default:
+            let isNewer = row.deletedNanoseconds.map { status.modified_ns > $0 } ?? false
+            return !(isNewer && row.bytes > 0 && row.bytes != status.size_bytes)
+        }
+    }
+
+    /// Removes the file of a row that is deleted, or puts it aside if it is damaged.
+    private func clear(_ row: RecordingRecord, _ path: String, reason: String? = nil) {
+        guard reason ?? row.deleteReason == Self.damagedReason else { return remove(row, path) }
+        do {
+            if try RecordingRemains.status(path) != nil { try RecordingRemains(path: path).putAside() }
+            waiting.withLock { _ = $0.leftovers.removeValue(forKey: path) }
+        } catch {
+            let isNew = waiting.withLock { $0.leftovers.updateValue(row.name, forKey: path) == nil }
+            if isNew { tellOfWaiting("A damaged recording", path, error) }
+        }
+    }
+
+    /// Memory: the path is borrowed for the call.
+    private func remove(_ row: RecordingRecord, _ path: String) {
+        if unsafe unlink(path) == 0 || errno == ENOENT {
+            waiting.withLock { _ = $0.leftovers.removeValue(forKey: path) }
+            return
+        }
+        let error = RecordingRemains.Obstacle(errnoValue: errno)
+        let isNew = waiting.withLock { $0.leftovers.updateValue(row.name, forKey: path) == nil }
+        if isNew { tellOfWaiting("A recording that is deleted", path, error) }
+    }
+
+    // MARK: - Files without a row
+
+    private struct Adopted {
         let format: (sampleRate: Int, encoding: String, channels: Int)
         let frames: Int64
         let fileBytes: Int64
         let modifiedNanoseconds: Int64
     }
 
-    /// Memory: the path and the statuses are borrowed for the calls.
-    private func mend(_ path: String) throws -> Mended {
-        var before = EdgeFileStatus()
-        guard unsafe edge_stat(path, &before) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
-        let format: (Int, String, Int)
-        let frames: Int64
-        if path.hasSuffix(".flac") {
-            frames = try FLACFile.repair(path: path)
-            let reader = try SoundFileReader(path: path)
-            format = (reader.sampleRate, reader.encoding, reader.channels)
-        } else if path.hasSuffix(".wav") {
-            let repaired = try WAVFile.repair(path: path)
-            format = (repaired.format.sampleRate, repaired.format.encoding.rawValue, repaired.format.channels)
-            frames = repaired.frames
-        } else {
-            let facts = try AudioFacts(path: path, expected: .mp3)
-            format = (facts.sampleRate, facts.encoding, facts.channels)
-            frames = facts.frames
-        }
-        var after = EdgeFileStatus()
-        _ = unsafe edge_stat(path, &after)
-        return Mended(
-            format: format, frames: frames, fileBytes: after.size_bytes, modifiedNanoseconds: before.modified_ns)
-    }
-
-    private func close(_ row: RecordingRecord, _ summary: inout Summary) throws {
-        let path = "\(recordingsFolder)/\(row.relativePath)"
-        let now = time.now().utcNanoseconds
-        let mended: Mended
-        do {
-            mended = try mend(path)
-        } catch {
-            // Nothing of it was synced, or it is damaged beyond reading: the file, if any, stays where it is.
-            logger.error(
-                "A recording could not be mended", metadata: ["recording": "\(row.name)", "error": "\(error)"])
-            summary.lost += 1
-            try store.commitBlocking([
-                .deleteRecording(name: row.name, reason: "lost in an unclean stop", atNanoseconds: now)
-            ])
-            return
-        }
-        let duration = PCMFormat.nanoseconds(frames: mended.frames, sampleRate: mended.format.sampleRate)
-        let close = RecordingClose(
-            name: row.name, frames: mended.frames, durationNanoseconds: duration, filledNanoseconds: 0,
-            bytes: mended.fileBytes, timeQuality: nil, closedNanoseconds: mended.modifiedNanoseconds)
-        var changes: [StoreChange] = [.closeRecording(close)]
-        if duration < minimumNanoseconds, row.source != "upload" {
-            changes += [
-                .deleteRecording(name: row.name, reason: "too short", atNanoseconds: now),
-                .ledger(
-                    LedgerEntry(
-                        listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
-                        kind: "loss", reason: "too short", startNanoseconds: row.startNanoseconds,
-                        durationNanoseconds: duration, frames: 0, bytes: mended.fileBytes, notedNanoseconds: now)),
-            ]
-        }
-        try store.commitBlocking(changes)
-        // Memory: the path is borrowed for the call.
-        if duration < minimumNanoseconds, row.source != "upload" { unsafe unlink(path) }
-        summary.closed += 1
-    }
-
-    /// A file without a row was made just before its row would have been written.
-    ///
-    /// Memory: the path is borrowed for the calls.
-    private func adoptOrphans(_ summary: inout Summary) throws {
-        let manager = FileManager.default
-        for folder in (try? manager.contentsOfDirectory(atPath: recordingsFolder)) ?? [] {
-            guard let listener = ListenerID(folder) else { continue }
-            for name in (try? manager.contentsOfDirectory(atPath: "\(recordingsFolder)/\(folder)")) ?? [] {
-                let path = "\(recordingsFolder)/\(folder)/\(name)"
-                if name.hasSuffix(".silenced") {
-                    // A half-made copy: the original is still there, and is silenced again.
-                    unsafe unlink(path)
-                    continue
-                }
-                guard let container = RecordingContainer(rawValue: (name as NSString).pathExtension) else { continue }
-                if let row = try store.recordingBlocking(name: name) {
-                    // Written down as deleted, and then the power went.
-                    if row.state == "deleted" { unsafe unlink(path) }
-                    continue
-                }
-                try adopt(path, name: name, listener: listener, container: container, &summary)
+    /// Only a file that this program was writing is repaired. Others, such as uploads of which the database was lost, stay as they
+    /// are, byte for byte.
+    private func facts(_ path: String, _ container: RecordingContainer) throws -> Adopted? {
+        guard let before = try RecordingRemains.status(path) else { return nil }
+        guard before.isFile else { throw RecordingRemains.Obstacle(description: "it is no plain file") }
+        if container == .wav {
+            if let repaired = try WAVFile.repairIfOpen(path: path) {
+                let bytes = try RecordingRemains.status(path)?.size_bytes ?? before.size_bytes
+                return Adopted(
+                    format: (
+                        repaired.format.sampleRate, repaired.format.encoding.rawValue, repaired.format.channels
+                    ), frames: repaired.frames, fileBytes: bytes, modifiedNanoseconds: before.modified_ns)
             }
         }
+        // One that was cut off while it was recorded ends in the middle of a block.
+        let audio = try AudioFacts(beginningOf: path, expected: container)
+        return Adopted(
+            format: (audio.sampleRate, audio.encoding, audio.channels), frames: audio.frames,
+            fileBytes: before.size_bytes, modifiedNanoseconds: before.modified_ns)
     }
 
-    private func adopt(
-        _ path: String, name: String, listener: ListenerID, container: RecordingContainer, _ summary: inout Summary
-    ) throws {
-        let now = time.now()
-        guard let mended = try? mend(path) else {
-            logger.warning("A file among the recordings is none; it is left alone", metadata: ["path": "\(path)"])
+    /// A file without a row was made just before its row would have been written, or its row was lost with a database.
+    private func adopt(_ path: String, _ orphan: Orphan, _ summary: inout Summary) {
+        do {
+            if let adopted = try facts(path, orphan.container) {
+                try adopt(adopted, orphan)
+                summary.adopted += 1
+            }
+        } catch is UploadRefusal {
+            logger.warning(
+                "A file among the recordings holds no sound; it is left alone", metadata: ["path": "\(path)"])
+        } catch {
+            let isNew = waiting.withLock { $0.orphans.updateValue(orphan, forKey: path) == nil }
+            if isNew { tellOfWaiting("A file that has no row", path, error) }
             return
         }
-        let duration = PCMFormat.nanoseconds(frames: mended.frames, sampleRate: mended.format.sampleRate)
-        let start = UploadName(filename: name).startNanoseconds ?? mended.modifiedNanoseconds - duration
+        waiting.withLock { _ = $0.orphans.removeValue(forKey: path) }
+    }
+
+    private func adopt(_ adopted: Adopted, _ orphan: Orphan) throws {
+        let duration = PCMFormat.nanoseconds(frames: adopted.frames, sampleRate: adopted.format.sampleRate)
+        let start = UploadName(filename: orphan.name).startNanoseconds ?? adopted.modifiedNanoseconds - duration
         try store.commitBlocking([
             .openRecording(
                 RecordingRecord(
-                    name: name, listenerID: listener.text, sessionID: nil, run: 0, runOffsetFrames: 0,
-                    relativePath: "\(listener)/\(name)", state: "open", startNanoseconds: start,
-                    timeQuality: TimeQuality.inferred.rawValue, bootID: now.bootID, monotonicNanoseconds: 0,
-                    source: "stream", container: container.rawValue, encoding: mended.format.encoding,
-                    channels: mended.format.channels, sampleRate: mended.format.sampleRate,
+                    name: orphan.name, listenerID: orphan.listener.text, sessionID: nil, run: 0, runOffsetFrames: 0,
+                    relativePath: "\(orphan.listener)/\(orphan.name)", state: "open", startNanoseconds: start,
+                    timeQuality: TimeQuality.inferred.rawValue, bootID: time.now().bootID, monotonicNanoseconds: 0,
+                    source: "stream", container: orphan.container.rawValue, encoding: adopted.format.encoding,
+                    channels: adopted.format.channels, sampleRate: adopted.format.sampleRate,
                     analysis: isAnalysisOn ? "pending" : "skipped")),
             .closeRecording(
                 RecordingClose(
-                    name: name, frames: mended.frames, durationNanoseconds: duration, filledNanoseconds: 0,
-                    bytes: mended.fileBytes, timeQuality: nil, closedNanoseconds: mended.modifiedNanoseconds)),
-            .touchListener(id: listener.text, seenNanoseconds: mended.modifiedNanoseconds, remoteAddress: ""),
+                    name: orphan.name, frames: adopted.frames, durationNanoseconds: duration, filledNanoseconds: 0,
+                    bytes: adopted.fileBytes, timeQuality: nil, closedNanoseconds: adopted.modifiedNanoseconds)),
+            .touchListener(
+                id: orphan.listener.text, seenNanoseconds: adopted.modifiedNanoseconds, remoteAddress: ""),
         ])
-        summary.adopted += 1
+    }
+
+    /// A name is given once, and its row says that it is deleted.
+    ///
+    /// Memory: the paths are borrowed for the call.
+    private func adoptUnderAnotherName(
+        _ file: File, _ container: RecordingContainer, _ summary: inout Summary
+    ) throws {
+        let stem = (file.name as NSString).deletingPathExtension
+        var number = 2
+        var name: String
+        repeat {
+            name = "\(stem)-\(number).\(container.rawValue)"
+            number += 1
+        } while RecordingNames.isTaken(name, store: store, folder: recordingsFolder)
+        let path = "\(recordingsFolder)/\(file.listener)/\(name)"
+        guard unsafe rename(file.path, path) == 0 else {
+            metrics.failures.add(1)
+            logger.error(
+                "A file with the name of a deleted recording cannot be renamed; the next start tries again",
+                metadata: ["path": "\(file.path)", "errno": "\(errno)"])
+            return
+        }
+        try RecordingSegment.syncDirectory("\(recordingsFolder)/\(file.listener)")
+        logger.warning(
+            "A file has the name of a recording that is deleted, and is another: it is taken up under a new name",
+            metadata: ["before": "\(file.name)", "now": "\(name)"])
+        adopt(path, Orphan(name: name, listener: file.listener, container: container), &summary)
     }
 
     // MARK: - Sessions
 
-    /// Ends a session: settles the times of its sound by what is on disk, and accounts for the time from its last sound
-    /// to now.
-    private func end(_ session: String, listener: String) throws {
+    /// Ends a session, once all its recordings are closed.
+    private func endSession(
+        _ session: String, listener: String, among open: Set<String>, _ summary: inout Summary
+    ) {
+        var obstacle: (any Error)?
+        if !waiting.withLock({ $0.rows.values.contains(session) }) {
+            do {
+                try end(session, listener: listener, among: open)
+                summary.sessions += 1
+                waiting.withLock { _ = $0.sessions.removeValue(forKey: session) }
+                return
+            } catch {
+                obstacle = error
+            }
+        }
+        let isNew = waiting.withLock { $0.sessions.updateValue(listener, forKey: session) == nil }
+        if isNew, let obstacle { tellOfWaiting("The end of a session", session, obstacle) }
+    }
+
+    /// Settles the times of a session's sound by what is on disk, and accounts for the time from its last moment to the start of the
+    /// program, or to the listener's next session if that began before.
+    private func end(_ session: String, listener: String, among open: Set<String>) throws {
         let now = time.now().utcNanoseconds
         var changes: [StoreChange] = []
-        var bytes: Int64 = 0
         let (recordings, runs) = try store.remainsOfSessionBlocking(session)
-        if let last = runs.last {
-            var unsettled = UnsettledStretches(runs.map(UnsettledStretches.Remains.init))
-            let (settlements, shift) = unsettled.settle()
-            for settlement in settlements {
-                for run in settlement.runs {
-                    changes.append(
-                        .settleRun(
-                            sessionID: session, run: run, byNanoseconds: settlement.byNanoseconds,
-                            gapByNanoseconds: run == settlement.runs.lowerBound ? settlement.gapByNanoseconds : 0,
-                            timeQuality: TimeQuality.inferred.rawValue))
-                }
+        var unsettled = UnsettledStretches(runs.map(UnsettledStretches.Remains.init))
+        let (settlements, shift) = unsettled.settle()
+        for settlement in settlements {
+            for run in settlement.runs {
+                changes.append(
+                    .settleRun(
+                        sessionID: session, run: run, byNanoseconds: settlement.byNanoseconds,
+                        gapByNanoseconds: run == settlement.runs.lowerBound ? settlement.gapByNanoseconds : 0,
+                        timeQuality: TimeQuality.inferred.rawValue))
             }
-            let end = last.endNanoseconds
-            bytes = recordings.reduce(0) { sum, row in
-                let width = PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2
-                return sum + row.frames * Int64(width * row.channels)
-            }
-            if now > end + shift {
+        }
+        let bytes = recordings.reduce(Int64(0)) { sum, row in
+            let width = PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2
+            return sum + row.frames * Int64(width * row.channels)
+        }
+        // What was lost or too short counts too: its time has a line of its own.
+        let lastRun = runs.last?.run ?? Int.min
+        let moments = try store.lastMomentsBlocking(ofSession: session, fromRun: lastRun)
+        if let end = moments.map({ $0.run == lastRun ? $0.endNanoseconds + shift : $0.endNanoseconds }).max() {
+            let until = min(
+                waiting.withLock { $0.startNanoseconds },
+                try store.nextSessionBlocking(of: listener, from: end, except: open) ?? .max)
+            if until > end {
                 changes.append(
                     .ledger(
                         LedgerEntry(
                             listenerID: listener, sessionID: session, run: nil, recordingName: nil, kind: "gap",
-                            reason: "box was down", startNanoseconds: end + shift,
-                            durationNanoseconds: now - end - shift,
+                            reason: "box was down", startNanoseconds: end, durationNanoseconds: until - end,
                             frames: 0, bytes: 0, notedNanoseconds: now)))
             }
         }
@@ -208,15 +528,35 @@ struct Recovery {
         try store.commitBlocking(changes)
     }
 
-    /// Uploads that were cut off were never acknowledged; their senders have them still.
+    // MARK: - Spool
+
+    /// Uploads that were cut off were never acknowledged; their senders have them still. Only names that this program gives are
+    /// removed: `upload-` and six characters.
     ///
     /// Memory: the path is borrowed for the call.
     private func clearSpool() {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: spoolFolder)) ?? []
-        where name.hasPrefix("upload-") {
-            unsafe unlink("\(spoolFolder)/\(name)")
+        where name.hasPrefix("upload-") && name.utf8.count == 13 {
+            if unsafe unlink("\(spoolFolder)/\(name)") != 0 { metrics.failures.add(1) }
         }
     }
+
+    private func tellOfWaiting(_ what: String, _ path: String, _ error: any Error) {
+        metrics.failures.add(1)
+        logger.error(
+            "\(what) cannot be dealt with now; nothing of it is changed, and it is tried again",
+            metadata: ["path": "\(path)", "error": "\(error)"])
+    }
+}
+
+/// What recovery could not do at once.
+final class RecoveryMetrics: Sendable {
+    /// Recordings, files and sessions that wait to be tried again.
+    let waiting = Gauge()
+    /// Recordings that were given up; each has a line in the ledger.
+    let lost = Counter()
+    /// Attempts that failed for the first time.
+    let failures = Counter()
 }
 
 extension UnsettledStretches.Remains {

@@ -1,4 +1,5 @@
 import AudioDSP
+import CEdgeSystem
 import Foundation
 
 /// Overwrites a span of a WAV file with silence, in place.
@@ -33,8 +34,14 @@ enum WAVRedaction {
 
 /// Encodes a FLAC file anew with a span of it silent.
 enum FLACRedaction {
-    /// Memory: the paths are borrowed for the calls.
-    static func silence(path: String, frames: Range<Int64>) throws -> Int64 {
+    /// - Parameter permit: For a second file of the same size. Sound that holds a voice is not left as it is for want of room: the
+    ///   caller removes it if this throws.
+    ///
+    /// Memory: the paths and the status are borrowed for the calls.
+    static func silence(path: String, frames: Range<Int64>, permit: DiskPermit) throws -> Int64 {
+        var status = EdgeFileStatus()
+        guard unsafe edge_stat(path, &status) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
+        try permit.take(Int(status.size_bytes), path: path)
         let replacement = path + ".silenced"
         unsafe unlink(replacement)
         let file = unsafe open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)

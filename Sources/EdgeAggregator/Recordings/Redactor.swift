@@ -16,15 +16,19 @@ final class Redactor: Sendable {
     private let recordingsFolder: String
     private let store: Store
     private let time: any TimeSource
+    private let permit: DiskPermit
     private let logger: Logger
     /// Recordings with a voice that cannot be silenced yet: they are analysed again.
     private let waiting = Mutex<Set<String>>([])
     private let editing = Mutex(())
 
-    init(recordingsFolder: String, store: Store, time: any TimeSource, logger: Logger) {
+    init(
+        recordingsFolder: String, store: Store, time: any TimeSource, permit: DiskPermit, logger: Logger
+    ) {
         self.recordingsFolder = recordingsFolder
         self.store = store
         self.time = time
+        self.permit = permit
         self.logger = logger
     }
 
@@ -45,7 +49,7 @@ final class Redactor: Sendable {
             // The last first: after a power cut between them the voice is still where it is looked for.
             for part in parts.reversed() {
                 // Two workers may have windows of one file, and what is encoded anew must have the silence of both.
-                try editing.withLock { _ in try silence(part) }
+                try editing.withLock { _ in try silenceWithPatience(part) }
                 store.enqueue([.silenced(entry(part))])
             }
         } catch {
@@ -116,13 +120,35 @@ final class Redactor: Sendable {
         return entry
     }
 
+    private static let attempts = 5
+
+    /// What the system refuses at this moment is tried again before the recording is given up.
+    private func silenceWithPatience(_ part: Part) throws {
+        for _ in 1..<Self.attempts {
+            do {
+                return try silence(part)
+            } catch {
+                guard Self.isOfTheMoment(error) else { throw error }
+                Thread.sleep(forTimeInterval: 1)
+            }
+        }
+        try silence(part)
+    }
+
+    private static func isOfTheMoment(_ error: any Error) -> Bool {
+        let number =
+            (error as? SegmentError)?.errnoValue ?? (error as? SoundFileError)?.errnoValue
+            ?? (error as? WAVFileError)?.errnoValue ?? 0
+        return [EIO, EMFILE, ENFILE, ENOMEM, EACCES, EAGAIN, EINTR, ENOSPC, EDQUOT].contains(number)
+    }
+
     private func silence(_ part: Part) throws {
         let row = part.row
         guard row.state == "open" || row.state == "closed" else { return }
         let path = "\(recordingsFolder)/\(row.relativePath)"
         switch RecordingContainer(rawValue: row.container) {
         case .wav: _ = try WAVRedaction.silence(path: path, frames: part.frames)
-        case .flac: _ = try FLACRedaction.silence(path: path, frames: part.frames)
+        case .flac: _ = try FLACRedaction.silence(path: path, frames: part.frames, permit: permit)
         case .mp3, nil: throw SegmentError(.write, path: path, errnoValue: ENOTSUP)
         }
     }

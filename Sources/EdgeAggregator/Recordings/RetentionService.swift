@@ -12,17 +12,20 @@ struct RetentionService: Service {
         var ageNanoseconds: Int64
         /// 0 for no limit.
         var bytes: Int64
-        var freeBytes: Int64
     }
 
     let limits: Limits
     let house: ReceptionHouse
+    let startReserve: StartReserve
     let interval: Duration
 
     func run() async throws {
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             // File removal waits for the disk, so it runs where receiving does.
-            await withTaskExecutorPreference(house.executor) { await pass() }
+            await withTaskExecutorPreference(house.executor) {
+                await pass()
+                restoreStartReserve()
+            }
             house.events.publish(.heartbeat)
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: interval) }
         }
@@ -44,31 +47,40 @@ struct RetentionService: Service {
     private func removeOldest() async throws {
         let now = house.time.now()
         var bytes = limits.bytes > 0 ? try house.store.recordingBytesBlocking() : 0
-        // A disk that is short is given a tenth more than the reserve, so that keeping sound begins again.
-        var missing = limits.freeBytes + limits.freeBytes / 8 - house.storageGuard.space.freeBytes
-        if house.storageGuard.mayKeepSound, house.storageGuard.space.freeBytes >= limits.freeBytes { missing = 0 }
+        var missing = house.storageGuard.missing
         for row in try house.store.deletableRecordingsBlocking(limit: 500) {
             let isOld =
                 limits.ageNanoseconds > 0 && now.isSynchronised
                 && row.startNanoseconds < now.utcNanoseconds - limits.ageNanoseconds
             let isOver = limits.bytes > 0 && bytes > limits.bytes
-            guard isOld || isOver || missing > 0 else { return }
+            guard isOld || isOver || missing.bytes > 0 || missing.files > 0 else { return }
             try await remove(row, reason: isOld ? "too old" : isOver ? "over retention_max_bytes" : "disk short")
             bytes -= row.bytes
-            missing -= row.bytes
+            missing.bytes -= row.bytes
+            missing.files -= 1
         }
         // Nothing else is left to go: what waits for its upload makes room, the oldest first, and the ledger says so.
-        guard missing > 0 else { return }
-        for row in try house.store.undeliveredRecordingsBlocking(limit: 500) where missing > 0 {
+        guard missing.bytes > 0 || missing.files > 0 else { return }
+        for row in try house.store.undeliveredRecordingsBlocking(limit: 500)
+        where missing.bytes > 0 || missing.files > 0 {
             try await remove(row, reason: "disk short")
-            missing -= row.bytes
+            missing.bytes -= row.bytes
+            missing.files -= 1
         }
     }
 
+    /// Sets space aside again once sound has its own.
+    private func restoreStartReserve() {
+        let space = house.storageGuard.space
+        guard house.storageGuard.mayKeepSound, space.freeBytes > 4 * startReserve.fullBytes else { return }
+        startReserve.restore()
+    }
+
     private func remove(_ row: RecordingRecord, reason: String) async throws {
-        try await house.store.commit([
-            .deleteRecording(name: row.name, reason: reason, atNanoseconds: house.time.now().utcNanoseconds)
-        ])
+        try await house.store.commit(
+            [
+                .deleteRecording(name: row.name, reason: reason, atNanoseconds: house.time.now().utcNanoseconds)
+            ], freesRoom: true)
         // Memory: the path is borrowed for the call.
         unsafe unlink("\(house.configuration.recordingsFolder)/\(row.relativePath)")
         house.logger.debug("A recording was removed", metadata: ["recording": "\(row.name)", "reason": "\(reason)"])

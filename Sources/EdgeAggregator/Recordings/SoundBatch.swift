@@ -16,6 +16,7 @@ struct SoundBatch {
 
     var isEmpty: Bool { pieces.isEmpty }
     var pieceCount: Int { pieces.count }
+    var byteCount: Int { pieces.reduce(0) { $0 + $1.range.count } }
 
     mutating func append(_ bytes: SampleBytes) {
         switch bytes {

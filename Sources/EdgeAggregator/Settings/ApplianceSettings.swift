@@ -80,12 +80,13 @@ struct ApplianceSettings: Sendable {
         analyzerProcessors = Self.processors("analyzer_cpu_affinity", profile.analyzerProcessors, &reader)
         otherProcessors = Self.processors("everything_but_analyzer_cpu_affinity", profile.otherProcessors, &reader)
         analyzerNiceness = reader.int("analyzer_nice")
+        var (warm, hot) = (reader.number("analysis_slow_celsius"), reader.number("analysis_slowest_celsius"))
+        // Between the two the pace falls; there must be something between them.
+        reader.reconcile(
+            "analysis_slow_celsius", &warm, atMost: "analysis_slowest_celsius", &hot, lower: { $0 - 0.1 },
+            upper: { $0 + 7 })
         boardLimits = BoardWatch.Limits(
-            warm: reader.number("analysis_slow_celsius"), hot: reader.number("analysis_slowest_celsius"),
-            memoryPressure: reader.number("analysis_memory_pressure"))
-        if boardLimits.warm >= boardLimits.hot {
-            reader.refuse("analysis_slow_celsius", "it must be less than analysis_slowest_celsius (\(boardLimits.hot))")
-        }
+            warm: warm, hot: hot, memoryPressure: reader.number("analysis_memory_pressure"))
         boardWatchSeconds = reader.int("board_watch_interval_sec")
         mostBadStarts = reader.int("safe_mode_after")
         safeModeMinutes = reader.int("safe_mode_minutes")

@@ -35,9 +35,8 @@ struct DeliverySettings: Sendable {
         var retry = RetryPolicy()
         retry.firstSeconds = reader.number("delivery_retry_first_sec")
         retry.mostSeconds = reader.number("delivery_retry_max_sec")
-        if retry.mostSeconds < retry.firstSeconds {
-            reader.refuse("delivery_retry_max_sec", "it must not be less than delivery_retry_first_sec")
-        }
+        reader.reconcile(
+            "delivery_retry_first_sec", &retry.firstSeconds, atMost: "delivery_retry_max_sec", &retry.mostSeconds)
         retry.unauthorisedSeconds = min(retry.unauthorisedSeconds, retry.mostSeconds)
         self.retry = retry
         mostAgeDays = reader.number("delivery_max_age_days")

@@ -56,7 +56,6 @@ struct ForecastSettings: Sendable {
                 "`\(region.joined(separator: ","))` is not min_lat,max_lat,min_lon,max_lon in degrees")
         }
         self.region = box4 ?? .globe
-        historyDays = reader.int("historical_days")
         intervalHours = max(1, reader.int("forecast_interval_hours"))
         hours = stride(from: 0, through: reader.int("forecast_hours"), by: intervalHours)
             .filter { $0 <= 120 || $0 % 3 == 0 }
@@ -70,18 +69,19 @@ struct ForecastSettings: Sendable {
         }
         collection = schedule("collection_schedule", &reader)
         cleanup = schedule("cleanup_schedule", &reader)
-        mostAgeDays = reader.number("max_data_age_days")
-        if mostAgeDays < Double(historyDays) {
-            reader.refuse("max_data_age_days", "it must not be less than historical_days (\(historyDays))")
-        }
+        var (history, mostAge) = (Double(reader.int("historical_days")), reader.number("max_data_age_days"))
+        reader.reconcile(
+            "historical_days", &history, atMost: "max_data_age_days", &mostAge, lower: { $0.rounded(.down) })
+        (historyDays, mostAgeDays) = (Int(history), mostAge)
         folder = reader.path("forecasts_dir", in: box.baseFolder, "forecasts")
         mostBytes = Int64(reader.int("forecasts_max_bytes"))
-        let least = reader.int("forecasts_min_free_bytes")
-        leastFreeBytes = least > 0 ? Int64(least) : 2 * Int64(clamping: recordings.leastFreeBytes)
-        if leastFreeBytes <= recordings.leastFreeBytes {
+        let least = Int64(reader.int("forecasts_min_free_bytes"))
+        let reserve = Int64(recordings.leastFreeBytes)
+        leastFreeBytes = least > 0 ? least : 2 * reserve
+        if least > 0, least <= reserve {
             reader.refuse(
                 "forecasts_min_free_bytes",
-                "it must be more than min_free_disk_bytes (\(recordings.leastFreeBytes)), so that forecasts stop before sound does"
+                "it must be more than min_free_disk_bytes (\(reserve)), so that forecasts stop before sound does"
             )
         }
         mostDailyBytes = Int64(reader.int("forecasts_daily_mb")) * 1_000_000

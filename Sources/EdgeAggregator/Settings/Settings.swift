@@ -109,6 +109,26 @@ struct SettingsReader {
         return text.isEmpty ? "\(folder)/\(fallback)" : text
     }
 
+    /// Makes a value and the one that it must not exceed fit each other: a default gives way to what is set. Only two values that are
+    /// both set are refused.
+    ///
+    /// - Parameter lower: makes of the upper value the greatest that the lower one may have.
+    mutating func reconcile(
+        _ lowerName: String, _ lowerValue: inout Double, atMost upperName: String, _ upperValue: inout Double,
+        lower: (Double) -> Double = { $0 }, upper: (Double) -> Double = { $0 }
+    ) {
+        guard lowerValue > lower(upperValue) else { return }
+        switch (isSet(lowerName), isSet(upperName)) {
+        case (_, false): upperValue = upper(lowerValue)
+        case (false, true): lowerValue = lower(upperValue)
+        case (true, true):
+            refuse(
+                lowerName,
+                "it is too much for \(upperName) (\(SettingValue.number(upperValue).display)); lower it, or raise \(upperName)"
+            )
+        }
+    }
+
     mutating func refuse(_ name: String, _ message: String) {
         problems.append(
             SettingsProblem(
@@ -260,11 +280,18 @@ struct RecordingSettings: Sendable {
         container = RecordingContainer(rawValue: reader.text("recording_format")) ?? .wav
         let isLegacyDelete = reader.bool("delete_recordings") && !reader.isSet("keep_recordings")
         keep = isLegacyDelete ? .none : Keep(rawValue: reader.text("keep_recordings")) ?? .all
-        minimumSeconds = reader.number("min_recording_duration_sec")
         maximumSeconds = reader.int("max_recording_duration_sec")
-        if minimumSeconds >= Double(maximumSeconds) {
-            reader.refuse(
-                "min_recording_duration_sec", "it must be less than max_recording_duration_sec (\(maximumSeconds))")
+        let minimum = reader.number("min_recording_duration_sec")
+        if minimum < Double(maximumSeconds) {
+            minimumSeconds = minimum
+        } else {
+            // A default gives way to what is set.
+            minimumSeconds = Double(maximumSeconds) / 2
+            if reader.isSet("min_recording_duration_sec") {
+                reader.refuse(
+                    "min_recording_duration_sec",
+                    "it must be less than max_recording_duration_sec (\(maximumSeconds))")
+            }
         }
         syncIntervalMilliseconds = reader.int("sync_interval_ms")
         mostAgeDays = reader.number("retention_max_age_days")

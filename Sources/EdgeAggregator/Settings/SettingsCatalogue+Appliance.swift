@@ -50,7 +50,8 @@ extension SettingsCatalogue {
             "From this temperature of the processor on the analysis slows down; reception never does."),
         .init(
             "analysis_slowest_celsius", .number(30...150), "82", unit: "°C", group: "Appliance",
-            "At this temperature it works a tenth of the time."),
+            "At this temperature it works a tenth of the time; more than analysis_slow_celsius. Of the two, one that is not set gives way."
+        ),
         .init(
             "analysis_memory_pressure", .number(1...100), "20", unit: "%", group: "Appliance",
             "Share of ten seconds in which something waited for memory (PSI) from which on it works a quarter of the time."

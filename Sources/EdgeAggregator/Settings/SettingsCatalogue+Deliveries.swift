@@ -9,7 +9,8 @@ extension SettingsCatalogue {
             "How long a far end that failed is left alone; doubled each time."),
         .init(
             "delivery_retry_max_sec", .number(1...86_400), "900", unit: "s", group: "Deliveries",
-            "The most that this grows to."),
+            "The most that this grows to; not less than delivery_retry_first_sec. Of the two, one that is not set gives way."
+        ),
         .init(
             "delivery_max_age_days", .number(0...36_500), "90", unit: "days", group: "Deliveries",
             "Detections and everything else small that waited so long are given up, with a line in the ledger; 0 for never."

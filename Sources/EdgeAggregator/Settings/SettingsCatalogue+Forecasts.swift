@@ -12,7 +12,8 @@ extension SettingsCatalogue {
         ),
         .init(
             "historical_days", .int(0...30), "7", unit: "d", group: "Forecasts",
-            "How many days back fields are kept complete."),
+            "How many days back fields are kept complete; at most max_data_age_days. Of the two, one that is not set gives way."
+        ),
         .init(
             "forecast_hours", .int(0...384), "120", unit: "h", group: "Forecasts", "How far ahead a forecast goes."),
         .init(
@@ -35,7 +36,7 @@ extension SettingsCatalogue {
             "All fields together; beyond that, what newer runs have replaced is removed first, then the oldest."),
         .init(
             "forecasts_min_free_bytes", .int(0...Int.max), "0", unit: "B", group: "Forecasts",
-            "Nothing is collected while less is free on the disk; 0 for twice min_free_disk_bytes, so that forecasts stop before any sound does."
+            "Nothing is collected while less is free on the disk; more than min_free_disk_bytes, or 0 for twice that, so that forecasts stop before any sound does."
         ),
         .init(
             "forecasts_daily_mb", .int(0...10_000_000), "0", unit: "MB", group: "Forecasts",

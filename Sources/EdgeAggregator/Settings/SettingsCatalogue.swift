@@ -139,7 +139,8 @@ enum SettingsCatalogue {
             "Which recordings stay once they are analysed."),
         .init(
             "min_recording_duration_sec", .number(0...3600), "3", unit: "s", group: "Recordings",
-            "Shorter recordings are not kept; the ledger has them."),
+            "Shorter recordings are not kept; the ledger has them. Less than max_recording_duration_sec; half of it where that is 3 or less and this is not set."
+        ),
         .init(
             "max_recording_duration_sec", .int(1...3600), "20", unit: "s", group: "Recordings",
             "A recording ends at the first frame beyond this, and the next one continues it."),
@@ -153,7 +154,7 @@ enum SettingsCatalogue {
             "retention_max_bytes", .int(0...Int.max), "0", unit: "B", group: "Recordings",
             "The oldest recordings are removed beyond this; 0 for no limit."),
         .init(
-            "min_free_disk_bytes", .int(0...Int.max), "268435456", unit: "B", group: "Recordings",
+            "min_free_disk_bytes", .int(0...1_000_000_000_000_000), "268435456", unit: "B", group: "Recordings",
             "Left free for everything that is not sound: the oldest recordings that may go are removed, and if none may, sound is no longer kept until there is room."
         ),
         .init(

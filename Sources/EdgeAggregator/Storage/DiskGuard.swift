@@ -2,99 +2,105 @@ import Foundation
 import Logging
 import Synchronization
 
-/// Says whether there is room for sound.
+/// Decides which writers may still use a disk that fills.
 ///
-/// Sound stops being kept before the disk is really full, so that the database has room for detections and for
-/// saying so. It starts again by itself once a tenth more than the reserve is free.
-final class StorageGuard: Sendable {
+/// Every writer asks before each write, through a ``DiskPermit``. As free space shrinks, sound stops first, then the data of nodes,
+/// then the database; each resumes by itself. What is left after that lets recordings be removed and the daemon be started.
+///
+/// `base_dir`, the recordings and the forecasts can be on different file systems, which are told apart by their device numbers.
+final class DiskGuard: Sendable {
+    /// What is written, in the order in which it stops.
+    enum Use: Int, CaseIterable, Sendable {
+        /// Recordings, uploads of sound and copies that an operator asks for.
+        case sound
+        /// Files of CO2 and PiWardrive units, and copies of recordings from which a voice is removed.
+        case nodeData
+        /// Detections, readings, the ledger and the deliveries.
+        case database
+    }
+
     static let lossReason = "disk full"
 
-    struct Space: Sendable {
-        var freeBytes: Int64 = 0
-        var totalBytes: Int64 = 0
-    }
-
-    private struct State {
-        var space = Space()
-        var isShort = false
-        var checked: ContinuousClock.Instant?
-    }
-
-    private let path: String
     private let reserveBytes: Int64
     private let metrics: StorageMetrics
     private let logger: Logger
-    private let state = Mutex(State())
+    /// By device number.
+    private let volumes = Mutex<[UInt64: DiskVolume]>([:])
+    /// For the recordings.
+    let recordings: DiskPermit
 
     /// - Parameters:
-    ///   - path: the folder of the recordings; it must exist.
-    ///   - reserveBytes: what is left free for everything that is not sound.
-    init(path: String, reserveBytes: Int64, metrics: StorageMetrics, logger: Logger) {
-        self.path = path
+    ///   - recordingsFolder: The folder whose disk ``mayKeepSound`` and ``space`` describe. It must exist.
+    ///   - reserveBytes: What sound leaves free (`min_free_disk_bytes`). Node data leaves an eighth of it, at most
+    ///     64 MB, the database a sixteenth, at most 16 MB.
+    init(recordingsFolder: String, reserveBytes: Int64, metrics: StorageMetrics, logger: Logger) {
         self.reserveBytes = reserveBytes
         self.metrics = metrics
         self.logger = logger
+        let volume = DiskVolume(path: recordingsFolder, reserveBytes: reserveBytes, logger: logger)
+        volumes.withLock { $0[volume.device] = volume }
+        recordings = DiskPermit(use: .sound, volume: volume, metrics: metrics)
     }
 
-    /// Whether a new recording may be written. Looks at the disk at most once a second.
-    var mayKeepSound: Bool {
-        !state.withLock { state in
-            check(&state)
-            return state.isShort
+    /// For a command beside the daemon, which has figures of its own.
+    convenience init(_ settings: Settings, metrics: StorageMetrics = StorageMetrics(), logger: Logger? = nil) {
+        self.init(
+            recordingsFolder: settings.recordings.folder, reserveBytes: Int64(settings.recordings.leastFreeBytes),
+            metrics: metrics, logger: logger ?? Logger(label: "edge-aggregator"))
+    }
+
+    /// - Parameter path: A folder, or a file that may not exist yet in a folder that may not exist yet either.
+    func permit(for use: Use, at path: String) -> DiskPermit {
+        let new = DiskVolume(path: path, reserveBytes: reserveBytes, logger: logger)
+        let volume = volumes.withLock { volumes in
+            if let known = volumes[new.device] { return known }
+            volumes[new.device] = new
+            return new
         }
+        return DiskPermit(use: use, volume: volume, metrics: metrics)
     }
 
-    var space: Space {
-        state.withLock { state in
-            check(&state)
-            return state.space
-        }
-    }
+    /// Whether a new recording may be written.
+    var mayKeepSound: Bool { recordings.mayWrite }
 
-    /// Takes notice of an error of a recording's file.
+    /// The disk of the recordings.
+    var space: DiskVolume.Space { recordings.volume.space }
+
+    /// What has to be removed before sound is kept again: bytes, and files where inodes are short. 0 while there is room.
+    var missing: (bytes: Int64, files: Int64) { recordings.volume.missing(for: .sound) }
+
+    /// Handles an error of a recording's file. After "no space left", sound stops until there is more room than the reserve.
     func note(_ error: SegmentError) {
         guard error.code == .diskFull else {
             logger.error("A recording's file failed", metadata: ["error": "\(error)"])
             return
         }
         metrics.diskFull.add(1)
-        state.withLock { state in
-            if !state.isShort {
-                logger.error(
-                    "The disk is full: sound is not kept until there is room again", metadata: ["path": "\(path)"])
-            }
-            state.isShort = true
-            state.checked = .now
-        }
+        recordings.volume.noteFull(for: .sound)
     }
+}
 
-    /// Memory: the path and the status are borrowed for the call.
-    private func check(_ state: inout State) {
-        if let checked = state.checked, ContinuousClock.now - checked < .seconds(1) { return }
-        state.checked = .now
-        var status = statvfs()
-        guard unsafe statvfs(path, &status) == 0 else {
-            logger.error(
-                "The recordings folder cannot be looked at", metadata: ["path": "\(path)", "errno": "\(errno)"])
-            state.isShort = true
-            return
-        }
-        let block = Int64(status.f_frsize)
-        state.space = Space(freeBytes: Int64(status.f_bavail) * block, totalBytes: Int64(status.f_blocks) * block)
-        if state.isShort, state.space.freeBytes >= reserveBytes + reserveBytes / 10 {
-            state.isShort = false
-            logger.notice(
-                "There is room on the disk again: sound is kept", metadata: ["free_bytes": "\(state.space.freeBytes)"])
-        } else if !state.isShort, state.space.freeBytes < reserveBytes {
-            state.isShort = true
-            logger.error(
-                "The disk is nearly full: sound is not kept until there is room again",
-                metadata: ["free_bytes": "\(state.space.freeBytes)", "reserve_bytes": "\(reserveBytes)"])
-        }
+/// The right to write to one disk for one use, as long as there is room. It is asked before each write.
+struct DiskPermit: Sendable {
+    let use: DiskGuard.Use
+    let volume: DiskVolume
+    let metrics: StorageMetrics
+
+    /// Whether there is room. Nothing is counted.
+    var mayWrite: Bool { volume.hasRoom(for: use) }
+
+    /// Counts bytes that are about to be written.
+    ///
+    /// - Parameter path: The file, for the error.
+    /// - Throws: ``SegmentError`` with the code `diskFull` if too little would be left. Nothing may be written then.
+    func take(_ bytes: Int, path: String) throws(SegmentError) {
+        guard !volume.take(Int64(bytes), for: use) else { return }
+        metrics.writesRefused.add(1)
+        throw SegmentError(.write, path: path, errnoValue: ENOSPC)
     }
 }
 
 extension SegmentError {
     /// What the loss ledger says of sound that was not written for this error.
-    var lossReason: String { code == .diskFull ? StorageGuard.lossReason : "write error" }
+    var lossReason: String { code == .diskFull ? DiskGuard.lossReason : "write error" }
 }

@@ -19,6 +19,9 @@ public struct CO2ErrorEntry: Sendable, Equatable {
     /// Whether a line begins an entry; others belong to the one before.
     public static func begins(_ line: Substring) -> Bool { line.hasPrefix(mark) }
 
+    /// Whether the entry has no message of its own: that of the oldest units is on the next line.
+    public static func needsNext(_ line: Substring) -> Bool { CO2ErrorEntry(line: line, next: nil).message.isEmpty }
+
     /// - Parameters:
     ///   - line: one that begins an entry.
     ///   - next: the line after it: of the oldest units the message stands there.

@@ -3,7 +3,8 @@ public enum CO2Lines {
     /// Cuts a stretch of a file into its whole lines.
     ///
     /// - Parameters:
-    ///   - isEnd: whether nothing follows: a last line without its line feed is handed out too, as cut.
+    ///   - isEnd: whether the operator says that the file is complete: a last line without its line feed is handed out too, as
+    ///     cut. What units send never says so (``CO2FileProgress``).
     ///   - body: is told a line that is not empty, and how many bytes are before it.
     /// - Returns: how many bytes were taken.
     public static func split(

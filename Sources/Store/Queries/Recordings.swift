@@ -135,6 +135,54 @@ extension Store {
         }
     }
 
+    /// At which sample frame of its run the recording after this one begins; nil when it is the last.
+    public func nextOffsetBlocking(after row: RecordingRecord) throws(StoreError) -> Int64? {
+        guard let session = row.sessionID else { return nil }
+        return try readBlocking { database in
+            try Int64.fetchOne(
+                database,
+                sql: """
+                    SELECT min(run_offset_frames) FROM recordings
+                    WHERE session_id = ? AND run = ? AND run_offset_frames > ?
+                    """, arguments: [session, row.run, row.runOffsetFrames])
+        }
+    }
+
+    /// Up to when the runs of a session, from one on, have recordings or lines of the ledger; UTC.
+    public func lastMomentsBlocking(
+        ofSession session: String, fromRun run: Int
+    ) throws(StoreError) -> [(run: Int, endNanoseconds: Int64)] {
+        try readBlocking { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT run, max(end_ns) AS end_ns FROM (
+                        SELECT run, start_ns + duration_ns AS end_ns FROM recordings WHERE session_id = ?1
+                        UNION ALL
+                        SELECT run, start_ns + duration_ns FROM ledger
+                            WHERE session_id = ?1 AND duration_ns > 0 AND kind <> 'duplicate'
+                    ) WHERE run >= ?2 GROUP BY run
+                    """, arguments: [session, run]
+            ).map { ($0["run"], $0["end_ns"]) }
+        }
+    }
+
+    /// When a listener's first session began that is of a moment or later; `except` are not counted.
+    public func nextSessionBlocking(
+        of listener: String, from moment: Int64, except: Set<String>
+    ) throws(StoreError) -> Int64? {
+        try readBlocking { database in
+            let rows = try Row.fetchCursor(
+                database,
+                sql: "SELECT id, opened_ns FROM sessions WHERE listener_id = ? AND opened_ns >= ? ORDER BY opened_ns",
+                arguments: [listener, moment])
+            while let row = try rows.next() {
+                if !except.contains(row["id"]) { return row["opened_ns"] }
+            }
+            return nil
+        }
+    }
+
     /// Recordings whose sound may go, oldest first: closed, and not waiting for analysis.
     public func deletableRecordingsBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
         try readBlocking { database in

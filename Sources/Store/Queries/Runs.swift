@@ -8,6 +8,9 @@ public struct RunCounts: Sendable, Hashable {
     public let crashes: Int64
     /// The machine was started anew while the program ran: its power was cut, or it hung.
     public let powerCuts: Int64
+
+    /// Nothing is known.
+    public static let unknown = RunCounts(starts: 0, crashes: 0, powerCuts: 0)
 }
 
 extension Store {

@@ -121,6 +121,10 @@ public struct ReadingBatch: Sendable {
     public var monotonicNanoseconds: Int64?
     /// Whether counts and sums over all readings there ever were are kept.
     public var keepsSums = false
+    /// Nil where readings that are there stay as they are. Else one that lacks numbers of these, and has the same elsewhere, was
+    /// made of a part of its line: it is replaced, and the whole one is delivered. The places named here are computed from
+    /// others, so they may differ.
+    public var completesApartFrom: Set<Int>?
 
     public init(key: NodeKey, layout: ReadingLayout) {
         self.key = key

@@ -269,9 +269,7 @@ enum Schema {
             bytes INTEGER NOT NULL,
             PRIMARY KEY (sink, kind, state)
         ) WITHOUT ROWID;
-        INSERT INTO delivery_counts
-            SELECT sink, kind, state, rank, count(*), sum(last_id - first_id + 1), sum(bytes)
-            FROM deliveries GROUP BY sink, kind, state;
+        \(countDeliveries)
 
         CREATE TRIGGER deliveries_added AFTER INSERT ON deliveries BEGIN
             INSERT OR IGNORE INTO delivery_counts VALUES (NEW.sink, NEW.kind, NEW.state, NEW.rank, 0, 0, 0);
@@ -304,8 +302,32 @@ enum Schema {
             power_cuts INTEGER NOT NULL,
             running_boot TEXT
         );
-        INSERT INTO runs VALUES (1, 0, 0, 0, NULL);
+        \(firstRuns)
         """
+
+    /// The row of `runs`, before the first start.
+    static let firstRuns = "INSERT OR IGNORE INTO runs VALUES (1, 0, 0, 0, NULL);"
+
+    /// Counts all deliveries from the beginning.
+    static let countDeliveries = """
+        DELETE FROM delivery_counts;
+        INSERT INTO delivery_counts
+            SELECT sink, kind, state, rank, count(*), sum(last_id - first_id + 1), sum(bytes)
+            FROM deliveries GROUP BY sink, kind, state;
+        """
+
+    /// Brings a database to this program's level.
+    ///
+    /// - Throws: `SQLITE_CORRUPT` also when a step does not fit the tables that it finds: then they are not what their steps made.
+    static func migrate(_ database: any DatabaseWriter) throws {
+        do {
+            try migrator.migrate(database)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_ERROR {
+            throw DatabaseError(
+                resultCode: .SQLITE_CORRUPT,
+                message: "the tables are not those of the steps that they say they went through: \(error)")
+        }
+    }
 
     /// Nodes of the field, and what they said: rows of many numbers of one moment. They are numbered together with
     /// observations, so that both share rows of the outbox.

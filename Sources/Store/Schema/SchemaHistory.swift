@@ -10,21 +10,10 @@ struct SchemaHistory {
 
     private static let mostCopies = 2
 
-    /// Before the database is opened in earnest.
+    /// Before the database is opened in earnest. Nothing is written where nothing has to be changed.
     ///
     /// - Returns: what an operator should know; nothing when nothing was done.
-    func makeUsable() throws -> [String] {
-        var notices: [String] = []
-        for reason in DatabaseSwap.Reason.allCases {
-            let swap = DatabaseSwap(path: path, reason: reason)
-            if swap.isBegun {
-                _ = try swap.finish()
-                notices.append("\(path): what was to take its place before the power went has taken it")
-            }
-        }
-        if let notice = try fit() { notices.append(notice) }
-        return notices
-    }
+    func makeUsable() throws -> [String] { try fit().map { [$0] } ?? [] }
 
     private func fit() throws -> String? {
         guard FileManager.default.fileExists(atPath: path), let found = try read() else { return nil }
@@ -35,8 +24,19 @@ struct SchemaHistory {
 
     /// Nil for a file that is no database of ours: others deal with that.
     private func read() throws -> (steps: [String], leastReader: Int)? {
+        do {
+            // A connection that could write would move the journal into the database when it is closed.
+            return try read(isReadOnly: true)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_READONLY {
+            // A transaction that was cut off has to be rolled back first.
+            return try read(isReadOnly: false)
+        }
+    }
+
+    private func read(isReadOnly: Bool) throws -> (steps: [String], leastReader: Int)? {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
+        configuration.readonly = isReadOnly
         let database = try DatabaseQueue(path: path, configuration: configuration)
         defer { try? database.close() }
         return try database.read { database in
@@ -82,7 +82,8 @@ struct SchemaHistory {
         let swap = DatabaseSwap(path: path, reason: .goBack)
         guard let copy = copies.last(where: { $0.level <= level }) else {
             // There was no room for one: a box that receives is worth more than one whose database is whole.
-            let aside = try swap.putAside() ?? ""
+            swap.beginEmpty()
+            let aside = try swap.finish() ?? ""
             return
                 "the database of a newer version was put aside as \(aside) and a new one is begun, since there is no copy of before; recordings on disk are taken up again, what was not delivered waits in that file for the newer version"
         }

@@ -13,6 +13,9 @@ struct ReadingWriter {
         let node = try NodeWriter(database: database).id(batch.key, seenNanoseconds: batch.times[0])
         let layout = try layoutID(batch.layout)
         let boot = try batch.bootID.map { try Boots.id($0, database) }
+        if let computed = batch.completesApartFrom {
+            try removeParts(of: batch, node: node, layout: layout, computed)
+        }
         let before = try Int64.fetchOne(
             database.cachedStatement(sql: "SELECT seq FROM sqlite_sequence WHERE name = ?"), arguments: [Self.counter])
         let first = (before ?? 0) + 1
@@ -28,6 +31,29 @@ struct ReadingWriter {
         try note(newest, of: batch, node: node)
         if batch.keepsSums { try add(sums, node: node, layout: layout) }
         try addDeliveries(batch, first...last)
+    }
+
+    /// Removes readings that were made of a part of their line: the whole ones follow under new numbers, and so they are delivered.
+    private func removeParts(of batch: ReadingBatch, node: Int64, layout: Int64, _ computed: Set<Int>) throws {
+        let columns = batch.layout.names.count
+        let find = try database.cachedStatement(
+            sql: ReadingRecord.selection + " WHERE node_id = ? AND layout_id = ? AND time_ns = ?")
+        let remove = try database.cachedStatement(sql: "DELETE FROM readings WHERE id = ?")
+        for place in batch.times.indices {
+            let numbers = batch.numbers[(place * columns)..<((place + 1) * columns)]
+            var part: ReadingRecord?
+            try ReadingRecord.each(find, [node, layout, batch.times[place]]) { part = $0 }
+            guard let part, Self.is(part.numbers, aPartOf: numbers, computed) else { continue }
+            try remove.execute(arguments: [part.id])
+        }
+    }
+
+    private static func `is`(_ part: [Double], aPartOf whole: ArraySlice<Double>, _ computed: Set<Int>) -> Bool {
+        let pairs = zip(part, whole)
+        return part.count == whole.count && pairs.contains { !$0.isFinite && $1.isFinite }
+            && pairs.enumerated().allSatisfy { place, pair in
+                !pair.0.isFinite || pair.0 == pair.1 || computed.contains(place) && pair.1.isFinite
+            }
     }
 
     private struct Sums {

@@ -1,4 +1,3 @@
-import CSQLite
 import Foundation
 import GRDB
 import Synchronization
@@ -16,6 +15,8 @@ final class StoreWriter: @unchecked Sendable {
         let changes: [StoreChange]
         /// Whether it is tried again until the disk has room: nobody waits for it, and it must not be lost.
         let isPatient: Bool
+        /// Whether it is written where there is no room for others, and before them.
+        let freesRoom: Bool
         let completion: Completion?
     }
 
@@ -23,7 +24,7 @@ final class StoreWriter: @unchecked Sendable {
         var queue: [Job] = []
         var isClosing = false
         var isClosed = false
-        var statistics = StoreStatistics()
+        var statistics: StoreStatistics
         var lastCommit: ContinuousClock.Instant?
         /// Since when changes wait, or since the last attempt.
         var pendingSince: ContinuousClock.Instant?
@@ -37,20 +38,27 @@ final class StoreWriter: @unchecked Sendable {
     private let interval: Duration
     private let longestQueue: Int
     private let plan: DeliveryPlan
+    private let room: StoreRoom
     /// Called after each group that may have made deliveries.
     private let ring: @Sendable () -> Void
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let condition = SteadyCondition()
+    /// What became of the commits, and of whatever else is done with the database.
+    let outcomes: StoreOutcomes
 
     init(
         database: any DatabaseWriter, commitIntervalMilliseconds: Int, longestQueue: Int, plan: DeliveryPlan,
+        room: StoreRoom,
         ring: @escaping @Sendable () -> Void
     ) {
         self.database = database
         interval = .milliseconds(commitIntervalMilliseconds)
         self.longestQueue = longestQueue
         self.plan = plan
+        self.room = room
         self.ring = ring
+        outcomes = StoreOutcomes()
+        state = Mutex(State(statistics: StoreStatistics(outcomes: outcomes)))
         let thread = Thread { [self] in work() }
         thread.name = "store-writer"
         thread.start()
@@ -60,6 +68,7 @@ final class StoreWriter: @unchecked Sendable {
         state.withLock { state in
             var statistics = state.statistics
             statistics.queuedChanges = state.queue.count
+            statistics.isOverloaded = state.queue.count >= longestQueue
             return statistics
         }
     }
@@ -67,7 +76,9 @@ final class StoreWriter: @unchecked Sendable {
     /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
     var stuck: Duration { state.withLock { state in state.pendingSince.map { ContinuousClock.now - $0 } ?? .zero } }
 
-    func enqueue(_ changes: [StoreChange], isPatient: Bool, _ completion: Completion?) {
+    func enqueue(
+        _ changes: [StoreChange], isPatient: Bool, freesRoom: Bool = false, _ completion: Completion?
+    ) {
         guard !changes.isEmpty else {
             completion?(.success(()))
             return
@@ -78,7 +89,8 @@ final class StoreWriter: @unchecked Sendable {
                 state.statistics.refusedChanges += 1
                 return StoreError(.overloaded, reason: "\(longestQueue) changes wait: the disk is too slow or stalled")
             }
-            state.queue.append(Job(changes: changes, isPatient: isPatient, completion: completion))
+            state.queue.append(
+                Job(changes: changes, isPatient: isPatient, freesRoom: freesRoom, completion: completion))
             state.pendingSince = state.pendingSince ?? .now
             return nil
         }
@@ -89,6 +101,12 @@ final class StoreWriter: @unchecked Sendable {
         condition.lock()
         condition.signal()
         condition.unlock()
+    }
+
+    /// Remembers that reading failed.
+    func noted(_ error: StoreError) -> StoreError {
+        outcomes.failed(at: .query, error)
+        return error
     }
 
     /// Writes what is queued, then ends the thread.
@@ -132,6 +150,15 @@ final class StoreWriter: @unchecked Sendable {
                 }
             }
             return state.withLock { state in
+                // Without room, what frees some goes before everything that waits for it.
+                if !room.mayGrow() {
+                    let freeing = state.queue.indices.filter { state.queue[$0].freesRoom }.prefix(Self.largestGroup)
+                    if !freeing.isEmpty {
+                        let group = freeing.map { state.queue[$0] }
+                        for index in freeing.reversed() { state.queue.remove(at: index) }
+                        return group
+                    }
+                }
                 let group = Array(state.queue.prefix(Self.largestGroup))
                 state.queue.removeFirst(group.count)
                 return group
@@ -156,27 +183,22 @@ final class StoreWriter: @unchecked Sendable {
         condition.unlock()
     }
 
-    /// Whether the disk, not the change, was at fault (SQLite's primary result codes).
-    private static func isRefusedByDisk(_ result: Result<Void, StoreError>) -> Bool {
-        guard case .failure(let error) = result else { return false }
-        return [SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN].contains(error.resultCode & 0xFF)
-    }
-
     /// Returns the jobs that found no room and are to be tried again.
     private func commit(_ group: [Job]) -> [Job] {
         let started = ContinuousClock.now
-        let results = commitTogether(group) ?? commitOneByOne(group)
-        let elapsed = ContinuousClock.now - started
-        let changes = group.reduce(0) { $0 + $1.changes.count }
-        state.withLock { state in
-            state.lastCommit = .now
-            state.pendingSince = state.queue.isEmpty ? nil : .now
-            state.statistics.note(seconds: elapsed, changes: changes)
-            if results.contains(where: Self.isRefusedByDisk) { state.statistics.lastRefusal = .now }
+        var attempt: Attempt
+        if group.allSatisfy(\.freesRoom) || room.mayGrow() {
+            attempt = self.attempt(group)
+            // A disk that is full to the last byte: what was set aside for this is freed bit by bit.
+            while attempt.isDiskFull, room.free() { attempt = self.attempt(group) }
+        } else {
+            attempt = Attempt(refusing: group)
         }
+        let elapsed = ContinuousClock.now - started
+        note(attempt, of: group, seconds: elapsed)
         if plan != .nothing, group.contains(where: { $0.changes.contains(where: \.mayMakeDeliveries) }) { ring() }
         var waiting: [Job] = []
-        for (job, result) in zip(group, results) {
+        for (job, result) in zip(group, attempt.results) {
             if case .failure(let error) = result, error.code == .diskFull, job.isPatient {
                 waiting.append(job)
             } else {
@@ -186,8 +208,52 @@ final class StoreWriter: @unchecked Sendable {
         return waiting
     }
 
+    private func attempt(_ group: [Job]) -> Attempt { commitTogether(group) ?? commitOneByOne(group) }
+
+    /// What became of a group.
+    private struct Attempt {
+        var results: [Result<Void, StoreError>] = []
+        /// The change that failed, for each job that failed alone; nil where the whole transaction did.
+        var failedChanges: [String?] = []
+
+        init() {}
+
+        init(results: [Result<Void, StoreError>], failedChanges: [String?]) {
+            self.results = results
+            self.failedChanges = failedChanges
+        }
+
+        /// For changes that would take room which must be left.
+        init(refusing group: [Job]) {
+            let error = StoreError(
+                .diskFull, reason: "the disk is nearly full: only what frees room is written (min_free_disk_bytes)")
+            self.init(results: group.map { _ in .failure(error) }, failedChanges: group.map { _ in nil })
+        }
+
+        var isDiskFull: Bool {
+            results.contains { if case .failure(let error) = $0 { error.code == .diskFull } else { false } }
+        }
+    }
+
+    private func note(_ attempt: Attempt, of group: [Job], seconds: Duration) {
+        var done: [Job] = []
+        for ((job, result), change) in zip(zip(group, attempt.results), attempt.failedChanges) {
+            switch result {
+            case .success: done.append(job)
+            case .failure(let error): outcomes.failed(at: change.map { .change($0) } ?? .transaction, error)
+            }
+        }
+        if !done.isEmpty { outcomes.committed { done.flatMap { $0.changes.map(\.name) } } }
+        let changes = done.reduce(0) { $0 + $1.changes.count }
+        state.withLock { state in
+            state.lastCommit = .now
+            state.pendingSince = state.queue.isEmpty ? nil : .now
+            state.statistics.note(seconds: seconds, changes: changes, isDone: !done.isEmpty)
+        }
+    }
+
     /// Nil when some change was refused: then nothing of the group is on the disk.
-    private func commitTogether(_ group: [Job]) -> [Result<Void, StoreError>]? {
+    private func commitTogether(_ group: [Job]) -> Attempt? {
         do {
             try database.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
@@ -197,36 +263,48 @@ final class StoreWriter: @unchecked Sendable {
                     return .commit
                 }
             }
-            return group.map { _ in .success(()) }
+            return Attempt(
+                results: group.map { _ in .success(()) }, failedChanges: group.map { _ in nil })
         } catch {
             return nil
         }
     }
 
-    private func commitOneByOne(_ group: [Job]) -> [Result<Void, StoreError>] {
-        var results: [Result<Void, StoreError>] = []
+    private func commitOneByOne(_ group: [Job]) -> Attempt {
+        var attempt = Attempt()
         do {
             try database.writeWithoutTransaction { database in
                 try database.inTransaction(.immediate) {
-                    for job in group { results.append(try run(job, database)) }
+                    for job in group {
+                        var failed: String?
+                        attempt.results.append(try run(job, database, &failed))
+                        attempt.failedChanges.append(failed)
+                    }
                     return .commit
                 }
             }
-            return results
+            return attempt
         } catch {
             // Nothing of the group is on the disk.
             let failure = StoreError(error)
-            return group.map { _ in .failure(failure) }
+            return Attempt(
+                results: group.map { _ in .failure(failure) }, failedChanges: group.map { _ in nil })
         }
     }
 
     /// A failure of one caller's changes; one that ended the whole transaction (a full disk does) is thrown.
-    private func run(_ job: Job, _ database: Database) throws -> Result<Void, StoreError> {
+    ///
+    /// - Parameter failed: is set to the name of the change that failed.
+    private func run(_ job: Job, _ database: Database, _ failed: inout String?) throws -> Result<Void, StoreError> {
         var cause: (any Error)?
+        var current: StoreChange?
         do {
             try database.inSavepoint {
                 do {
-                    for change in job.changes { try change.apply(database, plan: plan) }
+                    for change in job.changes {
+                        current = change
+                        try change.apply(database, plan: plan)
+                    }
                 } catch {
                     cause = error
                     throw error
@@ -237,6 +315,7 @@ final class StoreWriter: @unchecked Sendable {
         } catch {
             let failure = StoreError(cause ?? error)
             guard database.isInsideTransaction, failure.code != .diskFull else { throw failure }
+            failed = current?.name
             return .failure(failure)
         }
     }
@@ -244,22 +323,27 @@ final class StoreWriter: @unchecked Sendable {
 
 /// What the store has done.
 public struct StoreStatistics: Sendable {
+    /// What became of the work, and what fails now.
+    public let outcomes: StoreOutcomes
     public var queuedChanges = 0
+    /// Transactions that are on the disk.
     public var commits = 0
     public var changes = 0
     public var refusedChanges = 0
-    /// When the disk last refused a change; not when it was full.
-    public var lastRefusal: ContinuousClock.Instant?
+    /// Whether so many changes wait that no more are taken.
+    public var isOverloaded = false
     public var lastCommitSeconds = 0.0
     public var longestCommitSeconds = 0.0
     public var databaseBytes: Int64 = 0
     public var journalBytes: Int64 = 0
 
-    mutating func note(seconds duration: Duration, changes: Int) {
+    init(outcomes: StoreOutcomes) { self.outcomes = outcomes }
+
+    mutating func note(seconds duration: Duration, changes: Int, isDone: Bool) {
         let (whole, attoseconds) = duration.components
         lastCommitSeconds = Double(whole) + Double(attoseconds) / 1e18
         longestCommitSeconds = max(longestCommitSeconds, lastCommitSeconds)
-        commits += 1
+        if isDone { commits += 1 }
         self.changes += changes
     }
 }

@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "io.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 
 void edge_start_writeback(int descriptor) {
 #ifdef SYNC_FILE_RANGE_WRITE
@@ -19,6 +22,7 @@ static int fill(int result, const struct stat *from, EdgeFileStatus *to) {
     to->size_bytes = (int64_t)from->st_size;
     to->modified_ns = (int64_t)from->st_mtim.tv_sec * 1000000000 + from->st_mtim.tv_nsec;
     to->inode = (uint64_t)from->st_ino;
+    to->device = (uint64_t)from->st_dev;
     to->kind = S_ISREG(from->st_mode) ? 'f' : S_ISDIR(from->st_mode) ? 'd' : '?';
     return 0;
 }
@@ -36,6 +40,26 @@ int edge_fstat(int descriptor, EdgeFileStatus *status) {
 int edge_lstat(const char *path, EdgeFileStatus *status) {
     struct stat found;
     return fill(lstat(path, &found), &found, status);
+}
+
+int edge_set_modified(const char *path, int64_t nanoseconds) {
+    struct timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+                                {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
+    if (times[1].tv_nsec < 0) {
+        times[1].tv_nsec += 1000000000;
+        times[1].tv_sec -= 1;
+    }
+    return utimensat(AT_FDCWD, path, times, 0);
+}
+
+int edge_rename_new(const char *from, const char *to) {
+#ifdef RENAME_NOREPLACE
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+#endif
+    // A file system without it.
+    if (link(from, to) != 0) return -1;
+    return unlink(from);
 }
 
 int edge_make_temporary(char *path_template) {

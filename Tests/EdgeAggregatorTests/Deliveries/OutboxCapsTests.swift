@@ -44,10 +44,10 @@ import Testing
             ]),
         ])
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let probe = StorageGuard(path: folder, reserveBytes: 0, metrics: StorageMetrics(), logger: logger)
+        let probe = DiskGuard(recordingsFolder: folder, reserveBytes: 0, metrics: StorageMetrics(), logger: logger)
         let caps = OutboxCaps(
             limits: OutboxCaps.Limits(ageNanoseconds: 0, ageOfKind: [:], rows: 1000, bytes: [:]),
-            storage: StorageGuard(path: folder, reserveBytes: 0, metrics: StorageMetrics(), logger: logger),
+            storage: DiskGuard(recordingsFolder: folder, reserveBytes: 0, metrics: StorageMetrics(), logger: logger),
             reserveBytes: probe.space.freeBytes * times, store: store, time: TimeService(), interval: .seconds(1),
             logger: logger)
         for _ in 0..<count { try await caps.pass() }

@@ -188,6 +188,46 @@ struct PiWardriveUnitTests {
         #expect(daemon.stop() == 0)
     }
 
+    /// A unit sends its one file while it has it open: what is in the log beside it does not come.
+    @Test func saysWhatWasInADatabaseThatCameWithoutItsLog() throws {
+        let daemon = try daemon()
+        func errors() throws -> [String] {
+            let errors = try daemon.json("/api/v1/nodes/piwardrive/van/errors")["errors"] as? [[String: Any]]
+            return errors?.compactMap { $0["message"] as? String } ?? []
+        }
+        func rejected() throws -> [String] {
+            let lines = try daemon.json("/api/v1/nodes/rejected?kind=piwardrive")["rejected"] as? [[String: Any]]
+            return lines?.compactMap { $0["reason"] as? String } ?? []
+        }
+        // As the file of a live database is: in WAL mode.
+        func live(_ content: [UInt8]) -> [UInt8] {
+            var content = content
+            content.replaceSubrange(18..<20, with: [2, 2])
+            return content
+        }
+        let row = ("2025-07-01T12:00:00", 40.0 as Double?, 10.0, 50.0, 20.0)
+        #expect(try upload(daemon, live(database(health: [row])), path: "/upload?unit=van").status == 200)
+        try waitForMerges(daemon, 1)
+        #expect(try daemon.get("/stats?unit=van").body.contains("\"temp_avg\":40.0"))
+        #expect(try errors().count == 1)
+        #expect(try errors().first?.contains("1 health records and 0 access points") == true)
+        #expect(try rejected().isEmpty)
+        // Nothing in it at all: the upload failed.
+        #expect(try upload(daemon, live(database()), path: "/upload?unit=van").status == 200)
+        try waitFor("the empty one") { try rejected().contains { $0.contains("-wal did not come") } }
+        // Of each unit the last one counts.
+        #expect(try errors().count == 1)
+        #expect(try errors().first?.contains("0 health records and 0 access points") == true)
+        let listed = try daemon.command("nodes", "errors", "piwardrive", "van")
+        #expect(listed.status == 0 && listed.output.contains("without its -wal"), "\(listed)")
+        // Not in WAL mode, and empty: there is nothing to say. Without a table there is.
+        #expect(try upload(daemon, database(), path: "/upload?unit=other").status == 200)
+        try waitForMerges(daemon, 2)
+        #expect(try rejected().count == 1)
+        #expect(try upload(daemon, [], path: "/upload?unit=other").status == 200)
+        try waitFor("the one without tables") { try rejected().contains { $0.contains("neither a table") } }
+    }
+
     @Test func keepsUploadsOnlyWhereItIsSaid() throws {
         // In the former service's own words.
         let folder = try TestFolders.temporary("edge-agg")

@@ -16,6 +16,7 @@ final class CO2Depot: Sendable {
 
     let folder: String
     private let mostUnitBytes: Int64
+    private let permit: DiskPermit
     /// Pushes to a unit's folder go one after the other.
     private let locks: [Lock]
     private let sizes = Mutex<[NodeID: Int64]>([:])
@@ -33,10 +34,12 @@ final class CO2Depot: Sendable {
     static let mostReplaced = 8
 
     init(
-        folder: String, mostUnitBytes: Int64, begunAnew: @escaping @Sendable (NodeID, PushPath) throws -> Void
+        folder: String, mostUnitBytes: Int64, permit: DiskPermit,
+        begunAnew: @escaping @Sendable (NodeID, PushPath) throws -> Void
     ) {
         self.folder = folder
         self.mostUnitBytes = mostUnitBytes
+        self.permit = permit
         self.begunAnew = begunAnew
         locks = (0..<64).map { _ in Lock() }
     }
@@ -73,6 +76,12 @@ final class CO2Depot: Sendable {
         var descriptor = unsafe open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         if descriptor < 0, errno == ENOENT {
             guard offset == 0 else { return Outcome(verdict: .gap(storedBytes: 0), hasChanged: false) }
+            do {
+                // A file that stays empty takes an inode.
+                try permit.take(0, path: name)
+            } catch {
+                throw Failure(code: .full, description: "\(error)")
+            }
             try makeFolders(unit, path)
             descriptor = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
@@ -143,6 +152,11 @@ final class CO2Depot: Sendable {
 
     /// Memory: the bytes are the caller's and borrowed for each call.
     private func write(_ bytes: ArraySlice<UInt8>, _ descriptor: Int32, _ name: String, at offset: Int64) throws {
+        do {
+            try permit.take(bytes.count, path: name)
+        } catch {
+            throw Failure(code: .full, description: "\(error)")
+        }
         var rest = bytes
         var place = off_t(offset)
         while !rest.isEmpty {
@@ -184,6 +198,8 @@ final class CO2Depot: Sendable {
 
     /// Memory: the path is borrowed for the call.
     private func makeFolders(_ unit: NodeID, _ path: PushPath) throws {
+        // All of them may have been removed while the daemon runs.
+        _ = try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         for parent in parents(unit, path) where unsafe mkdir(parent, 0o755) != 0 && errno != EEXIST {
             throw Self.failure("\(parent) cannot be made")
         }

@@ -9,7 +9,8 @@ import Synchronization
 /// Turns what units have pushed into readings and errors in the store, as soon as it is there.
 ///
 /// The files are the truth; how far each has been read is written down in the same transaction as what was read. So a crash
-/// costs nothing: at the start every file that holds more than was read is read on.
+/// costs nothing: at the start every file that holds more than was read is read on. Which bytes are whole lines, and where
+/// reading goes on, is decided by ``CO2FileProgress``.
 final class CO2Reader: Service, Sendable {
     private struct Place: Hashable {
         let unit: NodeID
@@ -19,12 +20,25 @@ final class CO2Reader: Service, Sendable {
     private let house: NodeHouse
     let depot: CO2Depot
     private let waiting = Mutex<Set<Place>>([])
+    private let again = Mutex(Again())
     private let bell: AsyncStream<Void>
     private let ringer: AsyncStream<Void>.Continuation
 
-    /// Of one file at a time, and files that share a transaction.
+    /// What is remembered between reads.
+    private struct Again {
+        /// Files that exist and could not be read.
+        var unreadable: Set<Place> = []
+        /// Files that are read again from their beginning, and up to where an earlier version had read them.
+        var handled: [Place: Int64] = [:]
+        /// The oldest reading of each unit with such files.
+        var oldest: [NodeID: Int64] = [:]
+    }
+
+    /// Of one file at a time; more than the longest line.
     private static let stretchBytes = 262_144
+    /// Files and bytes that share a transaction.
     private static let filesTogether = 64
+    private static let bytesTogether = 1_048_576
 
     init(house: NodeHouse, depot: CO2Depot) {
         self.house = house
@@ -45,19 +59,30 @@ final class CO2Reader: Service, Sendable {
             await withTaskExecutorPreference(house.executor) {
                 await lookForUnread()
                 for await _ in bell {
+                    retryUnreadable()
                     while !Task.isCancelled, await readSome() {}
+                    again.withLock { $0.oldest = [:] }
                 }
             }
         }
     }
 
-    /// What was pushed and not read before the last end.
+    /// What was pushed and not read before the last end, and what an earlier version has read.
     private func lookForUnread() async {
         let parsed = (try? await house.store.parsedFiles(kind: NodeKind.co2.rawValue)) ?? [:]
-        for file in Self.files(in: depot.folder)
-        where parsed["\(file.unit.text)/\(file.path)", default: 0] != file.bytes {
-            note(file.unit, file.path)
+        for file in Self.files(in: depot.folder) {
+            let recorded = parsed["\(file.unit.text)/\(file.path)", default: 0]
+            let confirmed = parsed["\(file.unit.text)/\(Self.confirmation(file.path))", default: 0]
+            if recorded != file.bytes || confirmed != recorded { note(file.unit, file.path) }
         }
+    }
+
+    /// The name under which the position of whole lines is stored, beside the file's own. No file can have it.
+    private static func confirmation(_ path: PushPath) -> String { "lines:\(path.text)" }
+
+    private func retryUnreadable() {
+        let places = again.withLock { $0.unreadable }
+        waiting.withLock { $0.formUnion(places) }
     }
 
     /// Every file that a unit may have pushed.
@@ -78,16 +103,22 @@ final class CO2Reader: Service, Sendable {
             return some
         }
         guard !places.isEmpty else { return false }
-        var changes: [StoreChange] = []
-        var unfinished: [Place] = []
-        for place in places {
-            guard let stretch = await read(place) else { continue }
-            changes += stretch.changes
-            if stretch.hasMore { unfinished.append(place) }
-        }
         do {
+            var changes: [StoreChange] = []
+            var unfinished: [Place] = []
+            var bytes = 0
+            for place in places {
+                guard bytes < Self.bytesTogether else {
+                    unfinished.append(place)
+                    continue
+                }
+                guard let stretch = try await read(place) else { continue }
+                changes += stretch.changes
+                bytes += stretch.bytes
+                if stretch.hasMore { unfinished.append(place) }
+            }
             try await house.store.commit(changes)
-            for place in unfinished { note(place.unit, place.path) }
+            waiting.withLock { $0.formUnion(unfinished) }
         } catch {
             house.logger.error(
                 "What CO2 units have pushed could not be read into the store; it is tried again",
@@ -98,62 +129,111 @@ final class CO2Reader: Service, Sendable {
         return true
     }
 
-    private func read(_ place: Place) async -> (changes: [StoreChange], hasMore: Bool)? {
-        let key = place.unit.key
-        guard let parsed = try? await house.store.parsedBytes(key, path: place.path.text) else {
-            return ([], true)
-        }
-        let start = max(0, parsed)
-        guard let (bytes, size) = depot.read(place.unit, place.path, from: start, most: Self.stretchBytes),
-            !bytes.isEmpty
-        else { return nil }
-        let isEnd = start + Int64(bytes.count) == size && isFollowed(place)
-        let parser = CO2FileParser(unit: place.unit, path: place.path, nowNanoseconds: house.time.now().utcNanoseconds)
-        let result = parser.parse(bytes, at: start, isEnd: isEnd)
-        let metrics = house.metrics.co2
-        metrics.readings.add(Int64(result.readings))
-        metrics.rejected.add(Int64(result.rejected))
-        var taken = result.taken
-        // A line that is longer than a stretch is none.
-        if taken == 0, bytes.count == Self.stretchBytes { taken = bytes.count }
-        if taken == 0 { return nil }
-        if start == 0 { notePrevious(place) }
-        let end = start + Int64(taken)
-        return (
-            result.changes + [.nodeFileRead(key, path: place.path.text, from: parsed, to: end)], end < size
-        )
+    private struct Stretch {
+        var changes: [StoreChange]
+        let bytes: Int
+        let hasMore: Bool
     }
 
-    private static let readings = FileSequence(prefix: "readings-", suffix: ".tsv")
-
-    private func neighbour(_ place: Place, _ step: Int) -> PushPath? {
-        guard place.path.isReadings, let number = Self.readings.number(of: place.path.name), number + step >= 0 else {
+    /// Nil when there is nothing new in the file.
+    private func read(_ place: Place) async throws -> Stretch? {
+        let key = place.unit.key
+        let confirmation = Self.confirmation(place.path)
+        let recorded = try await house.store.parsedBytes(key, path: place.path.text)
+        let confirmed = try await house.store.parsedBytes(key, path: confirmation)
+        var progress = CO2FileProgress(recorded: recorded, confirmed: confirmed)
+        guard var file = depot.read(place.unit, place.path, from: progress.readOffset, most: Self.stretchBytes) else {
+            notePossiblyUnreadable(place)
             return nil
         }
-        return PushPath("\(place.path.folder)/\(Self.readings.name(number + step))")
+        if file.size < progress.position {
+            progress.restart()
+            guard let all = depot.read(place.unit, place.path, from: 0, most: Self.stretchBytes) else {
+                notePossiblyUnreadable(place)
+                return nil
+            }
+            file = all
+        }
+        let start = progress.position
+        let end = progress.readOffset + Int64(file.bytes.count)
+        let handled = handledBytes(of: place, progress, isAnew: recorded < 0)
+        var result = CO2FileParser.Result()
+        if place.path.isReadings || place.path.isErrors {
+            var lines: [CO2FileProgress.Line] = []
+            progress.take(file.bytes[...]) { lines.append($0) }
+            var parser = CO2FileParser(
+                unit: place.unit, path: place.path, nowNanoseconds: house.time.now().utcNanoseconds)
+            parser.handledBytes = handled
+            if handled > 0, place.path.isReadings { parser.oldestNanoseconds = try await oldest(of: place.unit) }
+            result = parser.parse(lines)
+            if let offset = result.waitsAt { progress.wait(at: offset) }
+        } else {
+            progress.skip(to: end)
+        }
+        let position = progress.position
+        again.withLock {
+            $0.unreadable.remove(place)
+            $0.handled[place] = position < handled && end < file.size ? handled : nil
+        }
+        // Of a file that was begun again nothing is noted before something of it was read: its number stays.
+        let isNoted = position == recorded && position == confirmed || recorded < 0 && position == 0
+        if isNoted, result.changes.isEmpty { return nil }
+        house.metrics.co2.readings.add(Int64(result.readings))
+        house.metrics.co2.rejected.add(Int64(result.rejected))
+        if !isNoted {
+            result.changes.append(.nodeFileRead(key, path: place.path.text, from: recorded, to: position))
+            result.changes.append(.nodeFileRead(key, path: confirmation, from: confirmed, to: position))
+        }
+        return Stretch(
+            changes: result.changes, bytes: file.bytes.count, hasMore: end < file.size && position > start)
     }
 
-    /// Whether the unit writes to a later file already: then the last line of this one stays as it is.
+    /// Up to where an earlier version has read a file that is read again now, over all its stretches.
+    private func handledBytes(of place: Place, _ progress: CO2FileProgress, isAnew: Bool) -> Int64 {
+        again.withLock { again in
+            if isAnew { again.handled[place] = nil }
+            return max(progress.handledBytes, again.handled[place] ?? 0)
+        }
+    }
+
+    /// What is older was forgotten (`history_max_age_days`, `history_max_bytes`) and does not come back.
+    private func oldest(of unit: NodeID) async throws -> Int64 {
+        if let known = again.withLock({ $0.oldest[unit] }) { return known }
+        let oldest = try await house.store.eachReading(
+            unit.key, layout: CO2FileParser.layout, fromNanoseconds: .min, into: Int64.max
+        ) { oldest, reading in oldest = min(oldest, reading.timeNanoseconds) }
+        // Where there is none, nothing can come twice.
+        let known = oldest == .max ? Int64.min : oldest
+        again.withLock { $0.oldest[unit] = known }
+        return known
+    }
+
+    /// A file that is there and cannot be read now is tried again with the next push of any unit.
     ///
     /// Memory: the path is borrowed for the call.
-    private func isFollowed(_ place: Place) -> Bool {
-        neighbour(place, 1).map { unsafe access(depot.path(place.unit, $0), F_OK) == 0 } ?? false
-    }
-
-    /// Memory: the path is borrowed for the call.
-    private func notePrevious(_ place: Place) {
-        if let before = neighbour(place, -1), unsafe access(depot.path(place.unit, before), F_OK) == 0 {
-            note(place.unit, before)
+    private func notePossiblyUnreadable(_ place: Place) {
+        let path = depot.path(place.unit, place.path)
+        guard unsafe access(path, F_OK) == 0 else {
+            _ = again.withLock { $0.unreadable.remove(place) }
+            return
         }
+        guard again.withLock({ $0.unreadable.insert(place).inserted }) else { return }
+        house.logger.error(
+            "A unit's file cannot be read; its new readings are missing, and it is tried again with the next push",
+            metadata: ["file": "\(path)"])
     }
 }
 
-/// Reads stretches of a unit's file.
+/// Makes readings and errors of the lines of a unit's file.
 struct CO2FileParser {
     let unit: NodeID
     let path: PushPath
     /// UTC.
     let nowNanoseconds: Int64
+    /// Lines that begin before were handled by an earlier version: what it rejected is not counted twice.
+    var handledBytes: Int64 = 0
+    /// Among those lines, readings before this time are left out.
+    var oldestNanoseconds = Int64.min
 
     struct Result {
         var changes: [StoreChange] = []
@@ -162,21 +242,45 @@ struct CO2FileParser {
         var readings = 0
         var rejected = 0
         var nickname: String?
+        /// Where a line begins that waits for the line after it.
+        var waitsAt: Int64?
     }
 
     static let layout = ReadingLayout(CO2Reading.layout)
 
+    private struct Line {
+        let text: Substring
+        let offset: Int64
+        var isCut = false
+        var isTooLong = false
+    }
+
+    /// Whole lines of a file that units push.
+    func parse(_ lines: [CO2FileProgress.Line]) -> Result {
+        parse(lines.map { Line(text: $0.text, offset: $0.offset, isTooLong: $0.isTooLong) })
+    }
+
+    /// All of a file that the operator hands over.
+    ///
+    /// - Parameter isEnd: whether the operator says that it is complete, so that its last line needs no line feed.
     func parse(_ bytes: [UInt8], at offset: Int64, isEnd: Bool) -> Result {
-        if path.isReadings { return readings(bytes, isEnd: isEnd) }
-        if path.isErrors { return errors(bytes, at: offset, isEnd: isEnd) }
-        var result = Result()
-        result.taken = bytes.count
+        guard path.isReadings || path.isErrors else { return Result(taken: bytes.count) }
+        var lines: [Line] = []
+        let taken = CO2Lines.split(bytes[...], isEnd: isEnd) { text, before, isCut in
+            lines.append(Line(text: text, offset: offset + Int64(before), isCut: isCut))
+        }
+        var result = parse(lines)
+        result.taken = taken
         return result
     }
 
-    private func readings(_ bytes: [UInt8], isEnd: Bool) -> Result {
+    private func parse(_ lines: [Line]) -> Result { path.isReadings ? readings(lines) : errors(lines) }
+
+    private func readings(_ lines: [Line]) -> Result {
         var result = Result()
         var batch = ReadingBatch(key: unit.key, layout: Self.layout)
+        // An earlier version, or an import, may have read parts of lines. The mean is of fewer measurements there.
+        if handledBytes > 0 { batch.completesApartFrom = [0] }
         var rejected: [RejectedLineRecord] = []
         func reject(_ line: RejectedLine) {
             result.rejected += 1
@@ -184,38 +288,43 @@ struct CO2FileParser {
                 RejectedLineRecord(
                     key: unit.key, line: line.line, reason: line.reason, lastNanoseconds: nowNanoseconds))
         }
-        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, _, isCut in
+        for line in lines {
+            let isHandled = line.offset < handledBytes
             do {
-                let reading = try CO2Reading(line: line, isCut: isCut)
-                guard reading.unitID == unit.text else {
-                    return reject(RejectedLine(line, "it is of \(reading.unitID), in the folder of \(unit.text)"))
+                if line.isTooLong {
+                    throw RejectedLine(line.text, "it has more than \(CO2FileProgress.mostLineBytes) bytes")
                 }
-                batch.add(timeNanoseconds: reading.timeSeconds * 1_000_000_000, reading.values)
+                let reading = try CO2Reading(line: line.text, isCut: line.isCut)
+                guard reading.unitID == unit.text else {
+                    throw RejectedLine(line.text, "it is of \(reading.unitID), in the folder of \(unit.text)")
+                }
+                let time = reading.timeSeconds * 1_000_000_000
+                if isHandled, time < oldestNanoseconds { continue }
+                batch.add(timeNanoseconds: time, reading.values)
                 result.nickname = reading.nickname ?? result.nickname
+                if !isHandled { result.readings += 1 }
             } catch let line as RejectedLine {
-                reject(line)
+                if !isHandled { reject(line) }
             } catch {
-                reject(RejectedLine(line, "the unit's clock was not set"))
+                if !isHandled { reject(RejectedLine(line.text, "the unit's clock was not set")) }
             }
         }
-        result.readings = batch.count
         if !batch.isEmpty { result.changes.append(.readings(batch)) }
         if !rejected.isEmpty { result.changes.append(.rejectedLines(rejected)) }
         return result
     }
 
-    private func errors(_ bytes: [UInt8], at offset: Int64, isEnd: Bool) -> Result {
+    private func errors(_ lines: [Line]) -> Result {
         var result = Result()
-        var lines: [(line: Substring, position: Int64)] = []
-        result.taken = CO2Lines.split(bytes[...], isEnd: isEnd) { line, before, _ in
-            lines.append((line, offset + Int64(before)))
-        }
         let records = lines.indices.compactMap { place -> NodeErrorRecord? in
-            guard CO2ErrorEntry.begins(lines[place].line) else { return nil }
-            let next = place + 1 < lines.count ? lines[place + 1].line : nil
-            let entry = CO2ErrorEntry(line: lines[place].line, next: next)
+            let line = lines[place]
+            guard CO2ErrorEntry.begins(line.text) else { return nil }
+            let next = place + 1 < lines.count ? lines[place + 1].text : nil
+            // The store replaces an entry of the same place, so it is told at once and completed later.
+            if next == nil, CO2ErrorEntry.needsNext(line.text) { result.waitsAt = line.offset }
+            let entry = CO2ErrorEntry(line: line.text, next: next)
             return NodeErrorRecord(
-                position: lines[place].position, timeNanoseconds: entry.timeSeconds.map { $0 * 1_000_000_000 },
+                position: line.offset, timeNanoseconds: entry.timeSeconds.map { $0 * 1_000_000_000 },
                 level: entry.level, type: entry.type, message: entry.message)
         }
         if !records.isEmpty { result.changes.append(.nodeErrors(unit.key, path: path.text, records)) }

@@ -7,13 +7,16 @@ import Foundation
 actor PingLog {
     private let folder: String
     private let sequence = FileSequence(prefix: "pings-", suffix: ".tsv")
+    private let permit: DiskPermit
     private var name: String?
 
-    init(folder: String) {
+    init(folder: String, permit: DiskPermit) {
         self.folder = folder
+        self.permit = permit
     }
 
     func append(_ line: String) throws {
+        try permit.take(line.utf8.count + 1, path: folder)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let current =
             try name ?? sequence.last(of: FileManager.default.contentsOfDirectory(atPath: folder)) ?? sequence.name(0)

@@ -11,6 +11,7 @@ struct UpdateShelf: Sendable {
     }
 
     let dataFolder: String
+    let permit: DiskPermit
 
     static let mostFileBytes = 8_388_608
     static let mostFiles = 1000
@@ -73,6 +74,7 @@ struct UpdateShelf: Sendable {
             }
         }
         let place = "\(staging(unit, name))/\(path)"
+        try permit.take(bytes.count, path: place)
         try FileManager.default.createDirectory(
             atPath: (place as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
         guard FolderFiles.all(below: staging(unit, name)).count < Self.mostFiles else {

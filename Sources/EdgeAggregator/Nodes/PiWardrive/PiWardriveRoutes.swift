@@ -58,9 +58,12 @@ struct PiWardriveRoutes: Sendable {
         } catch {
             house.logger.error(
                 "A unit's upload could not be kept", metadata: ["unit": "\(unit.text)", "error": "\(error)"])
-            let isFull = (error as? SegmentError)?.code == .diskFull
+            let full = (error as? SegmentError).flatMap { $0.code == .diskFull ? $0 : nil }
+            let isFull = full != nil
             return detail(
-                isFull ? "The disk is full" : "The upload could not be kept: send it again",
+                full?.errnoValue == EDQUOT
+                    ? "Too much waits to be merged; send it again later"
+                    : isFull ? "The disk is full" : "The upload could not be kept: send it again",
                 isFull ? StockAnswer.insufficientStorage : .internalServerError, context)
         }
     }
@@ -74,7 +77,7 @@ struct PiWardriveRoutes: Sendable {
         else {
             return try await takeRecords(request, unit)
         }
-        var form = UnitForm(boundary: boundary, folder: spool.folder, mostBytes: mostUploadBytes)
+        var form = UnitForm(boundary: boundary, spool: spool, mostBytes: mostUploadBytes)
         defer { form.discard() }
         for try await buffer in request.body {
             try form.consume(buffer)
@@ -95,7 +98,7 @@ struct PiWardriveRoutes: Sendable {
         house.metrics.piwardrive.bytes.add(Int64(body.readableBytes))
         let bytes = Array(body.readableBytesView)
         guard UnitHealth.all(json: bytes) != nil else { throw UnitForm.Refusal.missingFile }
-        var file = try SpoolFile(folder: spool.folder, prefix: UploadSpool.unfinished)
+        var file = try spool.begin()
         defer { file.discard() }
         try file.write(bytes[...])
         try file.sync()

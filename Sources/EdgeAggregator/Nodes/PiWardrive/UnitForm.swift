@@ -13,16 +13,16 @@ struct UnitForm {
     }
 
     private var parser: MultipartParser
-    private let folder: String
     private let mostBytes: Int64
+    private let spool: UploadSpool
     private(set) var file: SpoolFile?
     private(set) var filename = ""
     private var isInFile = false
     private var hasPlainField = false
 
-    init(boundary: String, folder: String, mostBytes: Int64) {
+    init(boundary: String, spool: UploadSpool, mostBytes: Int64) {
         parser = MultipartParser(boundary: boundary)
-        self.folder = folder
+        self.spool = spool
         self.mostBytes = mostBytes
     }
 
@@ -50,7 +50,7 @@ struct UnitForm {
         guard file == nil else { return }
         guard Self.isName(filename) else { throw Refusal.badName(filename) }
         self.filename = filename
-        file = try SpoolFile(folder: folder, prefix: UploadSpool.unfinished)
+        file = try spool.begin()
         isInFile = true
     }
 

@@ -72,6 +72,10 @@ final class UnitMerger: Service, Sendable {
                 "unit": "\(item.unit.text)", "bytes": "\(item.bytes)", "health": "\(report.health)",
                 "access_points": "\(report.accessPoints)", "rejected": "\(report.rejected)",
             ]
+            if report.isWithoutLog {
+                metadata["journal"] = "WAL mode, its -wal did not come with it"
+                try note(item, report)
+            }
             if let reason = report.reason {
                 metadata["reason"] = "\(reason)"
                 house.metrics.uploadsBroken.add(1)
@@ -101,6 +105,8 @@ final class UnitMerger: Service, Sendable {
         var rejected = 0
         /// What is wrong with the file.
         var reason: String?
+        /// Whether what the unit wrote last may be in a log that did not come with the file.
+        var isWithoutLog = false
     }
 
     private func reject(_ item: UploadSpool.Item, _ reason: String) throws {
@@ -110,6 +116,21 @@ final class UnitMerger: Service, Sendable {
                     key: item.unit.key, line: "an upload of \(item.bytes) bytes", reason: reason,
                     lastNanoseconds: house.time.now().utcNanoseconds)
             ])
+        ])
+    }
+
+    /// Says at the node what was in an upload that may not be all of the unit's rows. Of each unit the last one is kept.
+    private func note(_ item: UploadSpool.Item, _ report: Report) throws {
+        let message =
+            "The last upload (\(item.bytes) bytes) is a database in WAL mode without its -wal: \(report.health) health records and \(report.accessPoints) access points are in it. What the unit wrote since its last checkpoint is missing; let it run PRAGMA wal_checkpoint(TRUNCATE) before it sends"
+        try house.store.commitBlocking([
+            .nodeErrors(
+                item.unit.key, path: "upload",
+                [
+                    NodeErrorRecord(
+                        position: 0, timeNanoseconds: house.time.now().utcNanoseconds, level: "WARN",
+                        type: "journal", message: message)
+                ])
         ])
     }
 
@@ -213,14 +234,21 @@ final class UnitMerger: Service, Sendable {
         // Where all is new, the grids are made anew afterwards: a name may have come twice.
         if isFirst, report.accessPoints > 0 { overlay.forget(unit: item.unit.text) }
         if let failure { throw failure }
-        report.reason = Self.reason(ofHealth, ofPoints)
+        report.isWithoutLog = DatabaseSnapshot.isWriteAhead(item.path)
+        report.reason = Self.reason([ofHealth, ofPoints], report)
         return report
     }
 
-    /// Tables that are missing are usual: the unit sends its file without what stands in its journal.
-    private static func reason(_ outcomes: GuardedDatabase.Outcome...) -> String? {
+    /// Nil when the file was read to its end and has something of a unit's, or says itself that it has nothing.
+    private static func reason(_ outcomes: [GuardedDatabase.Outcome], _ report: Report) -> String? {
         for case .broken(let reason) in outcomes { return "it is damaged: \(reason)" }
-        return nil
+        let hasTables = outcomes.contains(.whole)
+        let hasRows = report.health + report.accessPoints + report.rejected > 0
+        if report.isWithoutLog, !hasRows {
+            return
+                "it is in WAL mode and its -wal did not come with it: \(hasTables ? "its tables are empty" : "it has no tables"), and all rows are in the -wal"
+        }
+        return hasTables ? nil : "it has neither a table health_records nor a table ap_cache"
     }
 
     /// - Parameter isFirst: whether nothing of the unit was known when its file was opened.
@@ -232,11 +260,7 @@ final class UnitMerger: Service, Sendable {
         // In the order of the table, and the last of what comes twice.
         let byName = Dictionary(points.map { ($0.bssid, $0) }, uniquingKeysWith: { $1 })
         points.removeAll(keepingCapacity: true)
-        let records = byName.values.map { point in
-            AccessPointRecord(
-                bssid: point.bssid, ssid: point.ssid, encryption: point.encryption, latitude: point.place?.latitude,
-                longitude: point.place?.longitude, seenSeconds: point.seenSeconds)
-        }.sorted { $0.bssid < $1.bssid }
+        let records = byName.values.map { AccessPointRecord($0) }.sorted { $0.bssid < $1.bssid }
         let known = isFirst ? [:] : try house.store.accessPointsBlocking(of: unit.key, bssids: records.map(\.bssid))
         // What has not changed is not written again: units send all they know every hour.
         let changed = known.isEmpty ? records : records.filter { known[$0.bssid] != $0 }

@@ -16,31 +16,51 @@ final class UploadSpool: Sendable {
 
     let folder: String
     private let mostBytes: Int64
+    private let permit: DiskPermit
+    private let budget: SpoolBudget
     private let counter: Mutex<Int>
 
     /// Files in it that are not whole yet begin so.
     static let unfinished = "part"
 
-    /// - Parameter isOwner: whether nobody else puts files there: what is not whole is then of a run that was cut off.
+    /// - Parameters:
+    ///   - mostBytes: What whole and unfinished files may have together.
+    ///   - permit: Asked before each write.
+    ///   - isOwner: whether nobody else puts files there: what is not whole is then of a run that was cut off.
     ///
     /// Memory: the path is borrowed for the call.
-    init(folder: String, mostBytes: Int64, isOwner: Bool = true) throws {
+    init(folder: String, mostBytes: Int64, permit: DiskPermit, isOwner: Bool = true) throws {
         self.folder = folder
         self.mostBytes = mostBytes
+        self.permit = permit
+        budget = SpoolBudget(mostBytes: mostBytes) {
+            Self.items(in: folder).reduce(0) { $0 + $1.bytes }
+        }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-        for name in names where isOwner && name.hasPrefix(Self.unfinished) { unsafe unlink("\(folder)/\(name)") }
+        for name in names where isOwner && Self.isUnfinished(name) { unsafe unlink("\(folder)/\(name)") }
         counter = Mutex(names.compactMap { $0.split(separator: ".").first.flatMap { Int($0) } }.max() ?? 0)
     }
 
+    /// Whether a name is one that ``begin()`` gives; other files that somebody put there stay.
+    private static func isUnfinished(_ name: String) -> Bool {
+        name.hasPrefix("\(unfinished)-") && name.utf8.count == unfinished.utf8.count + 7
+    }
+
+    /// A file that a unit's upload is written to. It counts against the spool's limit as it grows.
+    func begin() throws(SegmentError) -> SpoolFile {
+        try SpoolFile(folder: folder, prefix: Self.unfinished, permit: permit, budget: budget)
+    }
+
     /// In the order in which they came.
-    ///
+    var items: [Item] { Self.items(in: folder) }
+
     /// Memory: the path and the status are borrowed for the call.
-    var items: [Item] {
+    private static func items(in folder: String) -> [Item] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let items = names.compactMap { name -> (Int, Item)? in
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            guard parts.count == 3, let number = Int(parts[0]), let unit = Self.unit(parts[1]),
+            guard parts.count == 3, let number = Int(parts[0]), let unit = unit(parts[1]),
                 let form = Form(rawValue: String(parts[2]))
             else { return nil }
             var status = EdgeFileStatus()

@@ -11,6 +11,8 @@ typedef struct {
     int64_t size_bytes;
     int64_t modified_ns;
     uint64_t inode;
+    /// The file system's number.
+    uint64_t device;
     /// 'f' for a plain file, 'd' for a folder, '?' for anything else, links too where they are not followed.
     char kind;
 } EdgeFileStatus;
@@ -22,6 +24,16 @@ int edge_stat(const char *path, EdgeFileStatus *status);
 int edge_fstat(int descriptor, EdgeFileStatus *status);
 /// Does not follow links.
 int edge_lstat(const char *path, EdgeFileStatus *status);
+
+/// Sets the time of a file's last change, in nanoseconds since 1970, and leaves that of the last access. 0, or -1 with errno.
+///
+/// Memory: the caller owns the path, until the return.
+int edge_set_modified(const char *path, int64_t nanoseconds);
+
+/// Renames a file unless the new name is taken: -1 with errno EEXIST then, and nothing has changed.
+///
+/// Memory: the caller owns the paths, until the return.
+int edge_rename_new(const char *from, const char *to);
 
 /// Keeps freed memory from staying with the process: few arenas, and large blocks given back at once (mallopt(3)).
 /// Called once, before there are threads.
