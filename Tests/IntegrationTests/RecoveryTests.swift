@@ -278,7 +278,7 @@ import Testing
         defer { TestFolders.remove(folder) }
         let order = "\(folder)/order"
         let daemon = try daemon([
-            "MIN_RECORDING_DURATION_SEC": "60", "LD_PRELOAD": try Interposer.make("failing_read", in: folder),
+            "MIN_RECORDING_DURATION_SEC": "15", "LD_PRELOAD": try Interposer.make("failing_read", in: folder),
             "READ_FAILURE_FILE": order, "LOG_LEVEL": "critical",
         ])
         let path = try killedWhileRecording(daemon)
@@ -300,7 +300,7 @@ import Testing
 
     /// A recording that a kill makes too short ends as one that its sender ended.
     @Test func tooShortAfterAKillIsTooShortAsEver() throws {
-        let daemon = try daemon(["MIN_RECORDING_DURATION_SEC": "60"])
+        let daemon = try daemon(["MIN_RECORDING_DURATION_SEC": "15"])
         let path = try killedWhileRecording(daemon, "killed")
         try daemon.start()
         let stream = try daemon.stream("ended")
