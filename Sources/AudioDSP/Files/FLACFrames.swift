@@ -22,7 +22,7 @@ struct FLACFrameHead: Equatable {
     let blockSize: Int
 
     /// The longest head: 4 bytes, a number of 6, a block size of 2, a sample rate of 2, a checksum.
-    static let mostBytes = 15
+    static let maximumByteCount = 15
 
     /// Nil when no frame of that format begins here. Only blocks of a fixed size are known, since recordings have no others.
     init?(_ bytes: Span<UInt8>, _ format: PCMFormat) {
@@ -155,7 +155,7 @@ struct FLACFrameScanner {
 
     private static let windowBytes = 1 << 20
     /// More missing frames are not believed: a frame has this many bytes at least.
-    private static let leastFrameBytes: Int64 = 10
+    private static let minimumFrameByteCount: Int64 = 10
 
     init(descriptor: Int32, path: String, format: PCMFormat, fileBytes: Int64) {
         self.descriptor = descriptor
@@ -165,8 +165,8 @@ struct FLACFrameScanner {
     }
 
     /// No frame with blocks of this size is longer: its samples as they are, a bit more each where channels are combined.
-    static func mostBytes(blockSize: Int, _ format: PCMFormat) -> Int {
-        FLACFrameHead.mostBytes + 2
+    static func maximumByteCount(blockSize: Int, _ format: PCMFormat) -> Int {
+        FLACFrameHead.maximumByteCount + 2
             + format.channels * (16 + (blockSize * (format.bytesPerSample * 8 + 1) + 7) / 8)
     }
 
@@ -183,7 +183,7 @@ struct FLACFrameScanner {
             let isNext = frames.last.map { found.number > $0.number } ?? true
             let after = frames.last.map { $0.offset + Int64($0.byteCount) } ?? 0
             let missing = found.number - (frames.last.map { $0.number + 1 } ?? 0)
-            if isNext, missing * Self.leastFrameBytes <= found.offset - after { frames.append(found) }
+            if isNext, missing * Self.minimumFrameByteCount <= found.offset - after { frames.append(found) }
             place = resume
         }
         return frames
@@ -193,11 +193,11 @@ struct FLACFrameScanner {
     private mutating func find(from offset: Int64) throws(SoundFileError) -> Int64? {
         var place = offset
         while place + 6 <= fileBytes {
-            try load(place, atLeast: FLACFrameHead.mostBytes + 1)
+            try load(place, atLeast: FLACFrameHead.maximumByteCount + 1)
             let bytes = window.span
             var index = Int(place - windowOffset)
             let isLast = windowOffset + Int64(window.count) >= fileBytes
-            let last = isLast ? bytes.count - 6 : bytes.count - FLACFrameHead.mostBytes - 1
+            let last = isLast ? bytes.count - 6 : bytes.count - FLACFrameHead.maximumByteCount - 1
             while index <= last {
                 if bytes[index] == 0xFF, FLACFrameHead(bytes.extracting(index..<bytes.count), format) != nil {
                     return windowOffset + Int64(index)
@@ -213,13 +213,13 @@ struct FLACFrameScanner {
     ///
     /// - Returns: the frame, nil if it is damaged; and from where on to look for the next.
     private mutating func measure(_ offset: Int64) throws(SoundFileError) -> (FLACFrame?, resume: Int64) {
-        try load(offset, atLeast: FLACFrameHead.mostBytes + 1)
+        try load(offset, atLeast: FLACFrameHead.maximumByteCount + 1)
         let start = Int(offset - windowOffset)
         guard let head = FLACFrameHead(window.span.extracting(start..<window.count), format) else {
             return (nil, offset + 1)
         }
-        let most = Self.mostBytes(blockSize: head.blockSize, format)
-        try load(offset, atLeast: most + FLACFrameHead.mostBytes + 1)
+        let most = Self.maximumByteCount(blockSize: head.blockSize, format)
+        try load(offset, atLeast: most + FLACFrameHead.maximumByteCount + 1)
         let bytes = window.span
         let begin = Int(offset - windowOffset)
         let end = min(bytes.count, begin + most)

@@ -15,7 +15,7 @@ public struct FLACRemains {
     public enum State: Equatable, Sendable {
         /// Nothing was written yet, or no more than its head and the beginning of a frame.
         case empty
-        /// Cut off, or with a damaged head: ``mend()`` makes it whole.
+        /// Cut off, or with a damaged head: ``repair()`` makes it whole.
         case cut
         /// Frames are missing in between: ``copy(to:)`` makes a file that is whole.
         case broken
@@ -58,7 +58,7 @@ public struct FLACRemains {
         var scanner = FLACFrameScanner(descriptor: descriptor, path: path, format: format, fileBytes: fileBytes)
         found = try scanner.frames(from: audio ?? 0)
         blockSize = found.map(\.blockSize).max() ?? Self.usualBlockSize
-        let most = Int64(FLACFrameScanner.mostBytes(blockSize: blockSize, format))
+        let most = Int64(FLACFrameScanner.maximumByteCount(blockSize: blockSize, format))
         guard let last = found.last else {
             state = fileBytes == 0 || audio.map { fileBytes - $0 <= most } == true ? .empty : .unreadable
             (frames, missing) = (0, [])
@@ -128,7 +128,7 @@ public struct FLACRemains {
 
     /// Makes a file that was cut off whole, in place: writes its head, or only the count of samples in it, and syncs. No frame
     /// is changed.
-    public func mend() throws(SoundFileError) {
+    public func repair() throws(SoundFileError) {
         guard state == .cut, let first = found.first else { return }
         if isHeadWhole {
             // The count alone: 36 bits of STREAMINFO (RFC 9639 §8.2), 0 while unknown.

@@ -91,7 +91,7 @@ struct RecordingRemains {
         switch remains.state {
         case .empty: break
         case .unreadable: return unreadable
-        case .cut: try remains.mend()
+        case .cut: try remains.repair()
         case .broken:
             try replace { (target) throws(SoundFileError) in try remains.copy(to: target) }
         }

@@ -71,7 +71,7 @@ import Testing
         close(second)
     }
 
-    @Test func mendsAFLACFileCutAnywhere() throws {
+    @Test func repairsAFLACFileCutAnywhere() throws {
         let folder = try TestFolders.temporary()
         defer { TestFolders.remove(folder) }
         var random = SeededGenerator()
@@ -90,7 +90,7 @@ import Testing
             defer { close(file) }
             let remains = try FLACRemains(descriptor: file, path: path, format: format)
             #expect(remains.state == .cut && remains.missing.isEmpty)
-            try remains.mend()
+            try remains.repair()
             let kept = try samples(path)
             #expect(Int64(kept.count) == remains.frames)
             #expect(remains.frames > 0 && kept == Array(all[..<kept.count]))
@@ -123,7 +123,7 @@ import Testing
             try torn.write(to: URL(fileURLWithPath: path))
             let file = open(path, O_RDWR)
             let remains = try FLACRemains(descriptor: file, path: path, format: format)
-            if remains.state == .cut { try remains.mend() }
+            if remains.state == .cut { try remains.repair() }
             if remains.state == .broken {
                 let copy = open("\(folder)/copy.flac", O_RDWR | O_CREAT | O_TRUNC, 0o644)
                 try remains.copy(to: copy)
@@ -232,7 +232,7 @@ import Testing
         #expect(try samples("\(folder)/b.flac") == wanted)
     }
 
-    @Test func mendsAWAVFileCutAnywhereAndLosesNoSample() throws {
+    @Test func repairsAWAVFileCutAnywhereAndLosesNoSample() throws {
         let folder = try TestFolders.temporary()
         defer { TestFolders.remove(folder) }
         let format = try PCMFormat(encoding: .signed24, channels: 2, sampleRate: 44_100)
