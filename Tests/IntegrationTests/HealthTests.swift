@@ -122,4 +122,105 @@ import Testing
         let files = try FileManager.default.contentsOfDirectory(atPath: daemon.folder)
         #expect(files.contains("edge.db.damaged-1"))
     }
+
+    @Test(arguments: [["recordings"], ["sessions", "listeners"], ["deliveries"], ["runs"]])
+    func tablesAreDroppedWhileItRuns(tables: [String]) throws {
+        let daemon = try daemon()
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        #expect(try upload(daemon, "a_20250101T000000Z.wav") == 200)
+        try python(
+            """
+            import sqlite3, sys
+            database = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+            for table in sys.argv[2].split():
+                database.execute(f"DROP TABLE {table}")
+            """, "\(daemon.folder)/edge.db", tables.joined(separator: " "))
+        let (more, readiness) = try workUntilItEnds(daemon)
+        #expect(!readiness.contains(200))
+        #expect(try log(daemon).contains("is missing"))
+        #expect(daemon.stop() == 75)
+        try checkNextStart(daemon, has: ["a_20250101T000000Z.wav"] + more)
+    }
+
+    /// Nobody sends anything: the sign of life finds it.
+    @Test func damageIsFoundAlsoWhenNothingIsReceived() throws {
+        let daemon = try daemon()
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        try python(
+            """
+            import sqlite3, sys
+            sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None).execute("DROP TABLE detections")
+            """, "\(daemon.folder)/edge.db")
+        try waitFor("the end") { hasEnded(daemon) }
+        #expect(daemon.stop() == 75)
+        try checkNextStart(daemon, has: [])
+    }
+
+    @Test func theDatabaseIsRemovedWhileItRuns() throws {
+        let daemon = try daemon()
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        #expect(try upload(daemon, "a_20250101T000000Z.wav") == 200)
+        #expect(stream(daemon, "s") == 200)
+        let before = try daemon.json("/api/v1/coverage")["coverage"] as? [[String: Any]] ?? []
+        for suffix in ["", "-wal", "-shm"] {
+            try FileManager.default.removeItem(atPath: "\(daemon.folder)/edge.db\(suffix)")
+        }
+        let (more, _) = try workUntilItEnds(daemon)
+        #expect(try log(daemon).contains("was removed or replaced"))
+        #expect(daemon.stop() == 75)
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        let after = try daemon.json("/api/v1/coverage")["coverage"] as? [[String: Any]] ?? []
+        // Also what no file of the recordings folder tells.
+        #expect(after.count >= before.count)
+        #expect(daemon.stop() == 0)
+        try checkNextStart(daemon, has: ["a_20250101T000000Z.wav"] + more)
+    }
+
+    @Test(arguments: ["recordings", "spool"]) func aFolderIsRemovedWhileItRuns(name: String) throws {
+        let daemon = try daemon()
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        #expect(try upload(daemon, "a_20250101T000000Z.wav") == 200)
+        #expect(stream(daemon, "before") == 200)
+        try FileManager.default.removeItem(atPath: "\(daemon.folder)/\(name)")
+        // At once or, where it takes a sign of life, after it: but never for good.
+        var number = 0
+        try waitFor("an upload") {
+            number += 1
+            return try upload(daemon, "b_20250101T\(String(format: "%06d", number))Z.wav") == 200
+        }
+        try waitFor("a stream") { stream(daemon, "after") == 200 }
+        try waitFor("ready") { try daemon.get("/readyz").status == 200 }
+        let kept = try daemon.recordings().filter { $0["listener"] as? String == "after" }
+        #expect(try kept.contains { try daemon.sound($0).count == 192_000 })
+        #expect(daemon.stop() == 0)
+    }
+
+    /// The disk takes no changes; it comes back by itself, and the daemon has not ended for it.
+    @Test func aLockedDatabaseIsNotReadyAndComesBack() throws {
+        let daemon = try daemon()
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        let holder = Process()
+        holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        holder.arguments = [
+            "python3", "-c",
+            """
+            import sqlite3, sys, time
+            database = sqlite3.connect(sys.argv[1], isolation_level=None)
+            database.execute("BEGIN IMMEDIATE")
+            time.sleep(600)
+            """, "\(daemon.folder)/edge.db",
+        ]
+        try holder.run()
+        defer { holder.terminate() }
+        try waitFor("not ready") {
+            _ = try? upload(daemon, "a_20250101T000000Z.wav")
+            return try daemon.get("/readyz").status == 503
+        }
+        #expect(try daemon.get("/readyz").body.contains("another program holds the database"))
+        holder.terminate()
+        holder.waitUntilExit()
+        try waitFor("ready") { try daemon.get("/readyz").status == 200 }
+        #expect(try upload(daemon, "b_20250101T000000Z.wav") == 200)
+        #expect(daemon.stop() == 0)
+    }
 }

@@ -41,22 +41,32 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
-    /// Three listeners whose links stall and catch up, and a daemon that is killed: for each listener what is heard, filled, a gap or a
-    /// loss is what its sessions span, to the sample.
-    @Test func accountsForEverythingAcrossStallsAndKills() throws {
+    /// Three listeners whose links stall and catch up, a clock that is stepped, and a daemon that is killed: for each listener what is
+    /// heard, filled, a gap or a loss is what its sessions span, to the sample.
+    @Test(arguments: ["set", "stepped", "not set"])
+    func accountsForEverythingAcrossStallsStepsAndKills(clockIs: String) throws {
         var random = SeededGenerator()
+        let clock = try ShiftedClock(seconds: clockIs == "not set" ? -1e9 : 0, isSynchronised: clockIs != "not set")
+        defer { withExtendedLifetime(clock) {} }
         let daemon = try DaemonProcess(
             settings: [
                 "MAX_RECORDING_DURATION_SEC": "2", "MIN_RECORDING_DURATION_SEC": "0", "AUDIO_SAMPLE_RATE": "8000",
                 "AUDIO_BITS_PER_SAMPLE": "8", "AUDIO_NUM_CHANNELS": "1",
-            ])
+            ].merging(clock.environment) { $1 })
         try daemon.start()
+        let begun = ContinuousClock.now
         var sources = try (0..<3).map { try Source(name: "source-\($0)", stream: daemon.stream("source-\($0)")) }
         let page = [UInt8](repeating: 0x80, count: 800)
         var kills = 0
         // Tenths of a second.
         for tick in 0..<300 {
             Thread.sleep(forTimeInterval: 0.1)
+            if clockIs != "set", Int.random(in: 0..<25, using: &random) == 0 {
+                // From a second to some years, forward and back.
+                let seconds = pow(10, Double.random(in: 0...8, using: &random))
+                try clock.set(
+                    seconds: Bool.random(using: &random) ? seconds : -seconds, isSynchronised: clockIs == "stepped")
+            }
             if tick % 100 == 60 {
                 daemon.killNow()
                 kills += 1
@@ -74,12 +84,22 @@ import Testing
         }
         for source in sources { try source.stream.send(WireMaker.lastChunk) }
         for source in sources { #expect(try DaemonProcess.parse(source.stream.answer()).status == 200) }
-        let listeners = try daemon.json("/api/v1/coverage")["listeners"] as? [[String: Any]] ?? []
+        try clock.set(seconds: 0, isSynchronised: true)
+        if clockIs == "not set" {
+            let deadline = ContinuousClock.now + .seconds(20)
+            while try daemon.recordings().contains(where: { $0["time_quality"] as? String == "unsynchronised" }) {
+                try #require(ContinuousClock.now < deadline, "the times were not corrected")
+                Thread.sleep(forTimeInterval: 0.2)
+            }
+        }
+        let passed = (ContinuousClock.now - begun) / .seconds(1)
+        let answer = try daemon.json("/api/v1/coverage?from=1950-01-01T00:00:00Z&to=2200-01-01T00:00:00Z")
+        let listeners = answer["listeners"] as? [[String: Any]] ?? []
         #expect(listeners.count == sources.count)
         for coverage in listeners {
             let spanned = try #require(coverage["spanned_seconds"] as? Double)
             let accounted = try #require(coverage["accounted_seconds"] as? Double)
-            #expect(spanned > 20, "\(coverage)")
+            #expect(spanned > 20 && spanned < passed + 1, "\(passed) s: \(coverage)")
             // A sample for each session.
             #expect(
                 abs(spanned - accounted) < Double(kills + 1) / 8000,

@@ -27,7 +27,8 @@ import Testing
             name: name, listenerID: listener, sessionID: session, run: run, runOffsetFrames: offset,
             relativePath: "\(listener)/\(name)", state: state, startNanoseconds: start * Self.second,
             timeQuality: "live",
-            bootID: "boot", monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "signed16",
+            bootID: "boot", monotonicNanoseconds: start * Self.second, source: "stream", container: "wav",
+            encoding: "signed16",
             channels: 1,
             sampleRate: 48_000, analysis: "pending")
     }
@@ -199,11 +200,9 @@ import Testing
     /// A recording's own lines are written when its file is closed, which may be after its run was settled.
     @Test func takesLinesAlongThatComeAfterARunWasMoved() async throws {
         try await withStore { store, _ in
-            var line = LedgerEntry(
-                listenerID: "a", sessionID: "a/boot/1", run: 0, recordingName: "r1", kind: "filled",
-                reason: "frames missing", startNanoseconds: 104 * Self.second, durationNanoseconds: Self.second,
-                frames: 1, bytes: 1, notedNanoseconds: 0)
-            line.recordingMonotonicNanoseconds = 0
+            let line = LedgerEntry(
+                recording: recording("r1"), placeNanoseconds: 4 * Self.second, durationNanoseconds: Self.second,
+                kind: "filled", reason: "frames missing", bytes: 1, notedNanoseconds: 0)
             let move = StoreChange.settleRun(
                 sessionID: "a/boot/1", run: 0, byNanoseconds: -50 * Self.second, gapByNanoseconds: 0,
                 timeQuality: "inferred")
@@ -215,12 +214,10 @@ import Testing
 
     @Test func addsUpWhatWasHeardAndLost() async throws {
         try await withStore { store, _ in
-            var voice = LedgerEntry(
-                listenerID: "a", sessionID: "a/boot/1", run: 1, recordingName: "r2", kind: "loss",
-                reason: "human voice",
-                startNanoseconds: 126 * Self.second, durationNanoseconds: 3 * Self.second, frames: 0, bytes: 0,
-                notedNanoseconds: 0)
-            voice.recordingMonotonicNanoseconds = 0
+            let voice = LedgerEntry(
+                recording: recording("r2", run: 1, start: 125), placeNanoseconds: Self.second,
+                durationNanoseconds: 3 * Self.second, kind: "loss", reason: "human voice", bytes: 0, notedNanoseconds: 0
+            )
             // Said again after a power cut it counts once.
             let silenced = StoreChange.silenced(voice)
             // 20 s with 2 s filled, 5 s gap, 10 s with a voice of 3 s, 4 s lost: 39 s in all.

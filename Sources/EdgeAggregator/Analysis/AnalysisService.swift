@@ -372,11 +372,11 @@ final class AnalysisService: Sendable {
         store.enqueue([
             .ledger(
                 LedgerEntry(
-                    listenerID: recording.listener, sessionID: recording.sessionID, run: recording.run,
-                    recordingName: recording.name, kind: "loss", reason: "not analysed",
-                    startNanoseconds: recording.startNanoseconds
-                        + PCMFormat.nanoseconds(frames: first - progress.startFrame48k, sampleRate: BirdNET.sampleRate),
-                    durationNanoseconds: 0, frames: Int64(windows.count), bytes: 0,
+                    recording: recording.name, startNanoseconds: recording.startNanoseconds,
+                    placeNanoseconds: PCMFormat.nanoseconds(
+                        frames: first - progress.startFrame48k, sampleRate: BirdNET.sampleRate),
+                    durationNanoseconds: 0, listenerID: recording.listener, sessionID: recording.sessionID,
+                    run: recording.run, kind: "loss", reason: "not analysed", frames: Int64(windows.count), bytes: 0,
                     notedNanoseconds: now.utcNanoseconds))
         ])
     }

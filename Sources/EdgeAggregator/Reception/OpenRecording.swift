@@ -1,4 +1,5 @@
 import AudioDSP
+import Sensors
 import Store
 
 /// A recording that a session is writing.
@@ -29,6 +30,11 @@ struct OpenRecording: Sendable {
         self.unset = unset
     }
 
+    /// A moment by the clock as it was when the recording began, so that both can be compared.
+    func utcNanoseconds(at moment: TimeStamp) -> Int64 {
+        startNanoseconds + moment.monotonicNanoseconds - start.startNanoseconds
+    }
+
     func timeQuality(isInferred: Bool) -> TimeQuality {
         unset == nil ? (isInferred ? .inferred : .live) : .unsynchronised
     }
@@ -38,8 +44,7 @@ struct OpenRecording: Sendable {
 struct RecordingClosing: Sendable {
     let recording: OpenRecording
     let end: RecordingEnd
-    /// UTC.
-    let nowNanoseconds: Int64
+    let now: TimeStamp
 
     var durationNanoseconds: Int64 { recording.start.format.durationNanoseconds(frames: end.frames) }
 
@@ -52,9 +57,7 @@ struct RecordingClosing: Sendable {
         let lost = end.frames - keptFrames
         if lost > 0 {
             entries.append(
-                loss(
-                    reason: recording.lossReason ?? "not written", lostFrames: lost,
-                    startNanoseconds: recording.startNanoseconds + format.durationNanoseconds(frames: keptFrames)))
+                loss(reason: recording.lossReason ?? "not written", firstFrame: keptFrames, lostFrames: lost))
         }
         let close = RecordingClose(
             name: recording.name, frames: keptFrames,
@@ -62,13 +65,13 @@ struct RecordingClosing: Sendable {
             filledNanoseconds: min(
                 format.durationNanoseconds(frames: end.filledFrames), format.durationNanoseconds(frames: keptFrames)),
             bytes: fileBytes, timeQuality: recording.timeQuality(isInferred: end.isInferred).rawValue,
-            closedNanoseconds: nowNanoseconds)
+            closedNanoseconds: recording.utcNanoseconds(at: now))
         return [.closeRecording(close)] + entries.map { .ledger($0) }
     }
 
     func changesWhenTooShort() -> [StoreChange] {
         let loss = loss(
-            reason: "too short", lostFrames: end.frames, startNanoseconds: recording.startNanoseconds,
+            reason: "too short", firstFrame: 0, lostFrames: end.frames,
             arrivedFrames: end.frames - end.filledFrames)
         // The loss covers the silence in the place of frames that never came; their lines only count the frames.
         let notes = recording.notes.map { note in
@@ -76,23 +79,21 @@ struct RecordingClosing: Sendable {
             if note.kind == "filled" { note.durationNanoseconds = 0 }
             return note
         }
-        return [.deleteRecording(name: recording.name, reason: "too short", atNanoseconds: nowNanoseconds)]
+        return [.deleteRecording(name: recording.name, reason: "too short", atNanoseconds: now.utcNanoseconds)]
             + (notes + [loss]).map { .ledger($0) }
     }
 
     /// - Parameter arrivedFrames: those of the lost ones that arrived; nil for all.
     private func loss(
-        reason: String, lostFrames: Int64, startNanoseconds: Int64, arrivedFrames: Int64? = nil
+        reason: String, firstFrame: Int64, lostFrames: Int64, arrivedFrames: Int64? = nil
     ) -> LedgerEntry {
         let format = recording.start.format
-        var entry = LedgerEntry(
+        return LedgerEntry(
+            recording: recording.name, startNanoseconds: recording.startNanoseconds,
+            placeNanoseconds: format.durationNanoseconds(frames: firstFrame),
+            durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
             listenerID: recording.identity.listener.text, sessionID: recording.identity.text,
-            run: recording.start.run, recordingName: recording.name, kind: "loss", reason: reason,
-            startNanoseconds: startNanoseconds, durationNanoseconds: format.durationNanoseconds(frames: lostFrames),
-            frames: 0, bytes: (arrivedFrames ?? lostFrames) * Int64(format.bytesPerFrame),
-            notedNanoseconds: nowNanoseconds)
-        entry.unset = recording.unset
-        entry.recordingMonotonicNanoseconds = recording.start.startNanoseconds
-        return entry
+            run: recording.start.run, kind: "loss", reason: reason, frames: 0,
+            bytes: (arrivedFrames ?? lostFrames) * Int64(format.bytesPerFrame), notedNanoseconds: now.utcNanoseconds)
     }
 }

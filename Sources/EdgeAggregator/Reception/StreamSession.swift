@@ -183,7 +183,7 @@ final class StreamSession {
         guard let open = recording else { return }
         recording = nil
         status.noteRecording(nil)
-        let closing = RecordingClosing(recording: open, end: end, nowNanoseconds: now.utcNanoseconds)
+        let closing = RecordingClosing(recording: open, end: end, now: now)
         let isKept = closing.durationNanoseconds >= house.configuration.minimumRecordingNanoseconds
         feed?.endRecording(isKept: isKept)
         if !end.runGoesOn {
@@ -251,21 +251,26 @@ final class StreamSession {
     }
 
     private func record(_ note: SessionNote, now: TimeStamp) {
-        var entry = LedgerEntry(
-            listenerID: identity.listener.text, sessionID: identity.text, run: note.run,
-            recordingName: note.kind == .gap ? nil : recording?.name, kind: note.kind.rawValue, reason: note.reason,
-            startNanoseconds: note.startNanoseconds + now.utcOffsetNanoseconds,
-            durationNanoseconds: note.durationNanoseconds, frames: note.frames, bytes: note.bytes,
-            notedNanoseconds: now.utcNanoseconds)
-        entry.unset = now.unset
-        status.note(entry)
-        if recording == nil || note.kind == .gap {
+        guard let open = recording, note.kind != .gap else {
             // A gap is written down at once, so that it is there when its run is settled.
-            written.enqueue([.ledger(entry)])
-        } else {
-            entry.recordingMonotonicNanoseconds = recording?.start.startNanoseconds
-            recording?.notes.append(entry)
+            var entry = LedgerEntry(
+                listenerID: identity.listener.text, sessionID: identity.text, run: note.run, recordingName: nil,
+                kind: note.kind.rawValue, reason: note.reason,
+                startNanoseconds: note.startNanoseconds + now.utcOffsetNanoseconds,
+                durationNanoseconds: note.durationNanoseconds, frames: note.frames, bytes: note.bytes,
+                notedNanoseconds: now.utcNanoseconds, offsetNanoseconds: now.utcOffsetNanoseconds)
+            entry.unset = now.unset
+            status.note(entry)
+            return written.enqueue([.ledger(entry)])
         }
+        let entry = LedgerEntry(
+            recording: open.name, startNanoseconds: open.startNanoseconds,
+            placeNanoseconds: note.startNanoseconds - open.start.startNanoseconds,
+            durationNanoseconds: note.durationNanoseconds, listenerID: identity.listener.text,
+            sessionID: identity.text, run: note.run, kind: note.kind.rawValue, reason: note.reason, frames: note.frames,
+            bytes: note.bytes, notedNanoseconds: now.utcNanoseconds)
+        status.note(entry)
+        recording?.notes.append(entry)
     }
 
     /// Says once of a recording that its times are not what they seemed, before anything of it leaves the device.

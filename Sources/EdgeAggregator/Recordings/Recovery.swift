@@ -31,10 +31,9 @@ final class Recovery: Sendable {
         var orphans: [String: Orphan] = [:]
         /// Files that are to be removed or put aside, by path.
         var leftovers: [String: String] = [:]
-        /// Sessions without an end, with their listener.
-        var sessions: [String: String] = [:]
+        var sessions: Set<OpenSession> = []
         /// When the program was started: until then it was down.
-        var startNanoseconds: Int64 = 0
+        var start: TimeStamp?
 
         var count: Int { rows.count + orphans.count + leftovers.count + sessions.count }
     }
@@ -79,16 +78,13 @@ final class Recovery: Sendable {
     /// For the start, before anything is received.
     func run() throws -> Summary {
         var summary = Summary()
-        waiting.withLock { $0.startNanoseconds = time.now().utcNanoseconds }
+        waiting.withLock { $0.start = time.now() }
         let files = recordingFiles()
         // Before the rows: the only copy of an open recording may have the name of a copy.
         for file in files where file.path.hasSuffix(RecordingRemains.copySuffix) { restore(file.path) }
         for row in try store.openRecordingsBlocking() { close(row, &summary) }
         for file in files { try examine(file, &summary) }
-        let open = try store.openSessionsBlocking()
-        for session in open {
-            endSession(session.id, listener: session.listenerID, among: Set(open.map(\.id)), &summary)
-        }
+        end(Set(try store.openSessionsBlocking()), &summary)
         clearSpool()
         summary.waiting = waitingCount
         metrics.waiting.set(Double(summary.waiting))
@@ -127,9 +123,7 @@ final class Recovery: Sendable {
             guard let row = try? store.recordingBlocking(name: name), row.state == "deleted" else { continue }
             clear(row, path)
         }
-        for (session, listener) in work.sessions.sorted(by: { $0.key < $1.key }) {
-            endSession(session, listener: listener, among: Set(work.sessions.keys), &summary)
-        }
+        end(work.sessions, &summary)
         let count = waitingCount
         metrics.waiting.set(Double(count))
         if summary.closed + summary.adopted + summary.lost + summary.sessions > 0 {
@@ -233,19 +227,12 @@ final class Recovery: Sendable {
 
     private func loss(of row: RecordingRecord, _ reason: String, _ frames: Range<Int64>) -> LedgerEntry {
         let width = (PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2) * row.channels
-        var entry = LedgerEntry(
-            listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
-            kind: "loss", reason: reason,
-            startNanoseconds: row.startNanoseconds
-                + PCMFormat.nanoseconds(frames: frames.lowerBound, sampleRate: row.sampleRate),
+        return LedgerEntry(
+            recording: row,
+            placeNanoseconds: PCMFormat.nanoseconds(frames: frames.lowerBound, sampleRate: row.sampleRate),
             durationNanoseconds: PCMFormat.nanoseconds(frames: Int64(frames.count), sampleRate: row.sampleRate),
-            frames: 0, bytes: Int64(frames.count * width), notedNanoseconds: time.now().utcNanoseconds)
-        if row.timeQuality == TimeQuality.unsynchronised.rawValue {
-            entry.unset = UnsetClock(
-                bootID: row.bootID, offsetNanoseconds: row.startNanoseconds - row.monotonicNanoseconds)
-        }
-        entry.recordingMonotonicNanoseconds = row.monotonicNanoseconds
-        return entry
+            kind: "loss", reason: reason, bytes: Int64(frames.count * width),
+            notedNanoseconds: time.now().utcNanoseconds)
     }
 
     // MARK: - Files
@@ -466,66 +453,25 @@ final class Recovery: Sendable {
 
     // MARK: - Sessions
 
-    /// Ends a session, once all its recordings are closed.
-    private func endSession(
-        _ session: String, listener: String, among open: Set<String>, _ summary: inout Summary
-    ) {
-        var obstacle: (any Error)?
-        if !waiting.withLock({ $0.rows.values.contains(session) }) {
-            do {
-                try end(session, listener: listener, among: open)
-                summary.sessions += 1
-                waiting.withLock { _ = $0.sessions.removeValue(forKey: session) }
-                return
-            } catch {
-                obstacle = error
+    /// Ends sessions, each once all its recordings are closed.
+    private func end(_ sessions: Set<OpenSession>, _ summary: inout Summary) {
+        let (start, rows) = waiting.withLock { ($0.start, $0.rows) }
+        let ends = SessionRecovery(store: store, time: time, start: start ?? time.now(), open: sessions)
+        for session in sessions.sorted(by: { $0.id < $1.id }) {
+            var obstacle: (any Error)?
+            if !rows.values.contains(session.id) {
+                do {
+                    try ends.end(session)
+                    summary.sessions += 1
+                    waiting.withLock { _ = $0.sessions.remove(session) }
+                    continue
+                } catch {
+                    obstacle = error
+                }
             }
+            let isNew = waiting.withLock { $0.sessions.insert(session).inserted }
+            if isNew, let obstacle { tellOfWaiting("The end of a session", session.id, obstacle) }
         }
-        let isNew = waiting.withLock { $0.sessions.updateValue(listener, forKey: session) == nil }
-        if isNew, let obstacle { tellOfWaiting("The end of a session", session, obstacle) }
-    }
-
-    /// Settles the times of a session's sound by what is on disk, and accounts for the time from its last moment to the start of the
-    /// program, or to the listener's next session if that began before.
-    private func end(_ session: String, listener: String, among open: Set<String>) throws {
-        let now = time.now().utcNanoseconds
-        var changes: [StoreChange] = []
-        let (recordings, runs) = try store.remainsOfSessionBlocking(session)
-        var unsettled = UnsettledStretches(runs.map(UnsettledStretches.Remains.init))
-        let (settlements, shift) = unsettled.settle()
-        for settlement in settlements {
-            for run in settlement.runs {
-                changes.append(
-                    .settleRun(
-                        sessionID: session, run: run, byNanoseconds: settlement.byNanoseconds,
-                        gapByNanoseconds: run == settlement.runs.lowerBound ? settlement.gapByNanoseconds : 0,
-                        timeQuality: TimeQuality.inferred.rawValue))
-            }
-        }
-        let bytes = recordings.reduce(Int64(0)) { sum, row in
-            let width = PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2
-            return sum + row.frames * Int64(width * row.channels)
-        }
-        // What was lost or too short counts too: its time has a line of its own.
-        let lastRun = runs.last?.run ?? Int.min
-        let moments = try store.lastMomentsBlocking(ofSession: session, fromRun: lastRun)
-        if let end = moments.map({ $0.run == lastRun ? $0.endNanoseconds + shift : $0.endNanoseconds }).max() {
-            let until = min(
-                waiting.withLock { $0.startNanoseconds },
-                try store.nextSessionBlocking(of: listener, from: end, except: open) ?? .max)
-            if until > end {
-                changes.append(
-                    .ledger(
-                        LedgerEntry(
-                            listenerID: listener, sessionID: session, run: nil, recordingName: nil, kind: "gap",
-                            reason: "box was down", startNanoseconds: end, durationNanoseconds: until - end,
-                            frames: 0, bytes: 0, notedNanoseconds: now)))
-            }
-        }
-        changes.append(
-            .closeSession(
-                SessionClose(id: session, closedNanoseconds: now, reason: "unclean stop", bytesReceived: bytes)))
-        try store.commitBlocking(changes)
     }
 
     // MARK: - Spool
@@ -557,12 +503,4 @@ final class RecoveryMetrics: Sendable {
     let lost = Counter()
     /// Attempts that failed for the first time.
     let failures = Counter()
-}
-
-extension UnsettledStretches.Remains {
-    init(_ run: RunRemains) {
-        self.init(
-            run: run.run, leadNanoseconds: run.leadNanoseconds, isSettled: run.isSettled,
-            pauseNanoseconds: run.pauseNanoseconds)
-    }
 }

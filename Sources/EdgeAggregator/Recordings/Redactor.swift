@@ -108,16 +108,11 @@ final class Redactor: Sendable {
 
     private func entry(_ part: Part) -> LedgerEntry {
         let row = part.row
-        var entry = LedgerEntry(
-            listenerID: row.listenerID, sessionID: row.sessionID, run: row.run, recordingName: row.name,
-            kind: "loss", reason: "human voice",
-            startNanoseconds: row.startNanoseconds
-                + PCMFormat.nanoseconds(frames: part.frames.lowerBound, sampleRate: row.sampleRate),
-            durationNanoseconds: PCMFormat.nanoseconds(
-                frames: Int64(part.frames.count), sampleRate: row.sampleRate),
-            frames: 0, bytes: 0, notedNanoseconds: time.now().utcNanoseconds)
-        entry.recordingMonotonicNanoseconds = row.monotonicNanoseconds
-        return entry
+        return LedgerEntry(
+            recording: row,
+            placeNanoseconds: PCMFormat.nanoseconds(frames: part.frames.lowerBound, sampleRate: row.sampleRate),
+            durationNanoseconds: PCMFormat.nanoseconds(frames: Int64(part.frames.count), sampleRate: row.sampleRate),
+            kind: "loss", reason: "human voice", bytes: 0, notedNanoseconds: time.now().utcNanoseconds)
     }
 
     private static let attempts = 5

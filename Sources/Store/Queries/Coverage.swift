@@ -14,6 +14,7 @@ public struct Coverage: Sendable, Hashable {
     public var recordings = 0
     public var firstNanoseconds: Int64?
     public var lastNanoseconds: Int64?
+    /// On the steady clock of the session's boot: a step of the clock is no sound and no silence.
     private var sessions: [String: ClosedRange<Int64>] = [:]
 
     public init(listenerID: String) {
@@ -23,9 +24,13 @@ public struct Coverage: Sendable, Hashable {
     /// From the first to the last moment of each session, together.
     public var spannedNanoseconds: Int64 { sessions.values.reduce(0) { $0 + $1.upperBound - $1.lowerBound } }
 
-    mutating func span(session: String, _ range: ClosedRange<Int64>) {
+    /// - Parameters:
+    ///   - range: UTC.
+    ///   - offset: what turns the session's steady times into UTC there; 0 for what has no session.
+    mutating func span(session: String, _ range: ClosedRange<Int64>, offsetNanoseconds offset: Int64) {
         firstNanoseconds = min(firstNanoseconds ?? .max, range.lowerBound)
         lastNanoseconds = max(lastNanoseconds ?? .min, range.upperBound)
+        let range = (range.lowerBound - offset)...(range.upperBound - offset)
         let known = sessions[session] ?? range
         sessions[session] = min(known.lowerBound, range.lowerBound)...max(known.upperBound, range.upperBound)
     }
@@ -60,7 +65,7 @@ extension Store {
             database,
             sql: """
                 SELECT listener_id, ifnull(session_id, name) AS session, start_ns, duration_ns, filled_ns, privacy_ns, run,
-                    run_offset_frames, sample_rate
+                    run_offset_frames, sample_rate, iif(session_id IS NULL, 0, start_ns - monotonic_ns) AS offset_ns
                 FROM recordings
                 WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND state <> 'unkept'
                     AND ifnull(delete_reason, '') <> 'too short' AND (? IS NULL OR listener_id = ?)
@@ -82,7 +87,9 @@ extension Store {
             coverage.heardNanoseconds += inside - share(filled) - share(min(silenced, duration - filled))
             coverage.heardNanoseconds += drift.next(row, isWhole: duration == inside)
             coverage.recordings += 1
-            coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
+            coverage.span(
+                session: row["session"], max(from, start)...min(to, start + duration),
+                offsetNanoseconds: row["offset_ns"])
             all[id] = coverage
         }
     }
@@ -93,9 +100,11 @@ extension Store {
         let rows = try Row.fetchCursor(
             database,
             sql: """
-                SELECT listener_id, ifnull(session_id, ifnull(recording_name, '')) AS session, kind, reason, start_ns, duration_ns FROM ledger
+                SELECT l.listener_id, ifnull(session_id, ifnull(recording_name, '')) AS session, kind, reason, start_ns, duration_ns,
+                    iif(s.id IS NULL, 0, ifnull(l.offset_ns, s.opened_ns - s.monotonic_ns)) AS offset_ns
+                FROM ledger l LEFT JOIN sessions s ON s.id = l.session_id
                 WHERE start_ns < ? AND start_ns + duration_ns > ? AND duration_ns > 0 AND kind <> 'duplicate'
-                    AND (? IS NULL OR listener_id = ?)
+                    AND (? IS NULL OR l.listener_id = ?)
                 """, arguments: [to, from, listener, listener])
         while let row = try rows.next() {
             let id: String = row["listener_id"]
@@ -110,7 +119,9 @@ extension Store {
             case "filled": coverage.filledNanoseconds += inside
             default: coverage.losses[reason, default: 0] += inside
             }
-            coverage.span(session: row["session"], max(from, start)...min(to, start + duration))
+            coverage.span(
+                session: row["session"], max(from, start)...min(to, start + duration),
+                offsetNanoseconds: row["offset_ns"])
             all[id] = coverage
         }
     }
@@ -126,6 +137,7 @@ extension Store {
         private var session = ""
         private var run = 0
         private var offsetFrames: Int64 = 0
+        /// On the steady clock.
         private var start: Int64 = 0
         private var isWhole = false
 
@@ -135,14 +147,15 @@ extension Store {
             session = row["session"]
             run = row["run"]
             offsetFrames = row["run_offset_frames"]
-            start = row["start_ns"]
+            let offset: Int64 = row["offset_ns"]
+            start = row["start_ns"] - offset
             self.isWhole = isWhole
             let rate: Int64 = row["sample_rate"]
             guard before.isWhole, isWhole, before.session == session, before.run == run, rate > 0 else { return 0 }
             let (seconds, rest) = (offsetFrames - before.offsetFrames).quotientAndRemainder(dividingBy: rate)
             let counted = seconds * 1_000_000_000 + rest * 1_000_000_000 / rate
             let drift = start - before.start - counted
-            // More than reception ever corrects is a step of our clock, which is no sound.
+            // More than reception ever corrects is no drift.
             return abs(drift) <= counted / Self.greatestDriftDivisor + 1000 ? drift : 0
         }
     }

@@ -130,6 +130,7 @@ extension Store {
                     SELECT EXISTS (SELECT 1 FROM recordings WHERE time_quality = 'unsynchronised' AND boot_id = ?1)
                         OR EXISTS (SELECT 1 FROM observations WHERE time_quality = 'unsynchronised' AND boot = \(boot))
                         OR EXISTS (SELECT 1 FROM ledger WHERE unset_boot = \(boot))
+                        OR EXISTS (SELECT 1 FROM ledger WHERE end_boot = \(boot))
                         OR EXISTS (SELECT 1 FROM metric_batches WHERE unset_boot = \(boot))
                     """, arguments: [bootID]) ?? false
         }

@@ -148,36 +148,50 @@ extension Store {
         }
     }
 
-    /// Up to when the runs of a session, from one on, have recordings or lines of the ledger; UTC.
+    /// Up to when the runs of a session, from one on, have recordings or lines of the ledger.
     public func lastMomentsBlocking(
         ofSession session: String, fromRun run: Int
-    ) throws(StoreError) -> [(run: Int, endNanoseconds: Int64)] {
+    ) throws(StoreError) -> [SessionMoment] {
         try readBlocking { database in
+            // Of several rows the other columns are those of the one with the greatest time.
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT run, max(end_ns) AS end_ns FROM (
-                        SELECT run, start_ns + duration_ns AS end_ns FROM recordings WHERE session_id = ?1
+                    SELECT run, max(end_ns - offset_ns) AS steady_ns, end_ns, is_unset FROM (
+                        SELECT run, start_ns + duration_ns AS end_ns, start_ns - monotonic_ns AS offset_ns,
+                            time_quality = 'unsynchronised' AS is_unset
+                        FROM recordings WHERE session_id = ?1
                         UNION ALL
-                        SELECT run, start_ns + duration_ns FROM ledger
-                            WHERE session_id = ?1 AND duration_ns > 0 AND kind <> 'duplicate'
+                        SELECT run, start_ns + duration_ns, ifnull(offset_ns, opened_ns - monotonic_ns), unset_boot IS NOT NULL
+                        FROM ledger JOIN sessions ON sessions.id = session_id
+                        WHERE session_id = ?1 AND duration_ns > 0 AND kind <> 'duplicate'
                     ) WHERE run >= ?2 GROUP BY run
                     """, arguments: [session, run]
-            ).map { ($0["run"], $0["end_ns"]) }
+            ).map {
+                SessionMoment(
+                    run: $0["run"], utcNanoseconds: $0["end_ns"], monotonicNanoseconds: $0["steady_ns"],
+                    isUnset: $0["is_unset"])
+            }
         }
     }
 
-    /// When a listener's first session began that is of a moment or later; `except` are not counted.
+    /// When a listener's next session after the end of one began. `except` are not counted.
+    ///
+    /// - Parameters:
+    ///   - bootID: of the session that ended. Its boot's sessions are compared on the steady clock, those of others by UTC.
     public func nextSessionBlocking(
-        of listener: String, from moment: Int64, except: Set<String>
-    ) throws(StoreError) -> Int64? {
+        of listener: String, after end: SessionMoment, bootID: String, except: Set<String>
+    ) throws(StoreError) -> (bootID: String, utcNanoseconds: Int64, monotonicNanoseconds: Int64)? {
         try readBlocking { database in
             let rows = try Row.fetchCursor(
                 database,
-                sql: "SELECT id, opened_ns FROM sessions WHERE listener_id = ? AND opened_ns >= ? ORDER BY opened_ns",
-                arguments: [listener, moment])
+                sql: """
+                    SELECT id, boot_id, opened_ns, monotonic_ns FROM sessions WHERE listener_id = ?1
+                        AND iif(boot_id = ?2, monotonic_ns >= ?3, opened_ns >= ?4)
+                    ORDER BY boot_id <> ?2, iif(boot_id = ?2, monotonic_ns, opened_ns)
+                    """, arguments: [listener, bootID, end.monotonicNanoseconds, end.utcNanoseconds])
             while let row = try rows.next() {
-                if !except.contains(row["id"]) { return row["opened_ns"] }
+                if !except.contains(row["id"]) { return (row["boot_id"], row["opened_ns"], row["monotonic_ns"]) }
             }
             return nil
         }

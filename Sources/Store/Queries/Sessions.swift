@@ -43,12 +43,10 @@ extension Store {
     }
 
     /// Sessions that were open when the daemon last ended.
-    public func openSessionsBlocking() throws(StoreError) -> [(
-        id: String, listenerID: String, openedNanoseconds: Int64
-    )] {
+    public func openSessionsBlocking() throws(StoreError) -> [OpenSession] {
         try readBlocking { database in
-            try Row.fetchAll(database, sql: "SELECT id, listener_id, opened_ns FROM sessions WHERE closed_ns IS NULL")
-                .map { ($0["id"], $0["listener_id"], $0["opened_ns"]) }
+            try Row.fetchAll(database, sql: "SELECT id, listener_id, boot_id FROM sessions WHERE closed_ns IS NULL")
+                .map { OpenSession(id: $0["id"], listenerID: $0["listener_id"], bootID: $0["boot_id"]) }
         }
     }
 
@@ -89,6 +87,35 @@ extension Store {
             try Int.fetchOne(
                 database, sql: "SELECT max(counter) FROM sessions WHERE boot_id = ?", arguments: [bootID]) ?? 0
         }
+    }
+}
+
+/// A session without an end.
+public struct OpenSession: Sendable, Hashable {
+    public let id: String
+    public let listenerID: String
+    public let bootID: String
+}
+
+/// A moment of a session, by both clocks.
+public struct SessionMoment: Sendable, Hashable {
+    public let run: Int
+    public let utcNanoseconds: Int64
+    public let monotonicNanoseconds: Int64
+    /// Whether the clock was not set, so that the first of them may still be corrected.
+    public let isUnset: Bool
+
+    public init(run: Int, utcNanoseconds: Int64, monotonicNanoseconds: Int64, isUnset: Bool) {
+        self.run = run
+        self.utcNanoseconds = utcNanoseconds
+        self.monotonicNanoseconds = monotonicNanoseconds
+        self.isUnset = isUnset
+    }
+
+    public func moved(byNanoseconds shift: Int64) -> SessionMoment {
+        SessionMoment(
+            run: run, utcNanoseconds: utcNanoseconds + shift, monotonicNanoseconds: monotonicNanoseconds + shift,
+            isUnset: isUnset)
     }
 }
 

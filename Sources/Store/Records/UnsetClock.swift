@@ -9,3 +9,14 @@ public struct UnsetClock: Sendable, Hashable, Codable {
         self.offsetNanoseconds = offsetNanoseconds
     }
 }
+
+/// A moment of a boot whose clock is not set, by the steady clock.
+public struct UnsetMoment: Sendable, Hashable, Codable {
+    public let bootID: String
+    public let monotonicNanoseconds: Int64
+
+    public init(bootID: String, monotonicNanoseconds: Int64) {
+        self.bootID = bootID
+        self.monotonicNanoseconds = monotonicNanoseconds
+    }
+}

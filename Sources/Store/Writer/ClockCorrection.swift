@@ -24,7 +24,14 @@ struct ClockCorrection {
         try database.execute(
             sql: "UPDATE ledger SET noted_ns = noted_ns + ? - unset_offset_ns WHERE unset_boot = \(boot)",
             arguments: [offset, bootID])
-        try database.execute(sql: "UPDATE ledger SET unset_boot = NULL WHERE unset_boot = \(boot)", arguments: [bootID])
+        try database.execute(
+            sql: "UPDATE ledger SET unset_boot = NULL, offset_ns = ? WHERE unset_boot = \(boot)",
+            arguments: [offset, bootID])
+        try database.execute(
+            sql: """
+                UPDATE ledger SET duration_ns = max(0, end_monotonic_ns + ? - start_ns), end_boot = NULL
+                WHERE end_boot = \(boot)
+                """, arguments: [offset, bootID])
         try database.execute(
             sql: """
                 UPDATE metric_batches SET time_ns = time_ns + ? - unset_offset_ns, unset_boot = NULL
@@ -110,6 +117,7 @@ struct ClockCorrection {
                 sql: "UPDATE \(table) SET time_quality = 'assumed' WHERE time_quality = 'unsynchronised'")
         }
         try database.execute(sql: "UPDATE ledger SET unset_boot = NULL WHERE unset_boot IS NOT NULL")
+        try database.execute(sql: "UPDATE ledger SET end_boot = NULL WHERE end_boot IS NOT NULL")
         try database.execute(sql: "UPDATE metric_batches SET unset_boot = NULL WHERE unset_boot IS NOT NULL")
     }
 }

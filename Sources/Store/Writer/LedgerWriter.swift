@@ -13,23 +13,26 @@ struct LedgerWriter {
 
     /// Adds a line, and its delivery.
     func add(_ entry: LedgerEntry) throws {
+        let entry = try placed(entry)
         let id = try Int64.fetchOne(
             database.cachedStatement(
                 sql: """
                     INSERT INTO ledger (listener_id, session_id, run, recording_name, kind, reason, start_ns, duration_ns,
-                        frames, bytes, noted_ns, unset_boot, unset_offset_ns)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        frames, bytes, noted_ns, unset_boot, unset_offset_ns, offset_ns, end_boot, end_monotonic_ns)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (\(Self.identity)) DO UPDATE SET duration_ns = duration_ns + excluded.duration_ns,
                         frames = frames + excluded.frames, bytes = bytes + excluded.bytes
                     RETURNING id
                     """),
             arguments: [
                 entry.listenerID, entry.sessionID, entry.run, entry.recordingName, entry.kind, entry.reason,
-                try start(of: entry), entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
+                entry.startNanoseconds, entry.durationNanoseconds, entry.frames, entry.bytes, entry.notedNanoseconds,
                 try entry.unset.map { try Boots.id($0.bootID, database) }, entry.unset?.offsetNanoseconds,
+                entry.offsetNanoseconds, try entry.unsetEnd.map { try Boots.id($0.bootID, database) },
+                entry.unsetEnd?.monotonicNanoseconds,
             ])
         guard let id, outbox.plan.sinks[.coverage] != nil, try !isWaiting(id) else { return }
-        let isHeld = entry.unset != nil && outbox.plan.holdsUnsynchronised
+        let isHeld = (entry.unset != nil || entry.unsetEnd != nil) && outbox.plan.holdsUnsynchronised
         let hold =
             isHeld ? OutboxWriter.clockHold : try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
         try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
@@ -44,21 +47,31 @@ struct LedgerWriter {
                         AND kind = ? AND reason = ? AND start_ns = ? AND ifnull(recording_name, '') = ifnull(?, ''))
                     """),
             arguments: [
-                entry.listenerID, entry.sessionID, entry.kind, entry.reason, try start(of: entry), entry.recordingName,
+                entry.listenerID, entry.sessionID, entry.kind, entry.reason, try placed(entry).startNanoseconds,
+                entry.recordingName,
             ])
         guard isKnown != true else { return false }
         try add(entry)
         return true
     }
 
-    /// A run may have been moved since a line about one of its recordings was made.
-    private func start(of entry: LedgerEntry) throws -> Int64 {
-        guard let known = entry.recordingMonotonicNanoseconds, let name = entry.recordingName else {
-            return entry.startNanoseconds
+    /// A line about a recording, where the recording is now.
+    private func placed(_ entry: LedgerEntry) throws -> LedgerEntry {
+        guard let known = entry.recordingStartNanoseconds, let name = entry.recordingName,
+            let row = try Row.fetchOne(
+                database.cachedStatement(
+                    sql: "SELECT start_ns, monotonic_ns, time_quality, boot_id FROM recordings WHERE name = ?"),
+                arguments: [name])
+        else { return entry }
+        let start: Int64 = row["start_ns"]
+        let offset = start - (row["monotonic_ns"] as Int64)
+        var placed = entry
+        placed.startNanoseconds += start - known
+        placed.offsetNanoseconds = offset
+        if row["time_quality"] == "unsynchronised" {
+            placed.unset = UnsetClock(bootID: row["boot_id"], offsetNanoseconds: offset)
         }
-        let now = try Int64.fetchOne(
-            database.cachedStatement(sql: "SELECT monotonic_ns FROM recordings WHERE name = ?"), arguments: [name])
-        return entry.startNanoseconds + (now ?? known) - known
+        return placed
     }
 
     /// Whether a delivery of the line is still to come: it will find what the line says then.
