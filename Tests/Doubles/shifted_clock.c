@@ -1,6 +1,7 @@
 // A machine's clock that is wrong and may be set, for a program that is started with this in LD_PRELOAD: the shift and
 // whether the kernel calls the clock synchronised are read from a file at each call, so a test can step the clock while the
-// program runs. The steady clocks stay as they are, as they do on a real machine.
+// program runs. The steady clocks stay as they are, as they do on a real machine. Files that are written get the shifted time, as the
+// kernel would give it to them.
 //
 // CLOCK_SHIFT_FILE: two 64-bit numbers: nanoseconds to add to the time of day; 1 for synchronised, 0 for not.
 
@@ -10,8 +11,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/timex.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,3 +76,27 @@ int adjtimex(struct timex *state) {
     state->status |= STA_UNSYNC;
     return TIME_ERROR;
 }
+
+static void stamp(int file) {
+    struct stat status;
+    if (!shared() || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    clock_gettime(CLOCK_REALTIME, &times[1]);
+    futimens(file, times);
+}
+
+// The kernel stamps a file at each write.
+#define STAMPED(name, parameters, ...)                                        \
+    ssize_t name parameters {                                                 \
+        static ssize_t(*real) parameters;                                     \
+        if (!real) real = (ssize_t(*) parameters)dlsym(RTLD_NEXT, #name);     \
+        ssize_t result = real(__VA_ARGS__);                                   \
+        if (result > 0) stamp(file);                                          \
+        return result;                                                        \
+    }
+
+STAMPED(write, (int file, const void *bytes, size_t count), file, bytes, count)
+STAMPED(writev, (int file, const struct iovec *parts, int count), file, parts, count)
+STAMPED(pwrite, (int file, const void *bytes, size_t count, off_t offset), file, bytes, count, offset)
+STAMPED(pwrite64, (int file, const void *bytes, size_t count, off64_t offset), file, bytes, count, offset)
+STAMPED(pwritev, (int file, const struct iovec *parts, int count, off_t offset), file, parts, count, offset)

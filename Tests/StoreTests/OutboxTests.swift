@@ -170,6 +170,32 @@ import Testing
         }
     }
 
+    /// The clock is set while a backlog is still coming in, or after it: what is sent has both corrections.
+    @Test(arguments: [true, false])
+    func holdsWhatIsBothGuessedAndStampedByAClockThatWasNotSet(isClockSetFirst: Bool) async throws {
+        try await withStore(plan) { store in
+            try await store.commit([
+                open("r", quality: "unsynchronised"), .inferTimes(recording: "r"),
+                try detections(store, "r", offset: 0, ["x"]),
+            ])
+            let bootID = try #require(try await store.recording(name: "r")).bootID
+            let known = try #require(try await store.recording(name: "r"))
+            let steps: [StoreChange] = [
+                .clockIsSet(bootID: bootID, offsetNanoseconds: 1000 * Self.second, atNanoseconds: 9000 * Self.second),
+                .settleRun(
+                    sessionID: "a/b/1", run: 0, byNanoseconds: -50 * Self.second, gapByNanoseconds: 0,
+                    timeQuality: "inferred"),
+            ]
+            try await store.commit([isClockSetFirst ? steps[0] : steps[1]])
+            #expect(try await due(store, "influx").isEmpty)
+            try await store.commit([isClockSetFirst ? steps[1] : steps[0]])
+            let rows = try await due(store, "influx")
+            #expect(
+                try await store.detectionFacts(of: rows).map(\.detection.startNanoseconds)
+                    == [known.monotonicNanoseconds + 950 * Self.second])
+        }
+    }
+
     @Test func setsRefusedFactsAsideAloneAndTakesThemBack() async throws {
         try await withStore(plan) { store in
             try await store.commit([open("r"), try detections(store, "r", offset: 0, ["x", "y", "z"])])

@@ -304,9 +304,9 @@ import Testing
             #expect(copied.first?.contains("\(path).level-\(Schema.level)") == true)
             let newer = try DatabaseQueue(path: path)
             try await newer.writeWithoutTransaction {
-                try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('8 changed')")
+                try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('9 changed')")
                 try $0.execute(sql: "ALTER TABLE recordings RENAME TO sounds")
-                try $0.execute(sql: "PRAGMA user_version = 8")
+                try $0.execute(sql: "PRAGMA user_version = 9")
             }
             try newer.close()
             let older = try Store(path: path)

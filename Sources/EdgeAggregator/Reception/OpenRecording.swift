@@ -15,6 +15,8 @@ struct OpenRecording: Sendable {
     var segment: RecordingSegment?
     /// Why its sound, from the end of the file on, is not kept.
     var lossReason: String?
+    /// By how much the clock that stamps the file is ahead of the steady clock, as far as the store knows.
+    var fileOffsetNanoseconds: Int64
     /// Whether the store knows that its times are not final.
     var isKnownUnsettled = false
     /// Notes that are committed together with its end.
@@ -28,6 +30,7 @@ struct OpenRecording: Sendable {
         self.start = start
         self.startNanoseconds = startNanoseconds
         self.unset = unset
+        fileOffsetNanoseconds = startNanoseconds - start.startNanoseconds
     }
 
     /// A moment by the clock as it was when the recording began, so that both can be compared.

@@ -47,6 +47,7 @@ final class StreamSession {
     ///   - parts: calls its argument with the places of the body in the block, in order.
     func receive(_ block: Span<UInt8>, parts: ((Range<Int>) -> Void) -> Void) {
         let arrival = house.time.now()
+        noteStep(arrival)
         var batch = SoundBatch()
         swap(&batch, &spareBatch)
         parts { range in
@@ -156,7 +157,7 @@ final class StreamSession {
                     monotonicNanoseconds: start.startNanoseconds, source: identity.source,
                     container: container.rawValue, encoding: start.format.encoding.rawValue,
                     channels: start.format.channels, sampleRate: start.format.sampleRate,
-                    analysis: house.firstAnalysisState))
+                    analysis: house.firstAnalysisState, isGuessed: start.isInferred))
         ])
         recording = open
         status.noteRecording(name)
@@ -271,6 +272,18 @@ final class StreamSession {
             bytes: note.bytes, notedNanoseconds: now.utcNanoseconds)
         status.note(entry)
         recording?.notes.append(entry)
+    }
+
+    /// A step of the clock that is longer than the jitter of arrivals.
+    private static let leastStepNanoseconds: Int64 = 100_000_000
+
+    /// Tells the store of a step of the clock, so that after a kill the time of the file's last change is understood.
+    private func noteStep(_ now: TimeStamp) {
+        guard let open = recording,
+            abs(now.utcOffsetNanoseconds - open.fileOffsetNanoseconds) > Self.leastStepNanoseconds
+        else { return }
+        recording?.fileOffsetNanoseconds = now.utcOffsetNanoseconds
+        written.enqueue([.clockStepped(recording: open.name, offsetNanoseconds: now.utcOffsetNanoseconds)])
     }
 
     /// Says once of a recording that its times are not what they seemed, before anything of it leaves the device.

@@ -190,7 +190,8 @@ final class Recovery: Sendable {
         }
         let close = RecordingClose(
             name: row.name, frames: sound.frames, durationNanoseconds: duration, filledNanoseconds: silent,
-            bytes: sound.fileBytes, timeQuality: nil, closedNanoseconds: sound.modifiedNanoseconds)
+            bytes: sound.fileBytes, timeQuality: nil,
+            closedNanoseconds: row.lastWrittenNanoseconds(modifiedNanoseconds: sound.modifiedNanoseconds))
         try store.commitBlocking([.closeRecording(close)] + entries.map { .ledger($0) })
         summary.closed += 1
     }
@@ -206,7 +207,7 @@ final class Recovery: Sendable {
         if let next = try store.nextOffsetBlocking(after: row) {
             frames = next - row.runOffsetFrames
         } else if case .unreadable(_, let modified) = verdict {
-            let age = modified - row.startNanoseconds
+            let age = row.lastWrittenNanoseconds(modifiedNanoseconds: modified) - row.startNanoseconds
             frames = (0..<Self.longestGuess).contains(age) ? age / 1_000_000_000 * rate : 0
         }
         var entry = loss(of: row, reason, 0..<frames)

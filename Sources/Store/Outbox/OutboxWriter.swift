@@ -20,16 +20,16 @@ struct OutboxWriter {
         let sessionID: String? = row["session_id"]
         let isSettled: Bool = row["settled"] || (row["is_session_closed"] ?? true)
         var hold: String?
-        if quality == "unsynchronised" {
-            hold = plan.holdsUnsynchronised ? Self.clockHold : nil
-        } else if quality == "inferred", !isSettled, let sessionID {
+        if quality == "inferred" || row["guessed"], !isSettled, let sessionID {
             hold = Self.runHold(sessionID, row["run"])
+        } else if quality == "unsynchronised", plan.holdsUnsynchronised {
+            hold = Self.clockHold
         }
         return Times(startNanoseconds: row["start_ns"], timeQuality: quality, hold: hold)
     }
 
     private static let timesColumns = """
-        start_ns, time_quality, session_id, run, settled,
+        start_ns, time_quality, session_id, run, settled, guessed,
             (SELECT closed_ns IS NOT NULL FROM sessions WHERE id = session_id) AS is_session_closed
         """
 
@@ -162,16 +162,30 @@ struct OutboxWriter {
     // MARK: - Releasing
 
     func releaseRun(sessionID: String, run: Int) throws {
-        try database.cachedStatement(
-            sql: "UPDATE deliveries SET state = 'waiting', hold = NULL WHERE hold = ? AND state = 'held'"
-        ).execute(arguments: [Self.runHold(sessionID, run)])
+        let hold = Self.runHold(sessionID, run)
+        // `!` comes before every digit, so nothing but this run lies between.
+        try release(from: hold, below: hold + "!", try isUnset("session_id = ? AND run = ?", [sessionID, run]))
     }
 
     func releaseSession(_ sessionID: String) throws {
         // `$` follows `#`.
+        try release(from: "\(sessionID)#", below: "\(sessionID)$", try isUnset("session_id = ?", [sessionID]))
+    }
+
+    /// What is settled may still wait for the clock.
+    private func release(from first: String, below end: String, _ isUnset: Bool) throws {
         try database.cachedStatement(
-            sql: "UPDATE deliveries SET state = 'waiting', hold = NULL WHERE hold >= ? AND hold < ? AND state = 'held'"
-        ).execute(arguments: ["\(sessionID)#", "\(sessionID)$"])
+            sql: "UPDATE deliveries SET state = ?, hold = ? WHERE hold >= ? AND hold < ? AND state = 'held'"
+        ).execute(arguments: [isUnset ? "held" : "waiting", isUnset ? Self.clockHold : nil, first, end])
+    }
+
+    private func isUnset(_ condition: String, _ arguments: StatementArguments) throws -> Bool {
+        guard plan.holdsUnsynchronised else { return false }
+        return try Bool.fetchOne(
+            database.cachedStatement(
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM recordings WHERE \(condition) AND time_quality = 'unsynchronised')
+                    """), arguments: arguments) ?? false
     }
 
     func releaseClock() throws {

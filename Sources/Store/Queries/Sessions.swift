@@ -64,8 +64,10 @@ extension Store {
                 database,
                 sql: """
                     SELECT run, max(start_ns + duration_ns) AS end_ns,
-                        max(start_ns + duration_ns - ifnull(closed_ns, start_ns + duration_ns)) AS lead_ns,
-                        min(settled OR time_quality <> 'inferred') AS is_settled,
+                        -- No sound is further ahead of its arrival than the session is long.
+                        min(max(start_ns + duration_ns - ifnull(closed_ns, start_ns + duration_ns)),
+                            max(monotonic_ns + duration_ns) - (SELECT monotonic_ns FROM sessions WHERE id = session_id)) AS lead_ns,
+                        min(settled OR NOT guessed AND time_quality <> 'inferred') AS is_settled,
                         (SELECT max(duration_ns) FROM ledger WHERE ledger.session_id = recordings.session_id
                             AND ledger.run = recordings.run AND kind = 'gap' AND reason = 'source paused') AS pause_ns
                     FROM recordings WHERE session_id = ? AND duration_ns > 0 GROUP BY run ORDER BY run

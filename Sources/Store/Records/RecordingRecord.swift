@@ -23,6 +23,10 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
     public var timeQuality: String
     public var bootID: String
     public var monotonicNanoseconds: Int64
+    /// Whether its times are not final: its run is settled later.
+    public var isGuessed: Bool
+    /// While it is open: by how much the clock that stamps its file is ahead of the steady clock, if it was stepped since the start.
+    public var fileOffsetNanoseconds: Int64?
     /// `stream`, `upload` or `mock`.
     public var source: String
     /// `wav`, `flac` or `mp3`.
@@ -63,6 +67,8 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
         case timeQuality = "time_quality"
         case bootID = "boot_id"
         case monotonicNanoseconds = "monotonic_ns"
+        case isGuessed = "guessed"
+        case fileOffsetNanoseconds = "file_offset_ns"
         case sampleRate = "sample_rate"
         case durationNanoseconds = "duration_ns"
         case filledNanoseconds = "filled_ns"
@@ -78,7 +84,8 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
     public init(
         name: String, listenerID: String, sessionID: String?, run: Int, runOffsetFrames: Int64, relativePath: String,
         state: String, startNanoseconds: Int64, timeQuality: String, bootID: String, monotonicNanoseconds: Int64,
-        source: String, container: String, encoding: String, channels: Int, sampleRate: Int, analysis: String
+        source: String, container: String, encoding: String, channels: Int, sampleRate: Int, analysis: String,
+        isGuessed: Bool = false
     ) {
         self.name = name
         self.listenerID = listenerID
@@ -97,12 +104,20 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
         self.channels = channels
         self.sampleRate = sampleRate
         self.analysis = analysis
+        self.isGuessed = isGuessed
         frames = 0
         durationNanoseconds = 0
         filledNanoseconds = 0
         bytes = 0
         windows = 0
         privacyNanoseconds = 0
+    }
+}
+
+extension RecordingRecord {
+    /// When its file was last written, by the clock of its start.
+    public func lastWrittenNanoseconds(modifiedNanoseconds modified: Int64) -> Int64 {
+        fileOffsetNanoseconds.map { modified - $0 + startNanoseconds - monotonicNanoseconds } ?? modified
     }
 }
 

@@ -320,6 +320,11 @@ enum Schema {
         ALTER TABLE ledger ADD COLUMN end_boot INTEGER REFERENCES boots (id);
         ALTER TABLE ledger ADD COLUMN end_monotonic_ns INTEGER;
         CREATE INDEX ledger_unset_ends ON ledger (end_boot) WHERE end_boot IS NOT NULL;
+
+        -- Whether its times are settled later, whatever its clock is.
+        ALTER TABLE recordings ADD COLUMN guessed INTEGER NOT NULL DEFAULT 0;
+        -- The clock's offset from the steady clock by which its file is written now, if the clock was stepped since its start.
+        ALTER TABLE recordings ADD COLUMN file_offset_ns INTEGER;
         """
 
     /// Counts all deliveries from the beginning.

@@ -55,6 +55,7 @@ struct ClockCorrection {
         let recording = try database.makeStatement(
             sql: """
                 UPDATE recordings SET start_ns = start_ns + ?1, time_quality = 'corrected',
+                    file_offset_ns = iif(state = 'open', ifnull(file_offset_ns, start_ns - monotonic_ns), NULL),
                     closed_ns = iif(closed_ns IS NULL, NULL, start_ns + ?1 + duration_ns),
                     analysed_ns = iif(analysed_ns IS NULL OR analysed_ns BETWEEN start_ns + ?1 AND ?2, analysed_ns,
                         start_ns + ?1 + duration_ns)

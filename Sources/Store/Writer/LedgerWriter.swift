@@ -34,7 +34,8 @@ struct LedgerWriter {
         guard let id, outbox.plan.sinks[.coverage] != nil, try !isWaiting(id) else { return }
         let isHeld = (entry.unset != nil || entry.unsetEnd != nil) && outbox.plan.holdsUnsynchronised
         let hold =
-            isHeld ? OutboxWriter.clockHold : try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
+            try outbox.times(sessionID: entry.sessionID, run: entry.run)?.hold
+            ?? (isHeld ? OutboxWriter.clockHold : nil)
         try outbox.add(.coverage, first: id, last: id, hold: hold, createdNanoseconds: entry.notedNanoseconds)
     }
 

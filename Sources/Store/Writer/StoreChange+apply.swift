@@ -15,14 +15,15 @@ extension StoreChange {
                 sql: """
                     INSERT OR IGNORE INTO recordings (name, listener_id, session_id, run, run_offset_frames, relative_path,
                         state, start_ns, time_quality, boot_id, monotonic_ns, source, container, encoding, channels,
-                        sample_rate, analysis)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        sample_rate, analysis, guessed)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [
                 recording.name, recording.listenerID, recording.sessionID, recording.run, recording.runOffsetFrames,
                 recording.relativePath, recording.state, recording.startNanoseconds, recording.timeQuality,
                 recording.bootID, recording.monotonicNanoseconds, recording.source, recording.container,
                 recording.encoding, recording.channels, recording.sampleRate, recording.analysis,
+                recording.isGuessed,
             ])
             guard try database.changesCount > 0 || isKnown(recording, database) else {
                 throw StoreError(.failed, reason: "there is another recording called \(recording.name)")
@@ -43,8 +44,15 @@ extension StoreChange {
             try outbox.addRecording(name: close.name, atNanoseconds: close.closedNanoseconds)
         case .inferTimes(let recording):
             try database.cachedStatement(
-                sql: "UPDATE recordings SET time_quality = 'inferred' WHERE name = ? AND time_quality = 'live'"
+                sql: """
+                    UPDATE recordings SET guessed = 1, time_quality = iif(time_quality = 'live', 'inferred', time_quality)
+                    WHERE name = ?
+                    """
             ).execute(arguments: [recording])
+        case .clockStepped(let recording, let offset):
+            try database.cachedStatement(
+                sql: "UPDATE recordings SET file_offset_ns = ? WHERE name = ? AND state = 'open'"
+            ).execute(arguments: [offset, recording])
         case .deleteRecording(let name, let reason, let atNanoseconds):
             try outbox.shedRecording(name: name, reason: reason, atNanoseconds: atNanoseconds)
             let wasAwaited = try outbox.isAwaited(recording: name)

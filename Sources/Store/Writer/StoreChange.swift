@@ -6,6 +6,8 @@ public enum StoreChange: Sendable {
     case closeRecording(RecordingClose)
     /// The times of the sound are not final; they are settled later.
     case inferTimes(recording: String)
+    /// The clock was stepped while a recording is open: its file is stamped by another clock from now on.
+    case clockStepped(recording: String, offsetNanoseconds: Int64)
     /// The row stays, so that the name is never given again and coverage adds up.
     case deleteRecording(name: String, reason: String, atNanoseconds: Int64)
     /// The times of a run are final: moves its recordings, detections and ledger lines, changes the length of the gap before
@@ -77,7 +79,8 @@ extension StoreChange {
             .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole, .datasetsAreGone,
             .collection:
             true
-        case .openSession, .openRecording, .inferTimes, .deleteRecording, .silenced, .touchListener, .shed, .seal,
+        case .openSession, .openRecording, .inferTimes, .clockStepped, .deleteRecording, .silenced, .touchListener,
+            .shed, .seal,
             .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
             .rejectedLines, .accessPoints, .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic,
             .jobWasRun, .beat:

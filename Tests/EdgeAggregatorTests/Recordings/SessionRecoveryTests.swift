@@ -25,7 +25,7 @@ import Testing
 
     /// A session of 60 s that begins 100 s after the boot and has no end, then a start of the program.
     private func afterASession(
-        isSet: Bool = true, start: TimeStamp, _ body: (Store, () async throws -> [LedgerEntry]) async throws -> Void
+        isSet: Bool = true, start: TimeStamp, _ body: (Store) async throws -> Void
     ) async throws {
         let folder = "\(NSTemporaryDirectory())/session-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -54,18 +54,24 @@ import Testing
         let open = Set(try store.openSessionsBlocking())
         let recovery = SessionRecovery(store: store, time: Stopped(stamp: start), start: start, open: open)
         for session in open { try recovery.end(session) }
-        try await body(store) { try await store.ledger(listener: "a", kind: "gap", beforeID: nil, limit: 10) }
+        try await body(store)
         let all = try await store.coverage(fromNanoseconds: -1 << 60, toNanoseconds: 1 << 62)
         let coverage = try #require(all.first)
         #expect(coverage.spannedNanoseconds == coverage.accountedNanoseconds)
         #expect(coverage.heardNanoseconds == 60 * Self.second)
     }
 
+    private func gaps(_ store: Store) async throws -> [LedgerEntry] {
+        try await store.ledger(listener: "a", kind: "gap", beforeID: nil, limit: 10)
+    }
+
+    private func lengths(_ store: Store) async throws -> [Int64] { try await gaps(store).map(\.durationNanoseconds) }
+
     @Test(arguments: [0, 3600, -3600, 400 * 86_400] as [Int64])
     func countsOnTheSteadyClockWithinABoot(stepSeconds: Int64) async throws {
         let start = stamp("one", 190, offset: Self.birth + stepSeconds * Self.second)
-        try await afterASession(start: start) { store, gaps in
-            let found = try await gaps()
+        try await afterASession(start: start) { store in
+            let found = try await gaps(store)
             #expect(found.map(\.durationNanoseconds) == [30 * Self.second])
             #expect(found.map(\.startNanoseconds) == [Self.birth + 160 * Self.second])
         }
@@ -73,38 +79,40 @@ import Testing
 
     @Test func countsByTheClockFromOneBootToTheNext() async throws {
         let start = stamp("two", 20, offset: Self.birth + 500 * Self.second)
-        try await afterASession(start: start) { store, gaps in
-            #expect(try await gaps().map(\.durationNanoseconds) == [360 * Self.second])
+        try await afterASession(start: start) { store in
+            let found = try await lengths(store)
+            #expect(found == [360 * Self.second])
         }
     }
 
     /// A card without a clock battery begins its second life in 1970, and is told the time a minute later.
     @Test func knowsTheLengthOnceTheClockOfTheNextBootIsSet() async throws {
-        try await afterASession(start: stamp("two", 20, offset: 0, isSet: false)) { store, gaps in
-            #expect(try await gaps().map(\.durationNanoseconds) == [0])
+        try await afterASession(start: stamp("two", 20, offset: 0, isSet: false)) { store in
+            #expect(try await lengths(store) == [0])
             #expect(try await store.hasUnsetTimes(bootID: "two"))
             let truth = Self.birth + 500 * Self.second
             try await store.commit([
                 .clockIsSet(bootID: "two", offsetNanoseconds: truth, atNanoseconds: truth + 80 * Self.second)
             ])
-            #expect(try await gaps().map(\.durationNanoseconds) == [360 * Self.second])
+            #expect(try await lengths(store) == [360 * Self.second])
             #expect(try await !store.hasUnsetTimes(bootID: "two"))
         }
     }
 
     @Test func doesNotGuessWhereTheFirstBootNeverKnewTheTime() async throws {
-        try await afterASession(isSet: false, start: stamp("two", 20, offset: Self.birth)) { store, gaps in
-            #expect(try await gaps().map(\.durationNanoseconds) == [0])
+        try await afterASession(isSet: false, start: stamp("two", 20, offset: Self.birth)) { store in
+            let found = try await lengths(store)
+            #expect(found == [0])
         }
     }
 
     @Test func movesTheGapWithASessionWhoseClockIsSetLater() async throws {
-        try await afterASession(isSet: false, start: stamp("one", 190, offset: 7, isSet: false)) { store, gaps in
+        try await afterASession(isSet: false, start: stamp("one", 190, offset: 7, isSet: false)) { store in
             try await store.commit([
                 .clockIsSet(
                     bootID: "one", offsetNanoseconds: Self.birth, atNanoseconds: Self.birth + 200 * Self.second)
             ])
-            let found = try await gaps()
+            let found = try await gaps(store)
             #expect(found.map(\.startNanoseconds) == [Self.birth + 160 * Self.second])
             #expect(found.map(\.durationNanoseconds) == [30 * Self.second])
         }
