@@ -13,6 +13,8 @@ struct StatusSnapshot: Sendable {
     let started: TimeStamp
     let mode: StartGuard.Mode
     let pace: AnalysisPace
+    let recovery: RecoveryMetrics
+    let startReserve: StartReserve
 
     struct Status: Codable, Sendable {
         struct Listeners: Codable, Sendable {

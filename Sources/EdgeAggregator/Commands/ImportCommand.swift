@@ -204,7 +204,8 @@ struct ISEMSImporter {
         do throws(GuardedDatabase.Failure) {
             database = try GuardedDatabase(path: copy.path, bytes: bytes)
         } catch {
-            report.tally.problems.append("\(file) is no database: \(error)")
+            report.tally.problems.append(
+                "\(file) \(error.isOfTheMoment ? "cannot be read" : "is no database"): \(error)")
             return report
         }
         var batches: [String: ReadingBatch] = [:]
@@ -240,6 +241,8 @@ struct ISEMSImporter {
         switch outcome {
         case .whole: break
         case .missing: report.tally.problems.append("\(file) has no table measurement")
+        case .unreadable(let reason):
+            report.tally.problems.append("\(file) cannot be read to its end: \(reason); import it again")
         case .broken(let reason):
             report.tally.problems.append("\(file) is damaged: \(reason); what came before is taken")
         }

@@ -49,7 +49,8 @@ struct UnitImporter {
         do throws(GuardedDatabase.Failure) {
             database = try GuardedDatabase(path: path, bytes: bytes)
         } catch {
-            report.tally.problems.append("\(file) is no database: \(error)")
+            report.tally.problems.append(
+                "\(file) \(error.isOfTheMoment ? "cannot be read" : "is no database"): \(error)")
             return
         }
         var failure: (any Error)?
@@ -91,6 +92,9 @@ struct UnitImporter {
         try countPoints()
         for case .broken(let reason) in [ofHealth, ofPoints] {
             report.tally.problems.append("\(file) is damaged: \(reason); what came before is taken")
+        }
+        for case .unreadable(let reason) in [ofHealth, ofPoints] {
+            report.tally.problems.append("\(file) cannot be read to its end: \(reason); import it again")
         }
         if ofHealth == .missing, ofPoints == .missing {
             report.tally.problems.append("\(file) has neither a table health_records nor a table ap_cache")

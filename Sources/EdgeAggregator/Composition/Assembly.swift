@@ -24,13 +24,8 @@ extension Routes {
     init(
         settings: Settings, house: ReceptionHouse, gate: StreamGate, deliveries: DeliveryHouse, sensors: SensorService,
         outputs: OutputService, cards: [SoundCardService], field: FieldAssembly, forecasts: ForecastAssembly,
-        storage: StorageMetrics,
-        analysis: AnalysisMetrics,
-        started: TimeStamp, mode: StartGuard.Mode, pace: AnalysisPace
+        snapshot: StatusSnapshot
     ) {
-        let snapshot = StatusSnapshot(
-            boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storage,
-            analysisMetrics: analysis, started: started, mode: mode, pace: pace)
         let refusals = RefusalHold(
             seconds: settings.reception.refusalHoldSeconds, most: settings.reception.mostHeldRefusals)
         let access = settings.access

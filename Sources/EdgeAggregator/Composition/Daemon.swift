@@ -131,9 +131,11 @@ struct Daemon {
         forecasts = try ForecastAssembly(settings, store: store, time: time, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
-            outputs: outputs, cards: cards, field: field, forecasts: forecasts, storage: storageMetrics,
-            analysis: analysisMetrics,
-            started: time.now(), mode: mode, pace: pace)
+            outputs: outputs, cards: cards, field: field, forecasts: forecasts,
+            snapshot: StatusSnapshot(
+                boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storageMetrics,
+                analysisMetrics: analysisMetrics, started: time.now(), mode: mode, pace: pace,
+                recovery: recovery.metrics, startReserve: startReserve))
     }
 
     /// A start on a full disk is not counted: receiving, and removing recordings, matters more.

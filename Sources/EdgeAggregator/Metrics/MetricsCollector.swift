@@ -185,6 +185,26 @@ struct MetricsCollector: Sendable {
         page.single(
             "\(prefix)disk_full_total", "counter", "Writes refused for want of room.",
             Double(snapshot.storage.diskFull.total))
+        page.single(
+            "\(prefix)writes_refused_total", "counter",
+            "Writes that were not tried, since they would have used space that is reserved.",
+            Double(snapshot.storage.writesRefused.total))
+        page.single(
+            "\(prefix)start_reserve_bytes", "gauge", "Bytes that are set aside for a start on a full disk.",
+            Double(snapshot.startReserve.bytes))
+        let recovery = snapshot.recovery
+        page.single(
+            "\(prefix)recovery_waiting", "gauge",
+            "Recordings, files and sessions of an earlier run that cannot be read now and are tried again.",
+            recovery.waiting.value)
+        page.single(
+            "\(prefix)recovery_failures_total", "counter",
+            "Such things that could not be dealt with at the first attempt.",
+            Double(recovery.failures.total))
+        page.single(
+            "\(prefix)recovery_lost_total", "counter",
+            "Recordings of an earlier run that are lost; each has a line in the ledger.",
+            Double(recovery.lost.total))
         let store = snapshot.house.store.statistics
         page.single(
             "\(prefix)store_queue_length", "gauge", "Groups of changes that wait for the database.",

@@ -1,21 +1,20 @@
 import AudioDSP
 
 extension AudioFacts {
-    /// As many sample frames as a day has at 48 kHz: a longer file is rejected. A file of silence can be a thousand times
-    /// smaller than its sound.
-    static let mostFrames: Int64 = 86_400 * 48_000
+    /// A day, which recorder cards have; a longer file is rejected. A file of silence can be a thousand times smaller than its sound.
+    static let maximumSeconds: Int64 = 86_400
 
     /// Decodes a file through to its end, in little memory.
     ///
     /// - Parameters:
     ///   - expected: what the file's name says; the content must agree.
-    ///   - mostFrames: a file with more sample frames is rejected.
+    ///   - maximumSeconds: a longer file is rejected.
     /// - Throws: ``UploadRefusal/unreadable(reason:)`` when any part of it cannot be decoded; another error when the system does
     ///   not let it be read now, which says nothing about the file.
-    init(path: String, expected: RecordingContainer, mostFrames: Int64) throws {
+    init(path: String, expected: RecordingContainer, maximumSeconds: Int64) throws {
         let reader = try Self.reader(path)
         do throws(SoundFileError) {
-            frames = try reader.decodeThrough(mostFrames: mostFrames)
+            frames = try reader.decodeThrough(mostFrames: maximumSeconds * Int64(reader.sampleRate))
         } catch {
             throw Self.refusal(error)
         }

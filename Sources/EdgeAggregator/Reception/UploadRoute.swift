@@ -116,7 +116,7 @@ struct UploadRoute: Sendable {
         }
         guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
         let audio = try AudioFacts(
-            path: upload.path, expected: upload.container, mostFrames: AudioFacts.mostFrames)
+            path: upload.path, expected: upload.container, maximumSeconds: AudioFacts.maximumSeconds)
         let now = house.time.now()
         let start = described.startNanoseconds ?? (now.utcNanoseconds - audio.durationNanoseconds)
         let name = house.names.name(

@@ -11,6 +11,13 @@ import CSQLite
 @safe public final class GuardedDatabase {
     public struct Failure: Error, CustomStringConvertible, Equatable {
         public let description: String
+        /// Whether the system, not the file, is at fault: a later attempt may succeed.
+        public let isOfTheMoment: Bool
+
+        public init(description: String, isOfTheMoment: Bool) {
+            self.description = description
+            self.isOfTheMoment = isOfTheMoment
+        }
     }
 
     /// What became of a table.
@@ -19,6 +26,8 @@ import CSQLite
         case missing
         /// Damaged, or over its budget; rows before that were handed out.
         case broken(reason: String)
+        /// The system refused to read on; a later attempt may succeed. Rows before that were handed out.
+        case unreadable(reason: String)
     }
 
     private let handle: OpaquePointer
@@ -37,7 +46,9 @@ import CSQLite
     ///   - path: of the file; it must not change while it is open.
     ///   - bytes: its size, which sets the budget.
     public init(path: String, bytes: Int64) throws(Failure) {
-        guard sqlite3_threadsafe() != 0 else { throw Failure(description: "SQLite was built without threads") }
+        guard sqlite3_threadsafe() != 0 else {
+            throw Failure(description: "SQLite was built without threads", isOfTheMoment: false)
+        }
         var opened: OpaquePointer?
         // `?`, `#` and `%` would be taken for parts of the address.
         let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
@@ -45,7 +56,7 @@ import CSQLite
         let result = unsafe sqlite3_open_v2("file:\(escaped)?mode=ro&immutable=1", &opened, flags, nil)
         guard let opened = unsafe opened, result == SQLITE_OK else {
             unsafe sqlite3_close(opened)
-            throw Failure(description: "it cannot be opened")
+            throw Failure(description: "it cannot be opened", isOfTheMoment: true)
         }
         unsafe handle = opened
         // Some 20 steps a row, rows of 20 bytes at least.
@@ -116,18 +127,30 @@ import CSQLite
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '\(name)' AND rootpage > 0"
         guard unsafe sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement = unsafe statement
         else {
-            throw Failure(description: reason)
+            throw failure
         }
         defer { unsafe sqlite3_finalize(statement) }
         switch unsafe sqlite3_step(statement) {
         case SQLITE_ROW: return true
         case SQLITE_DONE: return false
-        default: throw Failure(description: reason)
+        default: throw failure
         }
     }
 
     /// Memory: SQLite owns the text, until the next call with this handle; it is copied before.
     private var reason: String { unsafe String(cString: sqlite3_errmsg(handle)) }
+
+    private var failure: Failure { Failure(description: reason, isOfTheMoment: isOfTheMoment) }
+
+    /// Whether the last call failed for what may be otherwise later.
+    private var isOfTheMoment: Bool {
+        unsafe [SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_NOMEM, SQLITE_PERM, SQLITE_BUSY].contains(sqlite3_errcode(handle))
+    }
+
+    private var outcomeOfFailure: Outcome {
+        if budget.thousands < 0 { return .broken(reason: "it takes too many steps") }
+        return isOfTheMoment ? .unreadable(reason: reason) : .broken(reason: reason)
+    }
 
     /// Hands out the rows of a table; `columns` are names, separated by commas.
     ///
@@ -137,20 +160,20 @@ import CSQLite
             guard try isTable(table) else { return .missing }
             guard !computed.contains(table) else { return .broken(reason: "\(table) has computed columns") }
         } catch {
-            return .broken(reason: error.description)
+            return error.isOfTheMoment ? .unreadable(reason: error.description) : .broken(reason: error.description)
         }
         var statement: OpaquePointer?
         guard
             unsafe sqlite3_prepare_v2(handle, "SELECT \(columns) FROM \(table) NOT INDEXED", -1, &statement, nil)
                 == SQLITE_OK,
             let statement = unsafe statement
-        else { return .broken(reason: reason) }
+        else { return outcomeOfFailure }
         defer { unsafe sqlite3_finalize(statement) }
         while true {
             switch unsafe sqlite3_step(statement) {
             case SQLITE_ROW: unsafe body(statement)
             case SQLITE_DONE: return .whole
-            default: return .broken(reason: budget.thousands < 0 ? "it takes too many steps" : reason)
+            default: return outcomeOfFailure
             }
         }
     }

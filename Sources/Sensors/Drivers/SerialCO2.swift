@@ -82,7 +82,10 @@ struct ExplorIR: SensorDriver {
         let answer = try bus.ask(Array("\(command)\r\n".utf8), reading: 10)
         let text = String(decoding: answer, as: UTF8.self)
         let fields = text.split(whereSeparator: { $0.isWhitespace })
-        guard fields.count == 2, fields[0] == command.prefix(1), let number = Int(fields[1]) else {
+        // An answer that was cut off may lack digits.
+        guard text.hasSuffix("\r\n"), fields.count == 2, fields[0] == command.prefix(1), fields[1].count == 5,
+            let number = Int(fields[1])
+        else {
             throw .garbled("\(command) was answered with \(text.filter { $0.isASCII && !$0.isNewline })")
         }
         return number

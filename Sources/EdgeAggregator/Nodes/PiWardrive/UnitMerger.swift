@@ -191,6 +191,7 @@ final class UnitMerger: Service, Sendable {
         do throws(GuardedDatabase.Failure) {
             database = try GuardedDatabase(path: item.path, bytes: item.bytes)
         } catch {
+            if error.isOfTheMoment { throw error }
             return Report(reason: "it is no database: \(error)")
         }
         var report = Report()
@@ -234,6 +235,9 @@ final class UnitMerger: Service, Sendable {
         // Where all is new, the grids are made anew afterwards: a name may have come twice.
         if isFirst, report.accessPoints > 0 { overlay.forget(unit: item.unit.text) }
         if let failure { throw failure }
+        for case .unreadable(let reason) in [ofHealth, ofPoints] {
+            throw GuardedDatabase.Failure(description: reason, isOfTheMoment: true)
+        }
         report.isWithoutLog = DatabaseSnapshot.isWriteAhead(item.path)
         report.reason = Self.reason([ofHealth, ofPoints], report)
         return report
