@@ -44,28 +44,82 @@ public final class Store: Sendable {
     public init(path: String, options: Options = Options()) throws(StoreError) {
         self.path = path
         do {
-            let pool: DatabasePool
-            var notices = try DatabaseSwap.finishAll(path)
-            let rescue = try JournalRescue(path: path).run()
-            notices += rescue.notices
-            var aside = rescue.aside
-            do {
-                pool = try Self.open(path, options, &notices)
-            } catch let error as DatabaseError
-                where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
-            {
-                aside = try DatabaseSwap.beginAnew(path)
-                pool = try Self.open(path, options, &notices)
-            }
-            self.pool = pool
-            self.notices = notices
-            damagedCopy = aside
+            let opened = try Self.openOrBeginAnew(path, options)
+            pool = opened.pool
+            notices = opened.notices
+            damagedCopy = opened.aside
             writer = StoreWriter(
                 database: pool, commitIntervalMilliseconds: options.commitIntervalMilliseconds,
                 longestQueue: options.longestQueue, plan: options.deliveries, room: options.room,
                 ring: { [doorbells] in doorbells.ring() })
         } catch {
             throw Self.explain(error, path)
+        }
+    }
+
+    private struct Opened {
+        var pool: DatabasePool
+        var notices: [String]
+        var aside: String?
+    }
+
+    /// Opens the database; one that the disk has not let be read for many starts is put aside like a damaged one.
+    private static func openOrBeginAnew(_ path: String, _ options: Options) throws -> Opened {
+        let unreadable = Suspicion(path: path, .unreadable)
+        do {
+            let opened = try openIfReadable(path, options)
+            unreadable.clear()
+            return opened
+        } catch where isReadFailure(error, path) {
+            unreadable.raise("\(error)")
+            guard let standing = unreadable.standing, standing.times >= Suspicion.maximumUnreadableStarts else {
+                throw error
+            }
+            let aside = try DatabaseSwap.beginAnew(path)
+            unreadable.clear()
+            var opened = try openIfReadable(path, options)
+            opened.aside = aside
+            opened.notices.append(
+                "the disk did not let \(path) be read in \(standing.times) starts: \(standing.reason)")
+            return opened
+        }
+    }
+
+    private static func openIfReadable(_ path: String, _ options: Options) throws -> Opened {
+        var notices = try DatabaseSwap.finishAll(path)
+        let rescue = try JournalRescue(path: path).run()
+        notices += rescue.notices
+        do {
+            let pool = try open(path, options, &notices)
+            return Opened(pool: pool, notices: notices, aside: rescue.aside)
+        } catch let error as DatabaseError
+            where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
+        {
+            let aside = try DatabaseSwap.beginAnew(path)
+            let pool = try open(path, options, &notices)
+            return Opened(pool: pool, notices: notices, aside: aside)
+        }
+    }
+
+    /// Whether the disk refuses to give what is on it, as a sector does that cannot be read. SQLite's code does not always tell, so
+    /// the files are read through.
+    private static func isReadFailure(_ error: any Error, _ path: String) -> Bool {
+        guard (error as? DatabaseError)?.resultCode == .SQLITE_IOERR || (error as? POSIXError)?.code == .EIO else {
+            return false
+        }
+        return [path, "\(path)-wal"].contains(where: isUnreadable)
+    }
+
+    /// Memory: the path and the buffer are borrowed for the calls.
+    private static func isUnreadable(_ path: String) -> Bool {
+        let file = unsafe Foundation.open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { Foundation.close(file) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = unsafe Foundation.read(file, &buffer, buffer.count)
+            if count < 0, errno != EINTR { return errno == EIO }
+            if count == 0 { return false }
         }
     }
 
@@ -81,7 +135,7 @@ public final class Store: Sendable {
             case _ where isFull:
                 "The disk of \(folder) is full. Make room there (a few megabytes, and some free inodes: `df -h`, `df -i`), for example by deleting recordings, and start again"
             case .SQLITE_IOERR?:
-                "The disk of \(folder) failed or is full. Look at `df -h`, `df -i` and the kernel's log (`dmesg`), and start again; the database files were left as they are"
+                "The disk of \(folder) failed or is full. Look at `df -h`, `df -i` and the kernel's log (`dmesg`), and start again; the database files were left as they are. After \(Suspicion.maximumUnreadableStarts) starts in which the database cannot be read, it is put aside and a new one begun"
             case .SQLITE_CANTOPEN?, .SQLITE_READONLY?, .SQLITE_PERM?, .SQLITE_AUTH?:
                 "\(folder) and the database in it must be writable for this user, and there must be free inodes (`df -i`); mount it writable or correct its owner, and start again"
             case .SQLITE_BUSY?, .SQLITE_LOCKED?:

@@ -1,7 +1,8 @@
 // A disk that cannot be read for a while, for a program that is started with this in LD_PRELOAD.
 //
-// READ_FAILURE_FILE: a file. As long as it is there, its line `CALL ERRNO END` says what fails with that error where the path ends
-// so: `open` (of files that are there already), `read` (also at an offset), `list` (a folder) or `unlink`.
+// READ_FAILURE_FILE: a file. As long as it is there, its line `CALL ERRNO END [INODE]` says what fails with that error where the path
+// ends so: `open` (of files that are there already), `read` (also at an offset), `list` (a folder) or `unlink`. With INODE only that
+// file fails.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -44,7 +46,10 @@ static int failure(const char *call, const char *path) {
     errno = saved;
     if (count <= 0) return 0;
     text[count] = 0;
-    if (sscanf(text, "%15s %d %255s", name, &number, end) != 3 || strcmp(name, call) != 0) return 0;
+    unsigned long inode = 0;
+    if (sscanf(text, "%15s %d %255s %lu", name, &number, end, &inode) < 3 || strcmp(name, call) != 0) return 0;
+    struct stat status;
+    if (inode && (stat(path, &status) != 0 || status.st_ino != inode)) return 0;
     size_t length = strlen(path), tail = strlen(end);
     return length >= tail && strcmp(path + length - tail, end) == 0 ? number : 0;
 }

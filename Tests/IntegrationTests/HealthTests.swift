@@ -195,6 +195,43 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
+    /// A sector of the database cannot be read for good: after ten starts that end, the next one works without anybody's help.
+    @Test func aDatabaseThatTheDiskNeverGivesBackDoesNotPreventStarts() throws {
+        let folder = try TestFolders.temporary("edge-unreadable")
+        defer { TestFolders.remove(folder) }
+        let order = "\(folder)/order"
+        let daemon = try daemon([
+            "LD_PRELOAD": try Interposer.make("failing_read", in: folder), "READ_FAILURE_FILE": order,
+            // Starts that fail count as bad ones, and the next ones wait.
+            "SAFE_MODE_AFTER": "0",
+        ])
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        #expect(try upload(daemon, "a_20250101T000000Z.wav") == 200)
+        #expect(daemon.stop() == 0)
+        let database = "\(daemon.folder)/edge.db"
+        let inode = try #require(
+            try FileManager.default.attributesOfItem(atPath: database)[.systemFileNumber] as? UInt64)
+        let refusal = Data("read \(EIO) /edge.db \(inode)".utf8)
+        try refusal.write(to: URL(fileURLWithPath: order))
+        // The disk comes back after three starts: nothing was put aside, and the count begins anew.
+        for _ in 0..<3 {
+            #expect(throws: (any Error).self) { try daemon.start(logPath: "\(daemon.folder)/log") }
+            #expect(daemon.stop() == 74)
+        }
+        try FileManager.default.removeItem(atPath: order)
+        try daemon.start(logPath: "\(daemon.folder)/log")
+        #expect(try names(daemon).count == 1)
+        #expect(daemon.stop() == 0)
+        try refusal.write(to: URL(fileURLWithPath: order))
+        for _ in 0..<9 {
+            #expect(throws: (any Error).self) { try daemon.start(logPath: "\(daemon.folder)/log") }
+            #expect(daemon.stop() == 74)
+        }
+        try checkNextStart(daemon, has: ["a_20250101T000000Z.wav"])
+        #expect(FileManager.default.fileExists(atPath: "\(database).damaged-1"))
+        #expect(try log(daemon).contains("did not let \(database) be read in 10 starts"))
+    }
+
     /// The disk takes no changes; it comes back by itself, and the daemon has not ended for it.
     @Test func aLockedDatabaseIsNotReadyAndComesBack() throws {
         let daemon = try daemon()

@@ -60,7 +60,7 @@ def get(path, raw=False):
 def start():
     environment = dict(PATH=os.environ["PATH"], HOME=TEMPORARY, TMPDIR=TEMPORARY, BASE_DIR=BASE, LISTEN=f"127.0.0.1:{PORT}", METRICS_PORT="0", ANALYZE_RECORDINGS="false",
                        MIN_FREE_DISK_BYTES="1000000", MIN_RECORDING_DURATION_SEC="0.1", HEALTH_INTERVAL_SEC="0", NODE_ADMISSION="open",
-                       CONFIG_PATH=f"{TEMPORARY}/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0",
+                       CONFIG_PATH=f"{TEMPORARY}/settings.yaml", SYNC_INTERVAL_MS="100", LOG_LEVEL="info", REFUSAL_HOLD_SEC="0", API_REQUESTS_PER_MINUTE="0",
                        SAFE_MODE_AFTER="3", SAFE_MODE_MINUTES="60") | EXTRA
     open(f"{TEMPORARY}/settings.yaml", "w").close()
     daemon = subprocess.Popen([DAEMON, "run"], env=environment, stdout=open(f"{TEMPORARY}/daemon.log", "ab"), stderr=subprocess.STDOUT)
@@ -99,6 +99,20 @@ def was_removed(row):
     give_up("a recording that was removed is there still:", row["name"])
 
 
+def content(row):
+    """A recording's file; None if retention removed it, also in this moment."""
+    if was_removed(row):
+        return None
+    path = f"{BASE}/recordings/{row['listener']}/{row['name']}"
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        if was_removed(row):
+            return None
+        raise
+
+
 def fill(what):
     """Takes all that is left of the disk, as another program would: its bytes, or its inodes."""
     open(f"{DISK}/was-full", "w").close()
@@ -117,6 +131,10 @@ def fill(what):
     except OSError:
         pass
     say("FULL", what, os.statvfs(DISK).f_bavail, os.statvfs(DISK).f_favail)
+
+
+def is_full():
+    return os.path.exists(f"{DISK}/fillers") and bool(os.listdir(f"{DISK}/fillers"))
 
 
 def release():
@@ -146,18 +164,16 @@ def check():
             rows = recordings.get(name, [])
             if len(rows) != 1:
                 give_up("an acknowledged upload has", len(rows), "recordings:", name)
-            if was_removed(rows[0]):
-                continue
-            path = f"{BASE}/recordings/{name}/{rows[0]['name']}"
-            if hashlib.sha256(open(path, "rb").read()[44:]).hexdigest() != rest[0]:
+            sound = content(rows[0])
+            if sound is not None and hashlib.sha256(sound[44:]).hexdigest() != rest[0]:
                 give_up("an acknowledged upload has other sound:", name)
         elif kind == "stream":
             streams += 1
             rows = recordings.get(name, [])
-            if any([was_removed(row) for row in rows]):
+            sounds = [content(row) for row in rows if row["state"] != "unkept"]
+            if None in sounds:
                 continue
-            kept = [row for row in rows if row["state"] != "unkept"]
-            frames = sum(os.path.getsize(f"{BASE}/recordings/{name}/{row['name']}") - 44 for row in kept) // 2
+            frames = sum(len(sound) - 44 for sound in sounds) // 2
             lost = 0
             if frames != int(rest[0]) and was_full():
                 lost = sum(entry["seconds"] for entry in get(f"/api/v1/ledger?kind=loss&limit=1000&listener={name}")["ledger"])
@@ -175,13 +191,14 @@ def check():
             give_up("the ledger does not add up:", name, row)
     for name in recordings:
         for row in recordings[name]:
+            # On a disk that is full nothing is written, also of what recovery finds.
+            if row["state"] == "open" and is_full():
+                continue
             if row["state"] == "open":
                 give_up("a recording of a former life is open still:", row["name"])
-            if row["state"] == "closed" and not was_removed(row):
-                path = f"{BASE}/recordings/{name}/{row['name']}"
-                head = open(path, "rb").read(44)
-                if os.path.getsize(path) - 44 != struct.unpack("<I", head[40:44])[0]:
-                    give_up("a recording's header lies:", path)
+            sound = content(row) if row["state"] == "closed" else None
+            if sound is not None and len(sound) - 44 != struct.unpack("<I", sound[40:44])[0]:
+                give_up("a recording's header lies:", row)
     say("CHECK", uploads, streams, lines, sum(len(rows) for rows in recordings.values()))
 
 
@@ -297,7 +314,7 @@ def main():
         say("BAD the disk cannot be mounted")
         off()
     os.makedirs(BASE, exist_ok=True)
-    if os.path.exists(f"{DISK}/fillers") and os.listdir(f"{DISK}/fillers"):
+    if is_full():
         say("FULL at the start")
     daemon = start()
     check()

@@ -1,23 +1,37 @@
 import CEdgeSystem
 import Foundation
 
-/// A note beside the database: a run ended because the database was damaged. The next start looks more closely than it does
-/// otherwise, which takes long for a large database.
+/// A note beside the database that counts what has happened in a row.
 struct Suspicion {
+    enum Kind: String {
+        /// Runs ended because the database was damaged. The next start looks more closely than it does otherwise, which takes
+        /// long for a large database.
+        case damage = "suspect"
+        /// Starts ended because the disk did not let the database be read.
+        case unreadable
+    }
+
     struct Standing: Equatable {
-        /// Runs in a row that ended so.
+        /// How often in a row.
         let times: Int
         let reason: String
     }
 
-    /// After so many the database is put aside though every check passes.
+    /// After so many runs the database is put aside though every check passes.
     static let mostTimes = 3
+    /// After so many starts a database that cannot be read is put aside: a box that receives is worth more. With a supervisor's
+    /// pauses that takes minutes, in which a disk that was only away comes back.
+    static let maximumUnreadableStarts = 10
 
     private let database: String
-    private var path: String { "\(database).suspect" }
+    private let kind: Kind
+    private var path: String { "\(database).\(kind.rawValue)" }
 
     /// - Parameter path: of the database.
-    init(path: String) { database = path }
+    init(path: String, _ kind: Kind = .damage) {
+        database = path
+        self.kind = kind
+    }
 
     /// Nil when there is none, or when it was about another file that is not in its place any more.
     var standing: Standing? {
@@ -36,7 +50,7 @@ struct Suspicion {
         try? Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
-    /// A run has lasted.
+    /// Ends the row.
     func clear() { try? FileManager.default.removeItem(atPath: path) }
 }
 
