@@ -77,6 +77,27 @@ struct PiWardriveUnitTests {
         }
     }
 
+    /// A disk that refuses to read an upload (in the spool, `van7` in hexadecimal) says nothing about it: it is merged when it can be read.
+    @Test func whatCannotBeReadAtThatMomentIsMergedLater() throws {
+        let folder = try TestFolders.temporary("edge-merge")
+        defer { TestFolders.remove(folder) }
+        let order = "\(folder)/order"
+        let daemon = try daemon([
+            "LD_PRELOAD": try Interposer.make("failing_read", in: folder), "READ_FAILURE_FILE": order,
+        ])
+        try Data("read \(EIO) 76616e37.db".utf8).write(to: URL(fileURLWithPath: order))
+        let content = try database(health: [("2025-07-01T12:00:00", 40, 10, 50, 20)], points: [("AA:01", 1, 2)])
+        #expect(try upload(daemon, content, path: "/upload?unit=van7").status == 200)
+        Thread.sleep(forTimeInterval: 3)
+        let page = try daemon.get("/metrics").body
+        #expect(page.contains("edge_aggregator_node_uploads_waiting 1\n"))
+        #expect(page.contains("edge_aggregator_node_uploads_broken_total 0\n"))
+        try FileManager.default.removeItem(atPath: order)
+        try waitForMerges(daemon, 1)
+        #expect(try daemon.get("/overlay?bins=1").body == "{\"points\":[[1.0,2.0,1]]}")
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func agreesWithTheFormerService() throws {
         let daemon = try daemon()
         #expect(try daemon.get("/stats").body == "{}")

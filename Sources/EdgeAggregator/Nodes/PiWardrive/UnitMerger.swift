@@ -54,11 +54,14 @@ final class UnitMerger: Service, Sendable {
     private func mergeAll() async {
         let items = await withTaskExecutorPreference(executor) { spool.items }
         house.metrics.uploadsWaiting.set(Double(items.count))
-        for (done, item) in items.enumerated() where !Task.isCancelled {
+        var left = items.count
+        for item in items where !Task.isCancelled {
             let isMerged = await withTaskExecutorPreference(executor) { merge(item) }
             // The store takes nothing: what waits is tried again later.
             guard isMerged else { return }
-            house.metrics.uploadsWaiting.set(Double(items.count - done - 1))
+            // One that could not be read stays, and is tried again.
+            if !FileManager.default.fileExists(atPath: item.path) { left -= 1 }
+            house.metrics.uploadsWaiting.set(Double(left))
             await overlay.mend()
         }
     }
