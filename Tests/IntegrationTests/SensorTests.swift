@@ -71,12 +71,12 @@ import Testing
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
         process.arguments = ["doctor"]
-        process.environment = [
+        // With the test's own environment, in which the options of sanitizers are.
+        process.environment = ProcessInfo.processInfo.environment.merging([
             "SENSORS":
                 "s8=senseair_s8 port=\(far.folder)/s8,co2=mhz19 port=\(far.folder)/mhz19,lost=bme280 bus=/nowhere/i2c-9",
             "CONFIG_PATH": "\(far.folder)/settings.yaml", "BASE_DIR": far.folder, "ANALYZE_RECORDINGS": "false",
-            "PATH": "/usr/bin:/bin",
-        ]
+        ]) { $1 }
         let output = Pipe()
         process.standardOutput = output
         try process.run()
@@ -98,7 +98,9 @@ import Testing
         let folder = try TestFolders.temporary("edge-settings")
         defer { TestFolders.remove(folder) }
         try Data().write(to: URL(fileURLWithPath: "\(folder)/settings.yaml"))
-        process.environment = ["SENSORS": text, "CONFIG_PATH": "\(folder)/settings.yaml", "PATH": "/usr/bin:/bin"]
+        process.environment = ProcessInfo.processInfo.environment.merging([
+            "SENSORS": text, "CONFIG_PATH": "\(folder)/settings.yaml",
+        ]) { $1 }
         let output = Pipe()
         process.standardError = output
         process.standardOutput = output
