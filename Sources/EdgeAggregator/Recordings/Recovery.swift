@@ -24,7 +24,7 @@ final class Recovery: Sendable {
     let metrics = RecoveryMetrics()
 
     /// What waits to be tried again.
-    private struct Waiting {
+    struct Waiting {
         /// Open recordings by name, with their session.
         var rows: [String: String?] = [:]
         /// Files without a row, by path.
@@ -38,13 +38,13 @@ final class Recovery: Sendable {
         var count: Int { rows.count + orphans.count + leftovers.count + sessions.count }
     }
 
-    private struct Orphan: Sendable {
+    struct Orphan: Sendable {
         let name: String
         let listener: ListenerID
         let container: RecordingContainer
     }
 
-    private let waiting = Mutex(Waiting())
+    let waiting = Mutex(Waiting())
 
     struct Summary: Equatable {
         var closed = 0
@@ -238,7 +238,7 @@ final class Recovery: Sendable {
 
     // MARK: - Files
 
-    private struct File {
+    struct File {
         let path: String
         let name: String
         let listener: ListenerID
@@ -355,103 +355,6 @@ final class Recovery: Sendable {
         if isNew { tellOfWaiting("A recording that is deleted", path, error) }
     }
 
-    // MARK: - Files without a row
-
-    private struct Adopted {
-        let format: (sampleRate: Int, encoding: String, channels: Int)
-        let frames: Int64
-        let fileBytes: Int64
-        let modifiedNanoseconds: Int64
-    }
-
-    /// Only a file that this program was writing is repaired. Others, such as uploads of which the database was lost, stay as they
-    /// are, byte for byte.
-    private func facts(_ path: String, _ container: RecordingContainer) throws -> Adopted? {
-        guard let before = try RecordingRemains.status(path) else { return nil }
-        guard before.isFile else { throw RecordingRemains.Obstacle(description: "it is no plain file") }
-        if container == .wav {
-            if let repaired = try WAVFile.repairIfOpen(path: path) {
-                let bytes = try RecordingRemains.status(path)?.size_bytes ?? before.size_bytes
-                return Adopted(
-                    format: (
-                        repaired.format.sampleRate, repaired.format.encoding.rawValue, repaired.format.channels
-                    ), frames: repaired.frames, fileBytes: bytes, modifiedNanoseconds: before.modified_ns)
-            }
-        }
-        // One that was cut off while it was recorded ends in the middle of a block.
-        let audio = try AudioFacts(beginningOf: path, expected: container)
-        return Adopted(
-            format: (audio.sampleRate, audio.encoding, audio.channels), frames: audio.frames,
-            fileBytes: before.size_bytes, modifiedNanoseconds: before.modified_ns)
-    }
-
-    /// A file without a row was made just before its row would have been written, or its row was lost with a database.
-    private func adopt(_ path: String, _ orphan: Orphan, _ summary: inout Summary) {
-        do {
-            if let adopted = try facts(path, orphan.container) {
-                try adopt(adopted, orphan)
-                summary.adopted += 1
-            }
-        } catch is UploadRefusal {
-            logger.warning(
-                "A file among the recordings holds no sound; it is left alone", metadata: ["path": "\(path)"])
-        } catch {
-            let isNew = waiting.withLock { $0.orphans.updateValue(orphan, forKey: path) == nil }
-            if isNew { tellOfWaiting("A file that has no row", path, error) }
-            return
-        }
-        waiting.withLock { _ = $0.orphans.removeValue(forKey: path) }
-    }
-
-    private func adopt(_ adopted: Adopted, _ orphan: Orphan) throws {
-        let duration = PCMFormat.nanoseconds(frames: adopted.frames, sampleRate: adopted.format.sampleRate)
-        let start = UploadName(filename: orphan.name).startNanoseconds ?? adopted.modifiedNanoseconds - duration
-        try store.commitBlocking([
-            .openRecording(
-                RecordingRecord(
-                    name: orphan.name, listenerID: orphan.listener.text, sessionID: nil, run: 0, runOffsetFrames: 0,
-                    relativePath: "\(orphan.listener)/\(orphan.name)", state: "open", startNanoseconds: start,
-                    timeQuality: TimeQuality.inferred.rawValue, bootID: time.now().bootID, monotonicNanoseconds: 0,
-                    source: "stream", container: orphan.container.rawValue, encoding: adopted.format.encoding,
-                    channels: adopted.format.channels, sampleRate: adopted.format.sampleRate,
-                    analysis: isAnalysisOn ? "pending" : "skipped")),
-            .closeRecording(
-                RecordingClose(
-                    name: orphan.name, frames: adopted.frames, durationNanoseconds: duration, filledNanoseconds: 0,
-                    bytes: adopted.fileBytes, timeQuality: nil, closedNanoseconds: adopted.modifiedNanoseconds)),
-            .touchListener(
-                id: orphan.listener.text, seenNanoseconds: adopted.modifiedNanoseconds, remoteAddress: ""),
-        ])
-    }
-
-    /// A name is given once, and its row says that it is deleted.
-    ///
-    /// Memory: the paths are borrowed for the call.
-    private func adoptUnderAnotherName(
-        _ file: File, _ container: RecordingContainer, _ summary: inout Summary
-    ) throws {
-        let stem = (file.name as NSString).deletingPathExtension
-        var number = 2
-        var name: String
-        repeat {
-            name = "\(stem)-\(number).\(container.rawValue)"
-            number += 1
-        } while RecordingNames.isTaken(name, store: store, folder: recordingsFolder)
-        let path = "\(recordingsFolder)/\(file.listener)/\(name)"
-        guard unsafe rename(file.path, path) == 0 else {
-            metrics.failures.add(1)
-            logger.error(
-                "A file with the name of a deleted recording cannot be renamed; the next start tries again",
-                metadata: ["path": "\(file.path)", "errno": "\(errno)"])
-            return
-        }
-        try RecordingSegment.syncDirectory("\(recordingsFolder)/\(file.listener)")
-        logger.warning(
-            "A file has the name of a recording that is deleted, and is another: it is taken up under a new name",
-            metadata: ["before": "\(file.name)", "now": "\(name)"])
-        adopt(path, Orphan(name: name, listener: file.listener, container: container), &summary)
-    }
-
     // MARK: - Sessions
 
     /// Ends sessions, each once all its recordings are closed.
@@ -488,7 +391,7 @@ final class Recovery: Sendable {
         }
     }
 
-    private func tellOfWaiting(_ what: String, _ path: String, _ error: any Error) {
+    func tellOfWaiting(_ what: String, _ path: String, _ error: any Error) {
         metrics.failures.add(1)
         logger.error(
             "\(what) cannot be dealt with now; nothing of it is changed, and it is tried again",
