@@ -70,7 +70,7 @@ public final class Store: Sendable {
             let opened = try openIfReadable(path, options)
             unreadable.clear()
             return opened
-        } catch where isReadFailure(error, path) {
+        } catch  where isReadFailure(error, path) {
             unreadable.raise("\(error)")
             guard let standing = unreadable.standing, standing.times >= Suspicion.maximumUnreadableStarts else {
                 throw error
@@ -236,10 +236,10 @@ public final class Store: Sendable {
     }
 
     /// Like ``commit(_:)``, for threads that may wait. Never call it from a task.
-    public func commitBlocking(_ changes: [StoreChange]) throws(StoreError) {
+    public func commitBlocking(_ changes: [StoreChange], freesRoom: Bool = false) throws(StoreError) {
         let done = DispatchSemaphore(value: 0)
         let box = ResultBox()
-        writer.enqueue(changes, isPatient: false) { result in
+        writer.enqueue(changes, isPatient: false, freesRoom: freesRoom) { result in
             box.set(result)
             done.signal()
         }

@@ -487,19 +487,7 @@ import Testing
 
     // MARK: - Analysis
 
-    /// What was analyzed live stays counted when the rest cannot be read.
-    @Test func windowsOfTheFirstPassStayCounted() throws {
-        let folder = try TestFolders.temporary("edge-windows")
-        defer { TestFolders.remove(folder) }
-        let order = "\(folder)/order"
-        let daemon = try DaemonProcess(settings: [
-            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
-            "ANALYSIS_WINDOWS_PER_LISTENER": "1", "PRIVACY_THRESHOLD": "1", "OVERLAP_SEC": "1",
-            "LD_PRELOAD": try Interposer.make("failing_read", in: folder), "READ_FAILURE_FILE": order,
-            "LOG_LEVEL": "critical",
-        ])
-        try daemon.start()
-        try Data("open \(EIO) .wav".utf8).write(to: URL(fileURLWithPath: order))
+    private func birdsInAStream(_ daemon: DaemonProcess) throws {
         let birds = try Array(Data(contentsOf: URL(fileURLWithPath: TestFolders.birds())).dropFirst(44))
         let stream = try daemon.stream("a")
         try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader(rate: 32_000))))
@@ -509,12 +497,76 @@ import Testing
         }
         try stream.send(WireMaker.lastChunk)
         #expect(try DaemonProcess.parse(stream.answer()).status == 200)
+    }
+
+    private func analysing(_ settings: [String: String], _ folder: String) throws -> DaemonProcess {
+        let daemon = try DaemonProcess(
+            settings: [
+                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "PRIVACY_THRESHOLD": "1", "OVERLAP_SEC": "1", "MIN_RECORDING_DURATION_SEC": "0",
+                "LD_PRELOAD": try Interposer.make("failing_read", in: folder),
+                "READ_FAILURE_FILE": "\(folder)/order", "LOG_LEVEL": "critical",
+            ].merging(settings) { $1 })
+        try daemon.start()
+        return daemon
+    }
+
+    /// What was analyzed live stays counted when the rest is gone.
+    @Test func windowsOfTheFirstPassStayCounted() throws {
+        let folder = try TestFolders.temporary("edge-windows")
+        defer { TestFolders.remove(folder) }
+        let daemon = try analysing(["ANALYSIS_WINDOWS_PER_LISTENER": "1"], folder)
+        try Data("open \(ENOENT) .wav".utf8).write(to: URL(fileURLWithPath: "\(folder)/order"))
+        try birdsInAStream(daemon)
         try waitFor("the failure") { try daemon.recordings("&analysis=failed").count == 1 }
         let analysis = try daemon.json("/api/v1/status")["analysis"] as? [String: Any]
         #expect(analysis?["windows_spilled"] as? Int ?? 0 > 0)
         let live = try #require(analysis?["windows"] as? Int)
         #expect(live > 0)
         #expect(try daemon.recordings().first?["windows"] as? Int == live)
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A disk that refuses to read at that moment says nothing about the recording: it is analyzed when it can be read.
+    @Test(arguments: [EIO, EMFILE]) func analysisIsTriedAgain(number: Int32) throws {
+        let folder = try TestFolders.temporary("edge-again")
+        defer { TestFolders.remove(folder) }
+        let daemon = try analysing(["ANALYSIS_WINDOWS_PER_LISTENER": "1"], folder)
+        try Data("open \(number) .wav".utf8).write(to: URL(fileURLWithPath: "\(folder)/order"))
+        try birdsInAStream(daemon)
+        try waitFor("a refusal") {
+            try daemon.get("/metrics").body.contains("edge_aggregator_analysis_failures_total 1\n")
+        }
+        #expect(try daemon.recordings("&analysis=pending").count == 1)
+        try FileManager.default.removeItem(atPath: "\(folder)/order")
+        try waitFor("the analysis") { try daemon.recordings("&analysis=done").count == 1 }
+        // Windows of three seconds, one each two seconds, of ten seconds.
+        #expect(try daemon.recordings().first?["windows"] as? Int == 5)
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A voice that cannot be silenced at that moment costs no sound, and nobody gets it.
+    @Test func aVoiceIsSilencedWhenTheDiskLetsIt() throws {
+        let folder = try TestFolders.temporary("edge-voice")
+        defer { TestFolders.remove(folder) }
+        // Every window counts as a voice.
+        let daemon = try analysing(["PRIVACY_THRESHOLD": "0"], folder)
+        try Data("open \(EIO) .wav".utf8).write(to: URL(fileURLWithPath: "\(folder)/order"))
+        try birdsInAStream(daemon)
+        Thread.sleep(forTimeInterval: 6)
+        let row = try #require(try daemon.recordings().first)
+        #expect(row["state"] as? String == "closed" && row["analysis"] as? String == "pending")
+        let name = try #require(row["name"] as? String)
+        let path = "\(daemon.folder)/recordings/a/\(name)"
+        let before = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect(before.dropFirst(44).contains { $0 != 0 })
+        #expect(try daemon.get("/api/v1/recordings/\(name)/audio").status == 409)
+        try FileManager.default.removeItem(atPath: "\(folder)/order")
+        try waitFor("the silence") { try daemon.recordings("&analysis=done").count == 1 }
+        let after = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect(after.count == before.count && after.dropFirst(44).allSatisfy { $0 == 0 })
+        let coverage = try daemon.json("/api/v1/coverage")["listeners"] as? [[String: Any]] ?? []
+        #expect((coverage.first?["losses"] as? [String: Double])?["human voice"] ?? 0 > 9)
         #expect(daemon.stop() == 0)
     }
 }

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -90,6 +91,8 @@ def was_removed(row):
             give_up("the file of an acknowledged recording is missing:", row)
     if row["state"] != "deleted":
         return False
+    if row["delete_reason"] != "disk short":
+        give_up("an acknowledged recording was removed for another reason than want of room:", row)
     if not was_full():
         give_up("a recording was removed, and the disk has never been full:", row["name"])
     for _ in range(100):
@@ -133,6 +136,16 @@ def fill(what):
     say("FULL", what, os.statvfs(DISK).f_bavail, os.statvfs(DISK).f_favail)
 
 
+def check_readings(source, quantity, count):
+    """What a node sent is read into the store soon after it was acknowledged; on a full disk, when there is room again."""
+    for _ in range(300):
+        found = len(get(f"/api/v1/observations?source={source}&quantity={quantity}&limit=1000")["observations"])
+        if found >= min(count, 1000) or is_full():
+            return
+        time.sleep(0.1)
+    give_up("of", count, "readings that were acknowledged the store has", found, source)
+
+
 def is_full():
     return os.path.exists(f"{DISK}/fillers") and bool(os.listdir(f"{DISK}/fillers"))
 
@@ -156,8 +169,8 @@ def check():
         if not cursor or not page["recordings"]:
             break
     coverage = {row["listener"]: row for row in get("/api/v1/coverage?from=2000-01-01T00:00:00Z")["listeners"]}
-    uploads = streams = lines = 0
-    files = {}
+    uploads = streams = lines = units = 0
+    files, readings = {}, {}
     for _, kind, name, *rest in known:
         if kind == "upload":
             uploads += 1
@@ -165,15 +178,13 @@ def check():
             if len(rows) != 1:
                 give_up("an acknowledged upload has", len(rows), "recordings:", name)
             sound = content(rows[0])
-            if sound is not None and hashlib.sha256(sound[44:]).hexdigest() != rest[0]:
-                give_up("an acknowledged upload has other sound:", name)
+            if sound is not None and hashlib.sha256(sound).hexdigest() != rest[0]:
+                give_up("an acknowledged upload was changed:", name)
         elif kind == "stream":
             streams += 1
             rows = recordings.get(name, [])
-            sounds = [content(row) for row in rows if row["state"] != "unkept"]
-            if None in sounds:
-                continue
-            frames = sum(len(sound) - 44 for sound in sounds) // 2
+            kept = [(row, content(row)) for row in rows if row["state"] != "unkept"]
+            frames = sum(row["frames"] if sound is None else (len(sound) - 44) // 2 for row, sound in kept)
             lost = 0
             if frames != int(rest[0]) and was_full():
                 lost = sum(entry["seconds"] for entry in get(f"/api/v1/ledger?kind=loss&limit=1000&listener={name}")["ledger"])
@@ -185,6 +196,10 @@ def check():
                 files[name] = set(open(f"{BASE}/remote_data/{name}/{rest[0]}", errors="replace").read().split("\t"))
             if rest[1] not in files[name]:
                 give_up("an acknowledged line is gone:", name, rest[1])
+            readings[f"co2/{name}", "temperature"] = readings.get((f"co2/{name}", "temperature"), 0) + 1
+        elif kind == "unit":
+            units += 1
+            readings[f"piwardrive/{name}", "cpu_temperature"] = readings.get((f"piwardrive/{name}", "cpu_temperature"), 0) + int(rest[0])
     for name, row in coverage.items():
         # To the sample; each name here has one session or one upload.
         if abs(row["spanned_seconds"] - row["accounted_seconds"]) > 1 / RATE:
@@ -199,7 +214,9 @@ def check():
             sound = content(row) if row["state"] == "closed" else None
             if sound is not None and len(sound) - 44 != struct.unpack("<I", sound[40:44])[0]:
                 give_up("a recording's header lies:", row)
-    say("CHECK", uploads, streams, lines, sum(len(rows) for rows in recordings.values()))
+    for (source, quantity), count in readings.items():
+        check_readings(source, quantity, count)
+    say("CHECK", uploads, streams, lines, units, sum(len(rows) for rows in recordings.values()))
 
 
 def wav(samples):
@@ -235,7 +252,7 @@ def uploads(life, lane):
                 f"Content-Length: {len(body)}\r\n\r\n").encode()
         status = send(head, body)
         if status == 200:
-            say("ACK upload", name, hashlib.sha256(sound[44:]).hexdigest())
+            say("ACK upload", name, hashlib.sha256(sound).hexdigest())
             time.sleep(PAUSE)
         else:
             say("REFUSED upload", status)
@@ -260,10 +277,12 @@ def streams(life):
 def lines(life):
     """A CO2 unit's lines (docs/nodes.md), each acknowledged by itself; the file's length says where the next one goes."""
     number, offset = 0, 0
-    unit = f"co2unit-30aea42a{life % 65536:04x}"
+    unit = f"co2unit-30aea4{life % (1 << 24):06x}"
     while not over.is_set():
         number += 1
-        text = f"{unit}\tlife{life}-line{number}\t2019-01-01\t00:00:10\t23.4375\t1\t{680 + number % 30}\n".encode()
+        values = "\t".join(str(680 + (number + place) % 30) for place in range(10))
+        moment = time.strftime("%Y-%m-%d\t%H:%M:%S", time.gmtime(1_546_300_800 + 10 * number))
+        text = f"{unit}\tlife{life}-line{number}\t{moment}\t23.4375\t1\t{values}\n".encode()
         status = send(f"PUT /ou/{unit}/push-sequential/data/readings/readings-0000.tsv?offset={offset} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(text)}\r\n\r\n".encode(), text)
         if status in (200, 201, 204):
             offset += len(text)
@@ -274,6 +293,34 @@ def lines(life):
             time.sleep(0.2)
 
 
+def units(life):
+    """A PiWardrive unit's database (docs/nodes.md); each upload has five moments that no other has."""
+    number = 0
+    unit = f"van{life}"
+    while not over.is_set():
+        number += 1
+        path = f"{TEMPORARY}/app-{number}.db"
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE health_records (timestamp TEXT PRIMARY KEY, cpu_temp REAL, cpu_percent REAL, memory_percent REAL, disk_percent REAL)")
+        for row in range(5):
+            moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_700_000_000 + 10 * (5 * number + row)))
+            database.execute("INSERT INTO health_records VALUES (?, 40, 10, 50, 20)", (moment,))
+        database.commit()
+        database.close()
+        content = open(path, "rb").read()
+        os.unlink(path)
+        body = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"app.db\"\r\nContent-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--b--\r\n"
+        head = (f"POST /upload?unit={unit} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        status = send(head, body)
+        if status == 200:
+            say("ACK unit", unit, 5)
+            time.sleep(max(PAUSE, 0.1))
+        else:
+            say("REFUSED unit", status)
+            time.sleep(0.1)
+
+
 def work(life):
     """Starts the senders; they go on until `over`, whatever becomes of the daemon."""
     def guarded(task):
@@ -282,7 +329,7 @@ def work(life):
                 task()
             except (OSError, ValueError, IndexError):
                 time.sleep(0.1)
-    tasks = (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life))
+    tasks = (lambda: uploads(life, 0), lambda: uploads(life, 1), lambda: streams(life), lambda: lines(life), lambda: units(life))
     threads = [threading.Thread(target=guarded, args=(task,), daemon=True) for task in tasks]
     for thread in threads:
         thread.start()

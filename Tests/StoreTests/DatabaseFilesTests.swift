@@ -243,6 +243,51 @@ struct DatabaseFilesTests {
         }
     }
 
+    /// A daemon that is killed again and again finds the same damage at each start.
+    @Test func keepsOneCopyOfTheSameDamage() async throws {
+        try await withFolder { folder in
+            let path = "\(folder)/edge.db"
+            _ = try await cutOff(100, in: folder)
+            let whole = try bytes("\(path)-wal")
+            let log = try WriteAheadLog(path: "\(path)-wal")
+            func damage(_ frame: Int) throws {
+                var journal = whole
+                journal[32 + frame * (24 + log.pageBytes) + 124] ^= 0xFF
+                try journal.write(to: URL(fileURLWithPath: "\(path)-wal"))
+            }
+            func copies() throws -> [String] {
+                try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.contains("damaged") }.sorted()
+            }
+            let place = log.committedFrames * 3 / 4
+            try damage(place)
+            for _ in 0..<3 {
+                let notices = try JournalRescue(path: path).run().notices
+                #expect(notices.count == 1 && notices.first?.contains("\(path)-wal.damaged-1.") == true, "\(notices)")
+                let found = try copies()
+                #expect(found == ["edge.db-wal.damaged-1"])
+            }
+            // What is committed after the damage takes the place of a part of the ignored frames.
+            let store = try Store(path: path)
+            try await store.commit([entry(1000)])
+            let written = try bytes("\(path)-wal")
+            store.close()
+            try written.write(to: URL(fileURLWithPath: "\(path)-wal"))
+            let kept = try bytes("\(path)-wal.damaged-1")
+            let isStillDamaged = try WriteAheadLog(path: "\(path)-wal").isDamaged
+            #expect(isStillDamaged && written != kept && written.count == kept.count)
+            _ = try JournalRescue(path: path).run()
+            let same = try copies()
+            #expect(same == ["edge.db-wal.damaged-1"])
+            // Other damage each time: the newest copies stay.
+            for number in 1...4 {
+                try damage(place - number)
+                _ = try JournalRescue(path: path).run()
+            }
+            let last = try copies()
+            #expect(last == (3...5).map { "edge.db-wal.damaged-\($0)" })
+        }
+    }
+
     @Test func doesNotCallAnUnfinishedCommitDamage() async throws {
         try await withFolder { folder in
             let path = "\(folder)/edge.db"

@@ -39,11 +39,18 @@ final class AnalysisService: Sendable {
         var tracked: Set<String> = []
         /// Windows that were left to the file, by recording; a recording that is not here is analysed whole.
         var spilled: [String: SpilledWindows] = [:]
+        /// Recordings that the system did not let be read, or silenced: they are tried again later.
+        var postponed: [String: Postponement] = [:]
         var isStopping = false
         var readyWorkers = 0
         var nextBacklogCheck: ContinuousClock.Instant = .now
         /// Of each listener's last live window.
         var lagSeconds: [String: Double] = [:]
+    }
+
+    private struct Postponement {
+        var attempts: Int
+        var until: ContinuousClock.Instant
     }
 
     let configuration: Configuration
@@ -64,6 +71,10 @@ final class AnalysisService: Sendable {
     private static let eagerBacklogCheckInterval = Duration.milliseconds(200)
     private static let mostSpilledRecordings = 10_000
     private static let mostListeners = 2000
+    private static let maximumPostponedRecordings = 1000
+    /// With pauses of 2, 4, 8 … 300 s these take three quarters of an hour.
+    private static let maximumAttempts = 15
+    private static let longestPauseSeconds = 300
 
     init(
         configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
@@ -230,7 +241,10 @@ final class AnalysisService: Sendable {
         do {
             // What is being worked on now may be finished before the list is read, and be in it nevertheless: it is left to the
             // next list.
-            let busy = state.withLock { $0.tracked }
+            let now = ContinuousClock.now
+            let busy = state.withLock { state in
+                state.tracked.union(state.postponed.filter { $0.value.until > now }.keys)
+            }
             let rows = try store.pendingAnalysisBlocking(limit: busy.count + 64)
             for row in rows where !busy.contains(row.name) {
                 let spilled = state.withLock { state -> SpilledWindows?? in
@@ -265,6 +279,12 @@ final class AnalysisService: Sendable {
             }
         } catch {
             metrics.failures.add(1)
+            if error.isOfTheMoment, postpone(reader.progress, spilled: reader.spilled) {
+                logger.error(
+                    "A recording cannot be read now; its analysis is tried again later",
+                    metadata: ["recording": "\(reader.row.name)", "error": "\(error)"])
+                return
+            }
             logger.error(
                 "A recording could not be analysed", metadata: ["recording": "\(reader.row.name)", "error": "\(error)"])
             // What was analysed before stays counted, as its detections stay.
@@ -348,12 +368,39 @@ final class AnalysisService: Sendable {
         }
     }
 
+    /// Leaves a recording for a while; false when it has been tried often enough.
+    private func postpone(_ progress: RecordingProgress, spilled: SpilledWindows? = nil) -> Bool {
+        state.withLock { state in
+            let name = progress.recording.name
+            let attempts = (state.postponed[name]?.attempts ?? 0) + 1
+            guard attempts < Self.maximumAttempts else {
+                state.postponed[name] = nil
+                return false
+            }
+            if state.postponed.count < Self.maximumPostponedRecordings || state.postponed[name] != nil {
+                let pause = min(1 << attempts, Self.longestPauseSeconds)
+                state.postponed[name] = Postponement(attempts: attempts, until: .now + .seconds(pause))
+            }
+            if let spilled { state.spilled[name] = spilled }
+            state.tracked.remove(name)
+            return true
+        }
+    }
+
     private func finish(_ progress: RecordingProgress, state: String, windows: Int, error: String?) {
-        guard redactor.isSettled(progress) else {
+        switch redactor.settlement(of: progress) {
+        case .settled: break
+        case .waiting:
             // The file cannot be changed while it is being encoded: it is analysed, and silenced, once it is closed.
-            untrack(progress)
+            return untrack(progress)
+        case .refused:
+            if !postpone(progress) {
+                redactor.remove(progress.recording)
+                untrack(progress)
+            }
             return
         }
+        self.state.withLock { _ = $0.postponed.removeValue(forKey: progress.recording.name) }
         store.enqueue([
             .analysed(
                 recording: progress.recording.name, state: state, windows: windows, error: error,

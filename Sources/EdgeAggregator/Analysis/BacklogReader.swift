@@ -8,6 +8,8 @@ import Store
 final class BacklogReader: @unchecked Sendable {
     let row: RecordingRecord
     let progress: RecordingProgress
+    /// Windows that were left to the file; nil for all.
+    let spilled: SpilledWindows?
     private let onlyWindows: Set<Int64>?
     private let configuration: AnalysisService.Configuration
     private let store: Store
@@ -33,6 +35,7 @@ final class BacklogReader: @unchecked Sendable {
         row: RecordingRecord, spilled: SpilledWindows?, configuration: AnalysisService.Configuration, store: Store
     ) {
         self.row = row
+        self.spilled = spilled
         onlyWindows = spilled.map { Set($0.startFrames48k) }
         self.configuration = configuration
         self.store = store
@@ -82,6 +85,17 @@ final class BacklogReader: @unchecked Sendable {
         try SoundFileReader(path: "\(configuration.recordingsFolder)/\(row.relativePath)")
     }
 
+    /// Nil for a file that is gone or damaged: the last window is padded then.
+    private func follow(_ next: RecordingRecord) throws -> SoundFileReader? {
+        do {
+            return try open(next)
+        } catch  where error.isOfTheMoment {
+            throw error
+        } catch {
+            return nil
+        }
+    }
+
     private func readOn() throws {
         guard var chain else {
             isAtEnd = true
@@ -119,7 +133,7 @@ final class BacklogReader: @unchecked Sendable {
         if let session = current.sessionID,
             let next = try store.recordingBlocking(
                 inSession: session, run: current.run, atOffsetFrames: current.runOffsetFrames + current.frames),
-            next.state == "closed", next.sampleRate == current.sampleRate, let reader = try? open(next)
+            next.state == "closed", next.sampleRate == current.sampleRate, let reader = try follow(next)
         {
             chain.reader = reader
             chain.current = next

@@ -50,7 +50,7 @@ struct StoreHealth: Service {
             let now = ContinuousClock.now
             if now - lastLife >= (store.outcomes.isTroubled ? Self.troubledPause : Self.calmPause) {
                 lastLife = now
-                for folder in folders { tryWriting(folder) }
+                for folder in folders + troubledFolders { tryWriting(folder) }
                 await store.showLife()
             }
             if let found = examination.take() { judge.take(found, of: store.outcomes) }
@@ -92,10 +92,18 @@ struct StoreHealth: Service {
         before = now
     }
 
-    /// Makes a small file in a folder, which is made again when it is gone.
+    /// Folders of listeners in which recordings could not be written.
+    private var troubledFolders: [String] {
+        store.outcomes.snapshot.troubles.compactMap { trouble in
+            if case .folder(let path) = trouble.work, !folders.contains(path) { path } else { nil }
+        }
+    }
+
+    /// Makes a small file in a folder. One that must be there is made again when it is gone.
     private func tryWriting(_ folder: String) {
         do {
             if !FileManager.default.fileExists(atPath: folder) {
+                guard folders.contains(folder) else { return store.outcomes.succeeded(at: .folder(folder)) }
                 try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
                 logger.error("A folder had been removed and was made again", metadata: ["folder": "\(folder)"])
             }

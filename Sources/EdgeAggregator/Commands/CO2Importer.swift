@@ -157,10 +157,34 @@ struct CO2Importer {
             for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(unit)/updates")) ?? [] {
                 let target = "\(settings.dataFolder)/\(id.text)/updates"
                 guard FileName.isPlain(name), unsafe access("\(target)/\(name)", F_OK) != 0 else { continue }
-                try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
-                try FileManager.default.copyItem(
-                    atPath: "\(folder)/\(unit)/updates/\(name)", toPath: "\(target)/\(name)")
+                try copyUpdate(name, from: "\(folder)/\(unit)/updates", to: target)
             }
+        }
+    }
+
+    /// Gives an update its name when all of it is there: units fetch what they see, and no name twice.
+    ///
+    /// Memory: the paths are borrowed for the call.
+    private func copyUpdate(_ name: String, from source: String, to target: String) throws {
+        let path = "\(source)/\(name)"
+        let files = FolderFiles.all(below: path)
+        let bytes =
+            files.isEmpty
+            ? (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
+            : files.reduce(0) { $0 + $1.bytes }
+        try permit.take(Int(bytes), path: "\(target)/\(name)")
+        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        let partial = "\(target)/.importing-\(name)"
+        // Of an import that was cut off.
+        try? FileManager.default.removeItem(atPath: partial)
+        do {
+            try FileManager.default.copyItem(atPath: path, toPath: partial)
+            guard unsafe rename(partial, "\(target)/\(name)") == 0 else {
+                throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
+            }
+        } catch {
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
         }
     }
 }

@@ -63,7 +63,8 @@ struct ForecastsCommand: AsyncParsableCommand {
             var logger = Logger(label: "edge-aggregator")
             // How each thing ends is printed.
             logger.logLevel = .error
-            let house = try ForecastHouse(settings.forecasts, store: store, time: TimeService(), logger: logger)
+            let house = try ForecastHouse(
+                settings.forecasts, store: store, time: TimeService(), disk: DiskGuard(settings), logger: logger)
             defer { house.stop() }
             try FileManager.default.createDirectory(
                 atPath: settings.forecasts.folder, withIntermediateDirectories: true)

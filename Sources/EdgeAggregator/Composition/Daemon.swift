@@ -77,6 +77,8 @@ struct Daemon {
         recovery = Recovery(
             store: store, recordingsFolder: settings.recordings.folder, spoolFolder: settings.recordings.spoolFolder,
             minimumNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9), isAnalysisOn: settings.analysis.isOn,
+            salvageRoom: RecordingRemains.Room(
+                permit: disk.recordings, reserveBytes: Int64(settings.recordings.leastFreeBytes)),
             time: time, logger: logger
         )
         _ = try recovery.run()
@@ -128,7 +130,7 @@ struct Daemon {
         cards = settings.soundCards.map { [house] in SoundCardService($0, house: house) }
         field = try FieldAssembly(
             settings.nodes, store: store, time: time, events: events, disk: disk, logger: logger)
-        forecasts = try ForecastAssembly(settings, store: store, time: time, logger: logger)
+        forecasts = try ForecastAssembly(settings, store: store, time: time, disk: disk, logger: logger)
         routes = Routes(
             settings: settings, house: house, gate: gate, deliveries: deliveries, sensors: sensors,
             outputs: outputs, cards: cards, field: field, forecasts: forecasts,

@@ -114,11 +114,9 @@ struct CurrentsCollection: Sendable {
                         do throws(ZarrError) { values = try window.values(piece, chunk) } catch {
                             throw CollectionFailure.failed("\(error)")
                         }
-                        try file.put { writer in
-                            try writer.put(
-                                variable: component, time: 0, row: piece.row, column: piece.column, rows: piece.rows,
-                                columns: piece.columns, values: values)
-                        }
+                        try file.put(
+                            variable: component, time: 0, row: piece.row, column: piece.column, rows: piece.rows,
+                            columns: piece.columns, values: values)
                     }
                     return chunk != nil
                 }

@@ -8,6 +8,7 @@ import Foundation
 /// whole and synced; what lies there under another name, or is unknown to the catalogue, was left by a power cut.
 final class FieldArchive: Sendable {
     let folder: String
+    private let room: FieldRoom
     let executor: IngestExecutor
 
     struct Failure: Error, CustomStringConvertible {
@@ -15,9 +16,12 @@ final class FieldArchive: Sendable {
     }
 
     private static let temporarySuffix = ".part"
+    private static let headBytes = 4096
 
-    init(folder: String) {
+    /// - Parameter room: Asked before each write.
+    init(folder: String, room: FieldRoom) {
         self.folder = folder
+        self.room = room
         executor = IngestExecutor(threads: 1, name: "fields")
     }
 
@@ -36,11 +40,11 @@ final class FieldArchive: Sendable {
     /// - Parameter body: hands over the values.
     /// - Returns: its size in bytes.
     func write(
-        _ relative: String, _ description: FieldWriter.Description, _ body: (FieldWriter) throws -> Void
+        _ relative: String, _ description: FieldWriter.Description, _ body: (OpenField) throws -> Void
     ) throws -> Int64 {
         let file = try begin(relative, description)
         do {
-            try file.put(body)
+            try body(file)
             return try file.finish()
         } catch {
             file.discard()
@@ -51,9 +55,12 @@ final class FieldArchive: Sendable {
     /// Begins a file whose values come bit by bit.
     func begin(_ relative: String, _ description: FieldWriter.Description) throws -> OpenField {
         let final = path(relative)
+        // The head, with the coordinates.
+        try room.take(
+            Self.headBytes + 8 * (description.grid.latitude.count + description.grid.longitude.count), path: final)
         try FileManager.default.createDirectory(
             atPath: (final as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-        return try OpenField(root: folder, relative: relative, description)
+        return try OpenField(root: folder, relative: relative, room: room, description)
     }
 
     /// A file that is being written. Used on the archive's thread alone.
@@ -61,25 +68,37 @@ final class FieldArchive: Sendable {
         private let root: String
         private let relative: String
         private let temporary: String
+        private let room: FieldRoom
         private var writer: FieldWriter?
 
-        init(root: String, relative: String, _ description: FieldWriter.Description) throws {
+        init(root: String, relative: String, room: FieldRoom, _ description: FieldWriter.Description) throws {
             self.root = root
             self.relative = relative
+            self.room = room
             temporary = "\(root)/\(relative)\(FieldArchive.temporarySuffix)"
             writer = try FieldWriter(description, path: temporary)
         }
 
-        func put(_ body: (FieldWriter) throws -> Void) throws {
+        /// Writes a part of a variable (``FieldWriter/put(variable:time:row:column:rows:columns:values:)``), if there is room for it.
+        func put(
+            variable: Int, time: Int, row: Int = 0, column: Int = 0, rows: Int, columns: Int, values: [Float]
+        ) throws {
+            let writer = try openWriter()
+            try room.take(values.count * MemoryLayout<Float>.size, path: temporary)
+            try writer.put(
+                variable: variable, time: time, row: row, column: column, rows: rows, columns: columns, values: values)
+        }
+
+        private func openWriter() throws -> FieldWriter {
             guard let writer else { throw Failure(description: "\(temporary) is not open any more") }
-            try body(writer)
+            return writer
         }
 
         /// Syncs it and gives it its name; its size in bytes.
         ///
         /// Memory: the paths are borrowed for the calls.
         func finish() throws -> Int64 {
-            try put { _ = try $0.finish() }
+            _ = try openWriter().finish()
             writer = nil
             let file = unsafe open(temporary, O_RDWR | O_CLOEXEC)
             guard file >= 0 else { throw FieldArchive.failure(temporary) }

@@ -9,8 +9,8 @@ struct ForecastAssembly: Sendable {
     let datasets: DatasetResources
     let service: ForecastService
 
-    init(_ settings: Settings, store: Store, time: any TimeSource, logger: Logger) throws {
-        house = try ForecastHouse(settings.forecasts, store: store, time: time, logger: logger)
+    init(_ settings: Settings, store: Store, time: any TimeSource, disk: DiskGuard, logger: Logger) throws {
+        house = try ForecastHouse(settings.forecasts, store: store, time: time, disk: disk, logger: logger)
         fields = FieldRoutes(
             house: house,
             gate: QueryGate(most: settings.forecasts.mostQueries, mostWaiting: settings.forecasts.mostWaitingQueries))

@@ -9,19 +9,30 @@ import Synchronization
 struct ForecastHouse: Sendable {
     let settings: ForecastSettings
     let archive: FieldArchive
+    let room: FieldRoom
     let fetcher: ForecastFetcher
     let store: Store
     let time: any TimeSource
     let metrics: ForecastMetrics
     let logger: Logger
 
-    init(_ settings: ForecastSettings, store: Store, time: any TimeSource, logger: Logger) throws {
+    /// - Parameter disk: The daemon's. Nil for a command beside it, which has figures of its own.
+    init(
+        _ settings: ForecastSettings, store: Store, time: any TimeSource, disk: DiskGuard? = nil, logger: Logger
+    ) throws {
         self.settings = settings
         self.store = store
         self.time = time
         self.logger = logger
         metrics = ForecastMetrics()
-        archive = FieldArchive(folder: settings.folder)
+        // What a command leaves is more than sound leaves anyway: `leastFreeBytes`.
+        let disk =
+            disk
+            ?? DiskGuard(recordingsFolder: settings.folder, reserveBytes: 0, metrics: StorageMetrics(), logger: logger)
+        room = FieldRoom(
+            folder: settings.folder, permit: disk.permit(for: .sound, at: settings.folder),
+            leastFreeBytes: settings.leastFreeBytes)
+        archive = FieldArchive(folder: settings.folder, room: room)
         fetcher = try ForecastFetcher(
             ForecastFetcher.Limits(
                 requestsPerMinute: settings.requestsPerMinute, parallel: settings.parallelRequests,
@@ -44,18 +55,7 @@ struct ForecastHouse: Sendable {
     }
 
     /// Nil when there is room for fields.
-    ///
-    /// Memory: the path and the status are borrowed for the call; the text of the error is the system's and is copied at once.
-    func shortage() -> String? {
-        var status = statvfs()
-        guard unsafe statvfs(settings.folder, &status) == 0 else {
-            return unsafe "\(settings.folder) cannot be looked at: \(String(cString: strerror(errno)))"
-        }
-        let free = Int64(status.f_bavail) * Int64(status.f_frsize)
-        guard free < settings.leastFreeBytes else { return nil }
-        return
-            "\(free) bytes are free on the disk, and forecasts leave \(settings.leastFreeBytes) (forecasts_min_free_bytes)"
-    }
+    func shortage() -> String? { room.shortage() }
 }
 
 /// What is counted, and how the scheduled jobs are.

@@ -49,7 +49,7 @@ struct ForecastService: Service {
                 "No currents are collected: set COPERNICUS_USERNAME and COPERNICUS_PASSWORD, or take ocean-currents out of forecast_data_types"
             )
         }
-        try await FieldCleanup(house: house).adoptRegion()
+        try await adoptRegion()
         try await waitForClock()
         var (nextCollection, failures) = (house.now(), Int64(0))
         var nextCleanup = try await firstCleanup(cleanup)
@@ -70,6 +70,19 @@ struct ForecastService: Service {
             house.metrics.note(.collection, .waiting, next: nextCollection)
             house.metrics.note(.cleanup, .waiting, next: nextCleanup)
             try await Task.sleep(for: Self.tick)
+        }
+    }
+
+    /// Nothing is collected before it is known of which region the fields are that are there.
+    private func adoptRegion() async throws {
+        while true {
+            do {
+                return try await FieldCleanup(house: house).adoptRegion()
+            } catch where !(error is CancellationError) {
+                house.logger.error(
+                    "The region of the forecasts cannot be noted; it is tried again", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .seconds(60))
+            }
         }
     }
 

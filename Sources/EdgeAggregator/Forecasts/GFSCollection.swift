@@ -85,12 +85,12 @@ struct GFSCollection: Sendable {
         }
         let description = FieldWriter.Description(
             kind: kind, grid: window.grid, times: [step.validSeconds], runSeconds: step.runSeconds)
-        return try house.archive.write(path, description) { writer in
+        return try house.archive.write(path, description) { file in
             for (place, field) in fields.enumerated() {
                 let whole = try field.field()
                 guard whole.grid == grid else { throw CollectionFailure.failed("the fields are on different grids") }
                 let part = whole.cut(window)
-                try writer.put(
+                try file.put(
                     variable: place, time: 0, rows: part.grid.latitude.count, columns: part.grid.longitude.count,
                     values: part.values)
             }

@@ -52,7 +52,9 @@ struct FieldAssembly: Sendable {
             folder: settings.piwardrive.spoolFolder, mostBytes: settings.piwardrive.mostSpoolBytes,
             permit: disk.permit(for: .nodeData, at: settings.piwardrive.spoolFolder))
         let overlay = OverlayHouse(store: store)
-        let merger = UnitMerger(house: house, spool: spool, overlay: overlay, settings: settings.piwardrive)
+        let merger = UnitMerger(
+            house: house, spool: spool, overlay: overlay, settings: settings.piwardrive,
+            permit: disk.permit(for: .nodeData, at: settings.piwardrive.uploadsFolder))
         piwardrive = PiWardriveRoutes(
             house: house, spool: spool, merger: merger, overlay: overlay,
             mostUploadBytes: settings.piwardrive.mostUploadBytes)

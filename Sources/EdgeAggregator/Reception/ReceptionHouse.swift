@@ -1,4 +1,5 @@
 import AudioDSP
+import Foundation
 import Logging
 import Sensors
 import Store
@@ -50,5 +51,13 @@ final class ReceptionHouse: Sendable {
         self.time = time
         self.metrics = metrics
         self.logger = logger
+    }
+
+    /// Handles an error of a recording's file: the box is not ready until its folder can be written, or there is room again.
+    func noteSoundFailure(_ error: SegmentError) {
+        storageGuard.note(error)
+        guard error.code != .diskFull else { return }
+        store.outcomes.failed(
+            at: .folder((error.path as NSString).deletingLastPathComponent), .disk, reason: "\(error)")
     }
 }

@@ -141,7 +141,7 @@ final class StreamSession {
                 house.keeper.watch(segment)
                 open.segment = segment
             } catch {
-                house.storageGuard.note(error)
+                house.noteSoundFailure(error)
                 open.lossReason = error.lossReason
             }
         } else {
@@ -193,8 +193,9 @@ final class StreamSession {
         }
         guard isKept else {
             house.metrics.recordingsTooShort.add(1)
-            open.segment.map(house.keeper.discard)
-            written.enqueue(closing.changesWhenTooShort())
+            // First the row, then the file: after a kill in between the next start removes it.
+            open.segment.map(house.keeper.forget)
+            written.enqueue(closing.changesWhenTooShort()) { [segment = open.segment] in segment?.discard() }
             return
         }
         guard let segment = open.segment else {
@@ -209,7 +210,7 @@ final class StreamSession {
                 house.events.recordingClosed(closing)
             case .failed(let error):
                 // The row stays open, so the next start repairs the file and closes it; but it is not acknowledged.
-                house.storageGuard.note(error)
+                house.noteSoundFailure(error)
                 written.note(StoreError(.failed, reason: "a recording could not be synced: \(error)"))
             }
             unfinished.end()
@@ -247,7 +248,7 @@ final class StreamSession {
     }
 
     private func noteFailure(_ error: SegmentError) {
-        house.storageGuard.note(error)
+        house.noteSoundFailure(error)
         recording?.lossReason = error.lossReason
     }
 

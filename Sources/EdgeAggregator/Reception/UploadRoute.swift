@@ -57,6 +57,7 @@ struct UploadRoute: Sendable {
                 "The disk is full: nothing was stored, send it again later", status: StockAnswer.insufficientStorage,
                 channel: context.channel)
         } catch {
+            if let error = error as? SegmentError { house.noteSoundFailure(error) }
             house.logger.error("An upload failed", metadata: ["error": "\(error)"])
             return StockAnswer.detail(
                 "The upload could not be stored: send it again", status: .internalServerError, channel: context.channel)

@@ -12,9 +12,14 @@ final class WrittenChanges: Sendable {
     func note(_ error: StoreError) { failure.withLock { $0 = $0 ?? error } }
 
     /// Soon; nobody waits for it.
-    func enqueue(_ changes: [StoreChange]) {
+    ///
+    /// - Parameter whenWritten: called on the store's thread once the changes are synced.
+    func enqueue(_ changes: [StoreChange], whenWritten: (@Sendable () -> Void)? = nil) {
         store.enqueue(changes) { [self] result in
-            if case .failure(let error) = result { note(error) }
+            switch result {
+            case .success: whenWritten?()
+            case .failure(let error): note(error)
+            }
         }
     }
 

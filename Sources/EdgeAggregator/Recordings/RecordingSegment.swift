@@ -129,8 +129,14 @@ final class RecordingSegment: @unchecked Sendable {
     }
 
     private func encode(_ bytes: Span<UInt8>) throws(SegmentError) {
-        do { try encoder?.write(bytes) } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
+        errno = 0
+        do { try encoder?.write(bytes) } catch { throw encoderFailure }
         written.add(Int64(bytes.count), ordering: .relaxed)
+    }
+
+    /// The encoder keeps the number of the system call that failed in `errno`, on the same thread.
+    private var encoderFailure: SegmentError {
+        SegmentError(.write, path: path, errnoValue: errno == 0 ? EIO : errno)
     }
 
     // MARK: - Syncing
@@ -173,7 +179,8 @@ final class RecordingSegment: @unchecked Sendable {
         let frames = writtenBytes / Int64(format.bytesPerFrame)
         if let encoder {
             self.encoder = nil
-            do { try encoder.finish() } catch { throw SegmentError(.write, path: path, errnoValue: ENOSPC) }
+            errno = 0
+            do { try encoder.finish() } catch { throw encoderFailure }
         } else {
             let dataBytes = frames * Int64(format.bytesPerFrame)
             let header = WAVHeader.encode(format: format, dataBytes: dataBytes)

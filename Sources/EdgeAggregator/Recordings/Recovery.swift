@@ -19,6 +19,8 @@ final class Recovery: Sendable {
     let spoolFolder: String
     let minimumNanoseconds: Int64
     let isAnalysisOn: Bool
+    /// For a damaged recording that is written anew.
+    let salvageRoom: RecordingRemains.Room
     let time: any TimeSource
     let logger: Logger
     let metrics = RecoveryMetrics()
@@ -61,13 +63,14 @@ final class Recovery: Sendable {
 
     init(
         store: Store, recordingsFolder: String, spoolFolder: String, minimumNanoseconds: Int64, isAnalysisOn: Bool,
-        time: any TimeSource, logger: Logger
+        salvageRoom: RecordingRemains.Room, time: any TimeSource, logger: Logger
     ) {
         self.store = store
         self.recordingsFolder = recordingsFolder
         self.spoolFolder = spoolFolder
         self.minimumNanoseconds = minimumNanoseconds
         self.isAnalysisOn = isAnalysisOn
+        self.salvageRoom = salvageRoom
         self.time = time
         self.logger = logger
     }
@@ -145,7 +148,7 @@ final class Recovery: Sendable {
     private func close(_ row: RecordingRecord, _ summary: inout Summary) {
         let path = path(row)
         do {
-            let verdict = try RecordingRemains(path: path).repair(row)
+            let verdict = try RecordingRemains(path: path).repair(row, salvageRoom)
             switch verdict {
             case .kept(let sound): try keep(row, sound, path, &summary)
             case .nothing(let fileBytes): try lose(row, Self.lostReason, fileBytes ?? 0, path, verdict, &summary)

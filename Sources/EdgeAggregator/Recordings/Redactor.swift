@@ -19,7 +19,7 @@ final class Redactor: Sendable {
     private let permit: DiskPermit
     private let logger: Logger
     /// Recordings with a voice that cannot be silenced yet: they are analysed again.
-    private let waiting = Mutex<Set<String>>([])
+    private let unsettled = Mutex<[String: Settlement]>([:])
     private let editing = Mutex(())
 
     init(
@@ -32,9 +32,23 @@ final class Redactor: Sendable {
         self.logger = logger
     }
 
-    /// Whether everything that had to be silenced in the recording is. Asked once, when its analysis ends.
-    func isSettled(_ progress: RecordingProgress) -> Bool {
-        waiting.withLock { $0.remove(progress.recording.name) == nil }
+    /// What became of the voices in a recording.
+    enum Settlement: Sendable {
+        /// All of them are silent.
+        case settled
+        /// A recording that a window reaches into is not closed yet.
+        case waiting
+        /// The system refused what had to be done.
+        case refused
+    }
+
+    /// Asked once, when the analysis of the recording ends.
+    func settlement(of progress: RecordingProgress) -> Settlement {
+        unsettled.withLock { $0.removeValue(forKey: progress.recording.name) } ?? .settled
+    }
+
+    private func note(_ settlement: Settlement, of recording: AnalysedRecording) {
+        unsettled.withLock { $0[recording.name] = settlement }
     }
 
     /// Silences what a window covers of its recording, and of those that follow in its run.
@@ -43,15 +57,20 @@ final class Redactor: Sendable {
     func redact(_ window: AnalysisWindow, of progress: RecordingProgress, isLive: Bool) {
         do {
             guard let parts = try parts(of: window, progress, isLive: isLive) else {
-                waiting.withLock { _ = $0.insert(progress.recording.name) }
-                return
+                return note(.waiting, of: progress.recording)
             }
-            // The last first: after a power cut between them the voice is still where it is looked for.
+            // The last first: after a power cut between them the voice is still where it is looked for. The line first: where it
+            // was written and the voice is still there, it is silenced when the recording is analysed again.
             for part in parts.reversed() {
+                try store.commitBlocking([.silenced(entry(part))])
                 // Two workers may have windows of one file, and what is encoded anew must have the silence of both.
                 try editing.withLock { _ in try silenceWithPatience(part) }
-                store.enqueue([.silenced(entry(part))])
             }
+        } catch  where error.isOfTheMoment {
+            logger.error(
+                "Sound with a human voice cannot be silenced now; its recording is not handed out, and is analysed again",
+                metadata: ["recording": "\(progress.recording.name)", "error": "\(error)"])
+            note(.refused, of: progress.recording)
         } catch {
             logger.error(
                 "Sound with a human voice could not be silenced; its recording is removed",
@@ -123,18 +142,11 @@ final class Redactor: Sendable {
             do {
                 return try silence(part)
             } catch {
-                guard Self.isOfTheMoment(error) else { throw error }
+                guard error.isOfTheMoment else { throw error }
                 Thread.sleep(forTimeInterval: 1)
             }
         }
         try silence(part)
-    }
-
-    private static func isOfTheMoment(_ error: any Error) -> Bool {
-        let number =
-            (error as? SegmentError)?.errnoValue ?? (error as? SoundFileError)?.errnoValue
-            ?? (error as? WAVFileError)?.errnoValue ?? 0
-        return [EIO, EMFILE, ENFILE, ENOMEM, EACCES, EAGAIN, EINTR, ENOSPC, EDQUOT].contains(number)
     }
 
     private func silence(_ part: Part) throws {
@@ -148,16 +160,32 @@ final class Redactor: Sendable {
         }
     }
 
-    private func remove(_ recording: AnalysedRecording) {
+    /// Removes a recording whose voices cannot be silenced; first its row, then its file. One that is still being written, or whose
+    /// row cannot be changed now, stays and is analysed again.
+    ///
+    /// Memory: the path is borrowed for the call.
+    func remove(_ recording: AnalysedRecording) {
         do {
-            guard let row = try store.recordingBlocking(name: recording.name) else { return }
-            // Memory: the path is borrowed for the call.
-            unsafe unlink("\(recordingsFolder)/\(row.relativePath)")
-            store.enqueue([
-                .deleteRecording(name: row.name, reason: "human voice", atNanoseconds: time.now().utcNanoseconds)
-            ])
+            guard let row = try store.recordingBlocking(name: recording.name), row.state != "deleted" else { return }
+            guard row.state != "open" else { return note(.waiting, of: recording) }
+            let now = time.now().utcNanoseconds
+            let rest = row.durationNanoseconds - row.filledNanoseconds - row.privacyNanoseconds
+            let loss = LedgerEntry(
+                recording: row, placeNanoseconds: 0, durationNanoseconds: max(0, rest), kind: "loss",
+                reason: "human voice, recording removed", bytes: row.bytes, notedNanoseconds: now)
+            try store.commitBlocking(
+                [.silenced(loss), .deleteRecording(name: row.name, reason: "human voice", atNanoseconds: now)],
+                freesRoom: true)
+            if unsafe unlink("\(recordingsFolder)/\(row.relativePath)") != 0, errno != ENOENT {
+                logger.error(
+                    "The file of a recording with a human voice cannot be removed; the next start tries again",
+                    metadata: ["recording": "\(row.name)", "errno": "\(errno)"])
+            }
         } catch {
-            logger.error("A recording could not be removed", metadata: ["error": "\(error)"])
+            note(.refused, of: recording)
+            logger.error(
+                "A recording with a human voice cannot be removed now; it is not handed out, and is tried again",
+                metadata: ["recording": "\(recording.name)", "error": "\(error)"])
         }
     }
 }

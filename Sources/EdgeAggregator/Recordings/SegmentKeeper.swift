@@ -89,10 +89,9 @@ final class SegmentKeeper: Sendable {
         condition.unlock()
     }
 
-    /// Removes a recording that is not kept.
-    func discard(_ segment: RecordingSegment) {
+    /// Syncs a recording no more, since it is not kept.
+    func forget(_ segment: RecordingSegment) {
         state.withLock { $0.open[ObjectIdentifier(segment)] = nil }
-        segment.discard()
     }
 
     /// Finishes what is queued, then ends the threads. Nothing may be appended to any recording after this.

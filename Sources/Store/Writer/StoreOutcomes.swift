@@ -118,6 +118,9 @@ public final class StoreOutcomes: Sendable {
         failed(at: work, cause, reason: error.description)
     }
 
+    /// More than so many kinds of work that fail at once tell nothing more.
+    private static let maximumTroubles = 100
+
     public func failed(at work: Work, _ cause: Cause, reason: String) {
         let now = ContinuousClock.now
         state.withLock { state in
@@ -129,7 +132,7 @@ public final class StoreOutcomes: Sendable {
                 trouble.last = now
                 trouble.attempts += 1
                 state.troubles[work] = trouble
-            } else {
+            } else if state.troubles.count < Self.maximumTroubles {
                 state.troubles[work] = Trouble(
                     work: work, cause: cause, reason: reason, first: now, last: now, attempts: 1)
             }

@@ -227,6 +227,27 @@ struct ForecastFaultTests {
         #expect(answer.status != 0 && answer.output.contains("forecasts_min_free_bytes"), "\(answer.output)")
     }
 
+    /// Fields leave as many inodes as sound does, in the daemon and in a command beside it.
+    @Test func aDiskThatIsShortOfInodesStopsForecasts() throws {
+        let disk = try SmallDisk(megabytes: 48, files: 200)
+        defer { withExtendedLifetime(disk) {} }
+        let upstream = try Upstream()
+        let daemon = try DaemonProcess(
+            settings: upstream.settings([
+                "FORECASTS_DIR": "\(disk.folder)/forecasts", "MIN_FREE_DISK_BYTES": "1000000",
+            ]))
+        let answer = try daemon.command("forecasts", "collect")
+        #expect(answer.status != 0 && answer.output.contains("inodes"), "\(answer.output)")
+        try daemon.start()
+        let last = try daemon.collected(["wind"])
+        let told = last["wind"]?["error_message"] as? String
+        #expect(told?.contains("inodes") == true, "\(told ?? "nothing")")
+        // The recordings are on another disk.
+        let status = try daemon.json("/api/v1/status")
+        #expect((status["disk"] as? [String: Any])?["is_sound_kept"] as? Bool == true)
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func oldAndTooManyFieldsAreRemoved() throws {
         let upstream = try Upstream()
         let settings = upstream.settings(["HISTORICAL_DAYS": "2", "FORECAST_HOURS": "120"])

@@ -22,9 +22,16 @@ final class CO2Depot: Sendable {
     private let sizes = Mutex<[NodeID: Int64]>([:])
     /// The file of each unit whose folders are known to be synced.
     private let synced = Mutex<[NodeID: PushPath]>([:])
-    /// Is told that a file must be read again from its beginning: before it is cut, so that a crash leaves no doubt, and after
-    /// it was written, for who has read it in between.
+    /// Files that are being replaced. They are not read meanwhile, so nobody records a position in the old content for the new.
+    private let replacing = Mutex<Set<File>>([])
+    /// Records that a file must be read again from its beginning. Called before new content takes its place, so that a crash
+    /// leaves no doubt.
     private let begunAnew: @Sendable (NodeID, PushPath) throws -> Void
+
+    private struct File: Hashable {
+        let unit: NodeID
+        let path: PushPath
+    }
 
     private final class Lock: Sendable {
         let mutex = Mutex(())
@@ -74,14 +81,13 @@ final class CO2Depot: Sendable {
     private func take(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
         let name = self.path(unit, path)
         var descriptor = unsafe open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        var isReserved = false
         if descriptor < 0, errno == ENOENT {
             guard offset == 0 else { return Outcome(verdict: .gap(storedBytes: 0), hasChanged: false) }
-            do {
-                // A file that stays empty takes an inode.
-                try permit.take(0, path: name)
-            } catch {
-                throw Failure(code: .full, description: "\(error)")
-            }
+            // Before the file exists: a rejected push leaves no empty file, which would take an inode.
+            try reserve(unit, Int64(body.count))
+            try takePermit(Int64(body.count), name)
+            isReserved = true
             try makeFolders(unit, path)
             descriptor = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
         }
@@ -101,17 +107,16 @@ final class CO2Depot: Sendable {
         case .gap: break
         case .follows(let skip, _):
             if skip < body.count {
-                try reserve(unit, Int64(body.count - skip))
+                if !isReserved {
+                    try reserve(unit, Int64(body.count - skip))
+                    try takePermit(Int64(body.count - skip), name)
+                }
                 try write(body[skip...], descriptor, name, at: offset + Int64(skip))
                 hasChanged = true
             }
         case .replaces(let keep, _):
             try reserve(unit, Int64(body.count) + stored)
-            try putAside(descriptor, name, bytes: stored)
-            try begunAnew(unit, path)
-            guard ftruncate(descriptor, off_t(keep)) == 0 else { throw Self.failure("\(name) cannot be cut") }
-            try write(body[...], descriptor, name, at: keep)
-            try begunAnew(unit, path)
+            try replace(descriptor, unit, path, stored: stored, keep: keep, body: body)
             hasChanged = true
         }
         // Also where nothing was written: what is there may be from before a crash, and on no disk yet.
@@ -152,11 +157,6 @@ final class CO2Depot: Sendable {
 
     /// Memory: the bytes are the caller's and borrowed for each call.
     private func write(_ bytes: ArraySlice<UInt8>, _ descriptor: Int32, _ name: String, at offset: Int64) throws {
-        do {
-            try permit.take(bytes.count, path: name)
-        } catch {
-            throw Failure(code: .full, description: "\(error)")
-        }
         var rest = bytes
         var place = off_t(offset)
         while !rest.isEmpty {
@@ -168,24 +168,110 @@ final class CO2Depot: Sendable {
         }
     }
 
-    /// Keeps what a file holds beside it, as `.readings-0000.tsv.replaced-1` and so on: of the last few times.
+    /// Asks for room before anything is changed.
+    private func takePermit(_ bytes: Int64, _ name: String) throws {
+        do {
+            try permit.take(Int(bytes), path: name)
+        } catch {
+            throw Failure(code: .full, description: "\(error)")
+        }
+    }
+
+    /// Copies the beginning of a file, a part at a time, since a file may be larger than the memory.
+    private func copy(_ source: Int32, _ name: String, bytes: Int64, to target: Int32, _ targetName: String) throws {
+        for offset in stride(from: 0, to: bytes, by: 262_144) {
+            let part = try read(source, name, offset: offset, count: min(262_144, bytes - offset))
+            try write(part[...], target, targetName, at: offset)
+        }
+    }
+
+    // MARK: - Replacing
+
+    /// Puts new content (`keep` stored bytes and the body) in the place of a file, and keeps the old content beside it, as
+    /// `.readings-0000.tsv.replaced-1` and so on: of the last few times.
+    ///
+    /// Both are written and synced under temporary names first. So a rejection or an error leaves everything as it was, and
+    /// after a kill the file holds either the old content or the new one. The temporary names are always the same: what a
+    /// killed run leaves is overwritten by the next push.
     ///
     /// Memory: the paths are borrowed for the calls.
-    private func putAside(_ descriptor: Int32, _ name: String, bytes: Int64) throws {
+    private func replace(
+        _ descriptor: Int32, _ unit: NodeID, _ path: PushPath, stored: Int64, keep: Int64, body: [UInt8]
+    ) throws {
+        let name = self.path(unit, path)
         let folder = (name as NSString).deletingLastPathComponent
-        let stem = "\(folder)/.\((name as NSString).lastPathComponent).replaced-"
-        var number = 1
-        while number <= Self.mostReplaced, unsafe access("\(stem)\(number)", F_OK) == 0 { number += 1 }
-        if number > Self.mostReplaced {
-            for older in 1..<Self.mostReplaced { unsafe rename("\(stem)\(older + 1)", "\(stem)\(older)") }
-            number = Self.mostReplaced
+        let stem = "\(folder)/.\(path.name)"
+        let old = "\(stem).replacing-old"
+        let new = "\(stem).replacing-new"
+        try takePermit(stored + keep + Int64(body.count), name)
+        defer {
+            unsafe unlink(old)
+            unsafe unlink(new)
         }
-        let aside = unsafe open("\(stem)\(number)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard aside >= 0 else { throw Self.failure("\(stem)\(number) cannot be made") }
-        defer { close(aside) }
-        try write(try read(descriptor, name, offset: 0, count: bytes)[...], aside, "\(stem)\(number)", at: 0)
-        guard fsync(aside) == 0 else { throw Self.failure("\(stem)\(number) cannot be synced") }
+        try writeTemporary(old) { try copy(descriptor, name, bytes: stored, to: $0, old) }
+        try writeTemporary(new) {
+            try copy(descriptor, name, bytes: keep, to: $0, new)
+            try write(body[...], $0, new, at: keep)
+        }
+
+        var kept = Self.keptNumbers(stem)
+        // A run that was killed may have kept this content already. Twice it would take the room of an older one.
+        let isKept = kept.last.map { FileManager.default.contentsEqual(atPath: "\(stem).replaced-\($0)", andPath: old) }
+        if isKept != true, kept.last ?? 0 > Self.mostReplaced {
+            try renumber(stem)
+            kept = Self.keptNumbers(stem)
+        }
+        let aside = isKept == true ? nil : "\(stem).replaced-\((kept.last ?? 0) + 1)"
+
+        let file = File(unit: unit, path: path)
+        _ = replacing.withLock { $0.insert(file) }
+        defer { _ = replacing.withLock { $0.remove(file) } }
+        try begunAnew(unit, path)
+        if let aside, unsafe edge_rename_new(old, aside) != 0 { throw Self.failure("\(aside) cannot be made") }
+        // Should the folder not be synced below, the next push syncs it before it is answered.
+        synced.withLock { $0[unit] = nil }
+        do {
+            try sync(folder)
+            guard unsafe rename(new, name) == 0 else { throw Self.failure("\(name) cannot be replaced") }
+        } catch {
+            if let aside { unsafe unlink(aside) }
+            throw error
+        }
         try sync(folder)
+        // Only now is an older content removed. If that fails, the next replacement does it.
+        try? renumber(stem)
+    }
+
+    /// Memory: the path is borrowed for the call.
+    private func writeTemporary(_ name: String, _ write: (Int32) throws -> Void) throws {
+        let descriptor = unsafe open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else { throw Self.failure("\(name) cannot be made") }
+        defer { close(descriptor) }
+        try write(descriptor)
+        guard fsync(descriptor) == 0 else { throw Self.failure("\(name) cannot be synced") }
+    }
+
+    /// The numbers of the earlier contents, the oldest first: one more than may stay while a file is being replaced.
+    ///
+    /// Memory: the paths are borrowed for the calls.
+    private static func keptNumbers(_ stem: String) -> [Int] {
+        (1...(mostReplaced + 1)).filter { unsafe access("\(stem).replaced-\($0)", F_OK) == 0 }
+    }
+
+    /// Removes the oldest content if there are too many, and numbers the others from 1 on. No rename overwrites anything.
+    ///
+    /// Memory: the paths are borrowed for the calls.
+    private func renumber(_ stem: String) throws {
+        var kept = Self.keptNumbers(stem)
+        if kept.count > Self.mostReplaced {
+            let oldest = "\(stem).replaced-\(kept.removeFirst())"
+            guard unsafe unlink(oldest) == 0 else { throw Self.failure("\(oldest) cannot be removed") }
+        }
+        for (place, number) in kept.enumerated() where number != place + 1 {
+            guard unsafe edge_rename_new("\(stem).replaced-\(number)", "\(stem).replaced-\(place + 1)") == 0 else {
+                throw Self.failure("\(stem).replaced-\(number) cannot be renamed")
+            }
+        }
     }
 
     // MARK: - Folders
@@ -230,38 +316,89 @@ final class CO2Depot: Sendable {
         sizes.withLock { $0[unit] = before + bytes }
     }
 
-    /// Reads a stretch of a unit's file; nil when it is not there.
+    /// Reads a part of a unit's file. Nil when there is no such file, or when it is being replaced: its reader is told when that
+    /// has ended.
     ///
     /// Memory: the path and the status are borrowed for the calls.
-    func read(_ unit: NodeID, _ path: PushPath, from offset: Int64, most: Int) -> (bytes: [UInt8], size: Int64)? {
-        let descriptor = unsafe open(self.path(unit, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { return nil }
+    func read(
+        _ unit: NodeID, _ path: PushPath, from offset: Int64, most: Int
+    ) throws -> (bytes: [UInt8], size: Int64)? {
+        guard !replacing.withLock({ $0.contains(File(unit: unit, path: path)) }) else { return nil }
+        let name = self.path(unit, path)
+        let descriptor = unsafe open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw Self.failure("\(name) cannot be opened")
+        }
         defer { close(descriptor) }
         var status = EdgeFileStatus()
-        guard unsafe edge_fstat(descriptor, &status) == 0 else { return nil }
+        guard unsafe edge_fstat(descriptor, &status) == 0 else { throw Self.failure("\(name) cannot be read") }
+        guard status.isFile else { return nil }
         let count = max(0, min(Int64(most), status.size_bytes - offset))
-        guard let bytes = try? read(descriptor, path.text, offset: offset, count: count) else { return nil }
-        return (bytes, status.size_bytes)
+        return (try read(descriptor, name, offset: offset, count: count), status.size_bytes)
     }
 }
 
 /// What lies in a folder.
 enum FolderFiles {
+    /// A folder or file that is there, and of which the system cannot say what it is or holds.
+    struct Failure: Error {
+        let path: String
+        let errnoValue: Int32
+
+        /// Memory: the text is the system's and is copied at once.
+        var text: String { unsafe String(cString: strerror(errnoValue)) }
+    }
+
     /// Plain files below a folder, with paths relative to it, in order; links are not followed.
     ///
+    /// - Parameter onFailure: Is told what cannot be listed now. What is in it is missing from the result.
+    ///
     /// Memory: the path and the status are borrowed for the call.
-    static func all(below folder: String, depth: Int = 6) -> [(path: String, bytes: Int64)] {
+    static func all(
+        below folder: String, depth: Int = 6, onFailure: (Failure) -> Void = { _ in }
+    ) -> [(path: String, bytes: Int64)] {
         var found: [(path: String, bytes: Int64)] = []
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        for name in names.sorted() {
+        for name in names(in: folder, onFailure: onFailure) {
+            let path = "\(folder)/\(name)"
             var status = EdgeFileStatus()
-            guard unsafe edge_lstat("\(folder)/\(name)", &status) == 0 else { continue }
+            guard unsafe edge_lstat(path, &status) == 0 else {
+                if errno != ENOENT { onFailure(Failure(path: path, errnoValue: errno)) }
+                continue
+            }
             if status.isFile { found.append((name, status.size_bytes)) }
             if status.isFolder, depth > 0 {
-                found += all(below: "\(folder)/\(name)", depth: depth - 1).map { ("\(name)/\($0.path)", $0.bytes) }
+                for file in all(below: path, depth: depth - 1, onFailure: onFailure) {
+                    found.append(("\(name)/\(file.path)", file.bytes))
+                }
             }
         }
         return found
+    }
+
+    /// The names in a folder, in order; none where there is no folder. Foundation takes an error in the middle of a listing for
+    /// its end, so the system is asked directly.
+    ///
+    /// Memory: the path is borrowed for the call. The stream is closed here. An entry belongs to the stream and is valid up to the
+    /// next call; its name ends with a NUL and is copied at once.
+    static func names(in folder: String, onFailure: (Failure) -> Void) -> [String] {
+        guard let stream = unsafe opendir(folder) else {
+            if errno != ENOENT, errno != ENOTDIR { onFailure(Failure(path: folder, errnoValue: errno)) }
+            return []
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else { break }
+            // Not through `pointee`: an entry is only as long as its name, and a copy of the whole type may end behind it.
+            guard let start = MemoryLayout<dirent>.offset(of: \.d_name) else { break }
+            let text = unsafe UnsafeRawPointer(entry).advanced(by: start).assumingMemoryBound(to: CChar.self)
+            let name = unsafe String(cString: text)
+            if name != ".", name != ".." { names.append(name) }
+        }
+        if errno != 0 { onFailure(Failure(path: folder, errnoValue: errno)) }
+        return names.sorted()
     }
 }
 

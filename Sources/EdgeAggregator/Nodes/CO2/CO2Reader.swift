@@ -21,13 +21,14 @@ final class CO2Reader: Service, Sendable {
     let depot: CO2Depot
     private let waiting = Mutex<Set<Place>>([])
     private let again = Mutex(Again())
-    private let bell: AsyncStream<Void>
-    private let ringer: AsyncStream<Void>.Continuation
+    private let bell = Bell()
 
     /// What is remembered between reads.
     private struct Again {
         /// Files that exist and could not be read.
         var unreadable: Set<Place> = []
+        /// Folders that exist and could not be listed, and files there of which the size is unknown.
+        var unlisted: Set<String> = []
         /// Files that are read again from their beginning, and up to where an earlier version had read them.
         var handled: [Place: Int64] = [:]
         /// The oldest reading of each unit with such files.
@@ -39,17 +40,21 @@ final class CO2Reader: Service, Sendable {
     /// Files and bytes that share a transaction.
     private static let filesTogether = 64
     private static let bytesTogether = 1_048_576
+    /// Between two attempts to read what could not be read. The first pause; each is twice as long as the one before.
+    private static let firstPause = Duration.seconds(2)
+    private static let longestPause = Duration.seconds(300)
+    /// Nothing is wrong: only a push ends the wait.
+    private static let idle = Duration.seconds(86_400)
 
     init(house: NodeHouse, depot: CO2Depot) {
         self.house = house
         self.depot = depot
-        (bell, ringer) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// A file has more to read.
     func note(_ unit: NodeID, _ path: PushPath) {
         _ = waiting.withLock { $0.insert(Place(unit: unit, path: path)) }
-        ringer.yield()
+        bell.ring()
     }
 
     var waitingCount: Int { waiting.withLock { $0.count } }
@@ -58,8 +63,21 @@ final class CO2Reader: Service, Sendable {
         await cancelWhenGracefulShutdown { [self] in
             await withTaskExecutorPreference(house.executor) {
                 await lookForUnread()
-                for await _ in bell {
-                    retryUnreadable()
+                var pause = Self.firstPause
+                var due: ContinuousClock.Instant?
+                while !Task.isCancelled {
+                    if !hasFailures {
+                        due = nil
+                        pause = Self.firstPause
+                    } else if due == nil {
+                        due = .now + pause
+                    }
+                    await bell.wait(atMost: due.map { ContinuousClock.now.duration(to: $0) } ?? Self.idle)
+                    if let time = due, time <= .now, !Task.isCancelled {
+                        await retryFailures()
+                        due = nil
+                        pause = min(pause * 2, Self.longestPause)
+                    }
                     while !Task.isCancelled, await readSome() {}
                     again.withLock { $0.oldest = [:] }
                 }
@@ -67,10 +85,15 @@ final class CO2Reader: Service, Sendable {
         }
     }
 
+    private var hasFailures: Bool { again.withLock { !$0.unreadable.isEmpty || !$0.unlisted.isEmpty } }
+
     /// What was pushed and not read before the last end, and what an earlier version has read.
     private func lookForUnread() async {
         let parsed = (try? await house.store.parsedFiles(kind: NodeKind.co2.rawValue)) ?? [:]
-        for file in Self.files(in: depot.folder) {
+        var failures: [FolderFiles.Failure] = []
+        let files = Self.files(in: depot.folder) { failures.append($0) }
+        noteUnlisted(failures)
+        for file in files {
             let recorded = parsed["\(file.unit.text)/\(file.path)", default: 0]
             let confirmed = parsed["\(file.unit.text)/\(Self.confirmation(file.path))", default: 0]
             if recorded != file.bytes || confirmed != recorded { note(file.unit, file.path) }
@@ -80,18 +103,37 @@ final class CO2Reader: Service, Sendable {
     /// The name under which the position of whole lines is stored, beside the file's own. No file can have it.
     private static func confirmation(_ path: PushPath) -> String { "lines:\(path.text)" }
 
-    private func retryUnreadable() {
-        let places = again.withLock { $0.unreadable }
+    private func retryFailures() async {
+        let (places, isUnlisted) = again.withLock { ($0.unreadable, !$0.unlisted.isEmpty) }
         waiting.withLock { $0.formUnion(places) }
+        if isUnlisted { await lookForUnread() }
     }
 
     /// Every file that a unit may have pushed.
-    static func files(in folder: String) -> [(unit: NodeID, path: PushPath, bytes: Int64)] {
-        let units = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return units.sorted().compactMap { NodeID(.co2, $0) }.flatMap { unit in
-            FolderFiles.all(below: "\(folder)/\(unit.text)").compactMap { file in
-                PushPath(file.path).map { (unit, $0, file.bytes) }
+    ///
+    /// - Parameter onFailure: Is told what cannot be listed now. What is in it is missing from the result.
+    static func files(
+        in folder: String, onFailure: (FolderFiles.Failure) -> Void = { _ in }
+    ) -> [(unit: NodeID, path: PushPath, bytes: Int64)] {
+        var files: [(unit: NodeID, path: PushPath, bytes: Int64)] = []
+        for unit in FolderFiles.names(in: folder, onFailure: onFailure).compactMap({ NodeID(.co2, $0) }) {
+            for file in FolderFiles.all(below: "\(folder)/\(unit.text)", onFailure: onFailure) {
+                if let path = PushPath(file.path) { files.append((unit, path, file.bytes)) }
             }
+        }
+        return files
+    }
+
+    /// Each is logged once until it can be listed again.
+    private func noteUnlisted(_ failures: [FolderFiles.Failure]) {
+        let known = again.withLock { again in
+            defer { again.unlisted = Set(failures.map(\.path)) }
+            return again.unlisted
+        }
+        for failure in failures where !known.contains(failure.path) {
+            house.logger.error(
+                "A folder of units' files cannot be listed; new readings there may be missing, and it is tried again",
+                metadata: ["path": "\(failure.path)", "error": "\(failure.text)"])
         }
     }
 
@@ -142,16 +184,10 @@ final class CO2Reader: Service, Sendable {
         let recorded = try await house.store.parsedBytes(key, path: place.path.text)
         let confirmed = try await house.store.parsedBytes(key, path: confirmation)
         var progress = CO2FileProgress(recorded: recorded, confirmed: confirmed)
-        guard var file = depot.read(place.unit, place.path, from: progress.readOffset, most: Self.stretchBytes) else {
-            notePossiblyUnreadable(place)
-            return nil
-        }
+        guard var file = stretch(place, from: progress.readOffset) else { return nil }
         if file.size < progress.position {
             progress.restart()
-            guard let all = depot.read(place.unit, place.path, from: 0, most: Self.stretchBytes) else {
-                notePossiblyUnreadable(place)
-                return nil
-            }
+            guard let all = stretch(place, from: 0) else { return nil }
             file = all
         }
         let start = progress.position
@@ -208,19 +244,20 @@ final class CO2Reader: Service, Sendable {
         return known
     }
 
-    /// A file that is there and cannot be read now is tried again with the next push of any unit.
-    ///
-    /// Memory: the path is borrowed for the call.
-    private func notePossiblyUnreadable(_ place: Place) {
-        let path = depot.path(place.unit, place.path)
-        guard unsafe access(path, F_OK) == 0 else {
+    /// Nil when the file is not there, or cannot be read now. One that cannot be read is logged once, and tried again by
+    /// ``run()`` until it can; other files do not wait for it.
+    private func stretch(_ place: Place, from offset: Int64) -> (bytes: [UInt8], size: Int64)? {
+        do {
+            if let file = try depot.read(place.unit, place.path, from: offset, most: Self.stretchBytes) { return file }
             _ = again.withLock { $0.unreadable.remove(place) }
-            return
+        } catch {
+            if again.withLock({ $0.unreadable.insert(place).inserted }) {
+                house.logger.error(
+                    "A unit's file cannot be read; its new readings are missing, and it is tried again",
+                    metadata: ["file": "\(depot.path(place.unit, place.path))", "error": "\(error)"])
+            }
         }
-        guard again.withLock({ $0.unreadable.insert(place).inserted }) else { return }
-        house.logger.error(
-            "A unit's file cannot be read; its new readings are missing, and it is tried again with the next push",
-            metadata: ["file": "\(path)"])
+        return nil
     }
 }
 

@@ -109,6 +109,9 @@ struct CO2Routes: Sendable {
                 try depot.push(unit, path, offset: offset, body: body)
             }
         } catch {
+            // Bytes may be written and not synced. The unit sends them again, which then changes nothing in the file, so its
+            // reader would not be told of them.
+            reader.note(unit, path)
             return failed(error, unit, path, context)
         }
         if let change = house.registry.sighting(

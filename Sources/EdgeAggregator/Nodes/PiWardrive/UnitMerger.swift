@@ -15,6 +15,7 @@ final class UnitMerger: Service, Sendable {
     private let spool: UploadSpool
     private let overlay: OverlayHouse
     private let settings: PiWardriveSettings
+    private let permit: DiskPermit?
     private let executor = IngestExecutor(threads: 1, name: "merge")
     private let bell: AsyncStream<Void>
     private let ringer: AsyncStream<Void>.Continuation
@@ -25,11 +26,17 @@ final class UnitMerger: Service, Sendable {
     /// How often the folder is looked at when nobody rings: another process may have put something there.
     private static let longestRest: Duration = .seconds(15)
 
-    init(house: NodeHouse, spool: UploadSpool, overlay: OverlayHouse, settings: PiWardriveSettings) {
+    /// - Parameter permit: For the disk of `uploadsFolder`. Without one, an upload is kept only where that needs no room: on the
+    ///   disk of the spool.
+    init(
+        house: NodeHouse, spool: UploadSpool, overlay: OverlayHouse, settings: PiWardriveSettings,
+        permit: DiskPermit? = nil
+    ) {
         self.house = house
         self.spool = spool
         self.overlay = overlay
         self.settings = settings
+        self.permit = permit
         (bell, ringer) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -137,17 +144,45 @@ final class UnitMerger: Service, Sendable {
         ])
     }
 
-    /// Memory: the paths are borrowed for the calls.
+    /// Removes an upload from the spool, and keeps it elsewhere if it is to be kept. All of it that counts is in the store by now: where
+    /// there is no room for it, the one before stays, and uploads go on.
+    ///
+    /// Memory: the path is borrowed for the call.
     private func keep(_ item: UploadSpool.Item) {
         if settings.keepsUploads, item.form == .database {
-            // One a unit, under a name that no unit can choose.
-            let folder =
-                "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.split(separator: ".")[1])"
-            try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            if unsafe rename(item.path, "\(folder)/app.db") == 0 { return }
-            if (try? FileManager.default.copyItem(atPath: item.path, toPath: "\(folder)/app.db.new")) != nil {
-                unsafe rename("\(folder)/app.db.new", "\(folder)/app.db")
+            do {
+                try moveToUploads(item)
+                return
+            } catch {
+                house.logger.warning(
+                    "A unit's upload is merged but not kept; the one before stays (piwardrive_keep_uploads)",
+                    metadata: ["unit": "\(item.unit.text)", "bytes": "\(item.bytes)", "error": "\(error)"])
             }
+        }
+        unsafe unlink(item.path)
+    }
+
+    /// Memory: the paths are borrowed for the calls.
+    private func moveToUploads(_ item: UploadSpool.Item) throws {
+        // One a unit, under a name that no unit can choose.
+        let folder = "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.split(separator: ".")[1])"
+        let path = "\(folder)/app.db"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // Needs no room on the same disk.
+        if unsafe rename(item.path, path) == 0 { return }
+        guard errno == EXDEV, let permit else {
+            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
+        }
+        try permit.take(Int(item.bytes), path: path)
+        let partial = "\(path).new"
+        // Of a merge that was cut off.
+        unsafe unlink(partial)
+        do {
+            try FileManager.default.copyItem(atPath: item.path, toPath: partial)
+            guard unsafe rename(partial, path) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        } catch {
+            unsafe unlink(partial)
+            throw error
         }
         unsafe unlink(item.path)
     }
