@@ -69,8 +69,9 @@ GROUPS = (
     Group(
         "faults", 30,
         ("Tests/Fuzz/*", "Tests/IntegrationTests/*KillTests.swift", "Tests/IntegrationTests/FullDiskTests.swift", "Sources/FieldNodes/*",
-         "Sources/Forecasts/*", "Sources/EdgeAggregator/Storage/*", "Sources/Store/Outbox/*",
-         "Sources/Store/Writer/*", "Sources/AudioDSP/Formats/*", "Sources/AudioDSP/Frames/*"),
+         "Sources/Forecasts/*", "Sources/EdgeAggregator/Storage/*", "Sources/EdgeAggregator/Recordings/*",
+         "Sources/EdgeAggregator/Nodes/*", "Sources/Store/Outbox/*", "Sources/Store/Files/*", "Sources/Store/Schema/*",
+         "Sources/Store/Writer/*", "Tests/Power/kills.py", "Tests/Power/guest.py", "Sources/AudioDSP/Formats/*", "Sources/AudioDSP/Frames/*"),
         ((Step("make test-faults"), Step("make test-kills KILLS=50"), Step("make fuzz")),)),
 )
 

@@ -149,7 +149,7 @@ import Testing
         #expect(bundle.status == 74 && bundle.output.contains("not made"), "\(bundle)")
         daemon.killNow()
 
-        // Started on the full disk, again and again, in the end in safe mode.
+        // Started on the full disk, again and again.
         for _ in 0..<4 {
             try fill(disk, shortage)
             try daemon.start()
@@ -174,12 +174,116 @@ import Testing
                 let expected = (1...8).flatMap { WireMaker.ramp(from: $0, samples: 24_000) }
                 #expect(try daemon.sound(recording) == expected)
             } else {
-                #expect(row["state"] as? String == "deleted", "\(row) \(removed)")
+                #expect(row["delete_reason"] as? String == "disk short", "\(row) \(removed)")
             }
         }
         try waitFor("the start reserve is made again") {
             FileManager.default.fileExists(atPath: "\(disk.folder)/start-reserve/bytes-4")
         }
+        #expect(daemon.stop() == 0)
+    }
+
+    /// Every writer at 0 bytes, and at 0 inodes: what it does not keep it does not acknowledge, what frees room works, a voice is
+    /// neither handed out nor costs its recording, and all of it works again when there is room, also in the safe mode.
+    @Test(arguments: ["bytes", "inodes"]) func everyWriterWaitsForRoom(_ name: String) throws {
+        let shortage = try #require(Shortage(rawValue: name))
+        let disk = try SmallDisk(megabytes: 64, files: 4000)
+        defer { withExtendedLifetime(disk) {} }
+        let daemon = try DaemonProcess(
+            folder: disk.folder,
+            settings: [
+                "MIN_FREE_DISK_BYTES": "8000000", "MIN_RECORDING_DURATION_SEC": "0", "NODE_ADMISSION": "open",
+                "KEEP_RECORDINGS": "all", "RECORDING_FORMAT": "flac", "ANALYZE_RECORDINGS": "true",
+                "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                // Every window counts as a voice, and is silenced.
+                "PRIVACY_THRESHOLD": "0", "SAFE_MODE_AFTER": "1", "SAFE_MODE_MINUTES": "60",
+            ])
+        try daemon.start()
+        try waitFor("the start reserve") {
+            FileManager.default.fileExists(atPath: "\(disk.folder)/start-reserve/bytes-4")
+        }
+        /// Four seconds at 48 kHz.
+        func begin(_ listener: String) throws -> RawConnection {
+            let stream = try daemon.stream(listener)
+            try stream.send(WireMaker.chunk(WireMaker.frame(0, WireMaker.wavHeader())))
+            for number in 1...8 {
+                try stream.send(
+                    WireMaker.chunk(WireMaker.frame(number, WireMaker.ramp(from: number, samples: 24_000))))
+            }
+            return stream
+        }
+        func end(_ stream: RawConnection) throws -> Int {
+            try stream.send(WireMaker.lastChunk)
+            return try DaemonProcess.parse(stream.answer()).status
+        }
+        func upload(_ path: String, _ file: String, _ content: [UInt8]) throws -> Int {
+            let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\(file)\"\r\n\r\n"
+            return try DaemonProcess.request(
+                "POST", path, port: daemon.port, headers: ["Content-Type: multipart/form-data; boundary=b"],
+                body: Array(head.utf8) + content + Array("\r\n--b--\r\n".utf8)
+            ).status
+        }
+        let wav = WireMaker.wavHeader(dataBytes: 48_000) + WireMaker.ramp(from: 0, samples: 24_000)
+        func row(_ listener: String) throws -> [String: Any] {
+            try #require(try daemon.recordings().first { $0["listener"] as? String == listener })
+        }
+
+        #expect(try end(try begin("early")) == 200)
+        try waitFor("silence") { try row("early")["analysis"] as? String == "done" }
+        #expect(try row("early")["silenced_seconds"] as? Double ?? 0 > 2.9)
+        // Closed on the full disk: there is no room to encode it anew without the voice.
+        let late = try begin("late")
+        try waitFor("the sound has arrived") {
+            let status = try daemon.json("/api/v1/status")["listeners"] as? [String: Any]
+            return status?["bytes_received"] as? Int ?? 0 >= 2 * 8 * 48_000
+        }
+        try fill(disk, shortage)
+        try waitFor("not ready") { try daemon.get("/readyz").status == 503 }
+        _ = try? end(late)
+
+        let ledgerOf = { (listener: String) -> Double in
+            let lines = try daemon.json("/api/v1/ledger?kind=loss&listener=\(listener)")["ledger"] as? [[String: Any]]
+            return (lines ?? []).compactMap { $0["seconds"] as? Double }.reduce(0, +)
+        }
+        let full = try end(try begin("full"))
+        var unit = StockUnit("0001", port: daemon.port)
+        #expect(try upload("/recordings_upload", "u_20260101T000000Z.wav", wav) == 507)
+        #expect(try unit.push("data/readings/readings-0000.tsv", offset: 0, Array(unit.line(0).utf8)).status == 507)
+        #expect(try upload("/upload?unit=van7", "app.db", [UInt8](repeating: 7, count: 8192)) == 507)
+        #expect(try daemon.command("backup", "\(disk.folder)/backup").status == 74)
+        #expect(try daemon.command("support-bundle", "-o", "\(disk.folder)/bundle.tar.gz").status == 74)
+        // What frees room needs none.
+        let early = try row("early")["name"] as? String ?? ""
+        #expect(try DaemonProcess.request("DELETE", "/api/v1/recordings/\(early)", port: daemon.port).status == 204)
+        #expect(!FileManager.default.fileExists(atPath: "\(disk.folder)/recordings/early/\(early)"))
+        try fill(disk, shortage)
+
+        // A kill is a bad end: this start is in the safe mode, on a full disk.
+        daemon.killNow()
+        try daemon.start()
+        #expect(try daemon.json("/api/v1/status")["mode"] as? String == "safe")
+        try disk.release()
+        try waitFor("ready") { try daemon.get("/readyz").status == 200 }
+        unit = StockUnit("0001", port: daemon.port)
+        #expect(try end(try begin("after")) == 200)
+        #expect(try upload("/recordings_upload", "u_20260101T000000Z.wav", wav) == 200)
+        #expect(try unit.push("data/readings/readings-0000.tsv", offset: 0, Array(unit.line(0).utf8)).status == 200)
+        if full == 200 {
+            let kept = try daemon.recordings().filter { $0["listener"] as? String == "full" }
+                .compactMap { $0["seconds"] as? Double }.reduce(0, +)
+            #expect(try abs(kept + ledgerOf("full") - 4) < 0.001)
+        }
+        #expect(daemon.stop() == 0)
+        // Back in the normal mode: what waited is analysed and silenced, and nothing of it was removed.
+        try daemon.start()
+        #expect(try daemon.json("/api/v1/status")["mode"] as? String == "normal")
+        try waitFor("silence") {
+            try daemon.recordings().allSatisfy {
+                $0["state"] as? String != "closed" || $0["analysis"] as? String == "done"
+            }
+        }
+        let last = try row("late")
+        #expect(last["state"] as? String == "closed" && last["silenced_seconds"] as? Double ?? 0 > 0.9, "\(last)")
         #expect(daemon.stop() == 0)
     }
 }
