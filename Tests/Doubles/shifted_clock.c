@@ -12,32 +12,29 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timex.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *shared(void) {
-    static const int64_t *mapped;
-    static int isTried;
-    if (!isTried) {
-        const char *path = getenv("CLOCK_SHIFT_FILE");
-        int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-        if (file >= 0) {
-            void *memory = mmap(NULL, 16, PROT_READ, MAP_SHARED, file, 0);
-            if (memory != MAP_FAILED) mapped = memory;
-            close(file);
-        }
-        isTried = 1;
-    }
-    return mapped;
+static const volatile int64_t *mapped;
+
+// By system calls alone, here and in clock_gettime: the runtime of a sanitizer asks for the time while it holds its own locks.
+__attribute__((constructor)) static void map_file(void) {
+    const char *path = getenv("CLOCK_SHIFT_FILE");
+    int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0) : -1;
+    if (file < 0) return;
+    long memory = syscall(SYS_mmap, NULL, 16, PROT_READ, MAP_SHARED, file, 0);
+    if (memory > 0 || memory < -4095) mapped = (const volatile int64_t *)memory;
+    syscall(SYS_close, file);
 }
 
+static const volatile int64_t *shared(void) { return mapped; }
+
 int clock_gettime(clockid_t clock, struct timespec *time) {
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(clock, time);
+    int result = (int)syscall(SYS_clock_gettime, clock, time);
     const volatile int64_t *values = shared();
     if (result == 0 && values && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         int64_t sum = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + values[0];

@@ -78,7 +78,7 @@ struct ForecastService: Service {
         while true {
             do {
                 return try await FieldCleanup(house: house).adoptRegion()
-            } catch where !(error is CancellationError) {
+            } catch  where !(error is CancellationError) {
                 house.logger.error(
                     "The region of the forecasts cannot be noted; it is tried again", metadata: ["error": "\(error)"])
                 try await Task.sleep(for: .seconds(60))
