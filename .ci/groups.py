@@ -70,7 +70,7 @@ GROUPS = (
         "faults", 30,
         ("Tests/Fuzz/*", "Tests/IntegrationTests/*KillTests.swift", "Tests/IntegrationTests/FullDiskTests.swift", "Sources/FieldNodes/*",
          "Sources/Forecasts/*", "Sources/EdgeAggregator/Storage/*", "Sources/EdgeAggregator/Recordings/*",
-         "Sources/EdgeAggregator/Nodes/*", "Sources/Store/Outbox/*", "Sources/Store/Files/*", "Sources/Store/Schema/*",
+         "Sources/EdgeAggregator/Nodes/*", "Sources/Store/Outbox/*", "Sources/Store/Files/*",
          "Sources/Store/Writer/*", "Tests/Power/kills.py", "Tests/Power/guest.py", "Sources/AudioDSP/Formats/*", "Sources/AudioDSP/Frames/*"),
         ((Step("make test-faults"), Step("make test-kills KILLS=50"), Step("make fuzz")),)),
 )
