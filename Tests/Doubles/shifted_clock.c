@@ -24,17 +24,17 @@ static const volatile int64_t *mapped;
 // By system calls alone, here and in clock_gettime: the runtime of a sanitizer asks for the time while it holds its own locks.
 __attribute__((constructor)) static void map_file(void) {
     const char *path = getenv("CLOCK_SHIFT_FILE");
-    int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0) : -1;
+    int file = path ? (int)syscall(SYS_openat, (long)AT_FDCWD, path, (long)(O_RDONLY | O_CLOEXEC), 0L) : -1;
     if (file < 0) return;
-    long memory = syscall(SYS_mmap, NULL, 16, PROT_READ, MAP_SHARED, file, 0);
-    if (memory > 0 || memory < -4095) mapped = (const volatile int64_t *)memory;
-    syscall(SYS_close, file);
+    long memory = syscall(SYS_mmap, 0L, 16L, (long)PROT_READ, (long)MAP_SHARED, (long)file, 0L);
+    if (memory != -1) mapped = (const volatile int64_t *)memory;
+    syscall(SYS_close, (long)file);
 }
 
 static const volatile int64_t *shared(void) { return mapped; }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
-    int result = (int)syscall(SYS_clock_gettime, clock, time);
+    int result = (int)syscall(SYS_clock_gettime, (long)clock, time);
     const volatile int64_t *values = shared();
     if (result == 0 && values && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         int64_t sum = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + values[0];
