@@ -32,6 +32,17 @@ class Targets(unittest.TestCase):
             self.assertIn("SanitizerMutex", [part[0] for kind in target["dependencies"] for part in kind.values()], name)
             self.assertEqual(settings(target)["define"]["_0"], "EDGE_THREAD_SANITIZER", name)
 
+    def test_kernels_and_c_code_are_optimized_in_debug_builds(self):
+        text = subprocess.run(("swift", "package", "dump-package"), cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+        found = [target for target in json.loads(text)["targets"] if target["type"] == "regular"]
+        wanted = {target["name"]: "-O2" for target in found if (target.get("path") or "").startswith("Sources/System/")} | {"AudioDSP": "-O"}
+        self.assertGreater(len(wanted), 3)
+        for target in found:
+            if target["name"] in wanted:
+                flags = [setting["kind"]["unsafeFlags"]["_0"] for setting in target["settings"]
+                         if "unsafeFlags" in setting["kind"] and (setting.get("condition") or {}).get("config") == "debug"]
+                self.assertIn(wanted[target["name"]], sum(flags, []), target["name"])
+
     def test_other_builds_take_the_standard_mutex(self):
         for name, target in targets(EDGE_THREAD_SANITIZER="").items():
             self.assertNotIn("define", settings(target), name)
