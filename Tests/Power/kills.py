@@ -48,7 +48,7 @@ def main():
         raise Failure("\n".join([" ".join(str(word) for word in words), *log]))
     guest.give_up = give_up
 
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,nr_inodes=3000", "tmpfs", guest.DISK], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m,nr_inodes=12000", "tmpfs", guest.DISK], check=True)
     daemon, started, modes = None, time.monotonic(), {}
     try:
         open(everything, "w").close()

@@ -58,7 +58,7 @@ struct DoctorHardware {
     private func cards() -> [Doctor.Finding] {
         // `01-00: USB Audio : USB Audio : capture 1`
         let text = (try? String(contentsOfFile: "/proc/asound/pcm", encoding: .utf8)) ?? ""
-        let lines = text.split(separator: "\n").filter { $0.contains("capture") }
+        let lines = text.split(whereSeparator: \.isNewline).filter { $0.contains("capture") }
         var findings = lines.prefix(Self.mostBuses).map { line -> Doctor.Finding in
             let numbers = line.prefix { $0 != ":" }.split(separator: "-").compactMap { Int($0) }
             let path = numbers.count == 2 ? "/dev/snd/pcmC\(numbers[0])D\(numbers[1])c" : "/dev/snd"

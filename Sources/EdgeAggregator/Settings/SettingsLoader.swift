@@ -52,7 +52,12 @@ struct SettingsLoader {
                 SettingsProblem(place: path, message: "the file cannot be read; name another with --settings"))
             return
         }
-        load(yaml: text, path: path)
+        load(yaml: Self.withoutByteOrderMark(text), path: path)
+    }
+
+    /// Editors of Windows put one at the beginning of a file.
+    private static func withoutByteOrderMark(_ text: String) -> String {
+        text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
     }
 
     mutating func load(yaml text: String, path: String) {
@@ -130,7 +135,10 @@ struct SettingsLoader {
     }
 
     mutating func load(dotenv text: String, path: String) {
-        for (number, rawLine) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // A line end of Windows is one Character, which is no "\n".
+        let lines = Self.withoutByteOrderMark(text).split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for (number, rawLine) in lines.enumerated() {
             var line = String(rawLine).trimmingSpaces
             if line.isEmpty || line.hasPrefix("#") { continue }
             if line.hasPrefix("export ") { line = String(line.dropFirst(7)).trimmingSpaces }

@@ -46,6 +46,36 @@ import Testing
         #expect(all.effective["overlap_sec"]?.source == "default")
     }
 
+    /// As editors write it, on Windows and elsewhere.
+    @Test(arguments: ["\n", "\r\n", "\r"], ["", "\u{FEFF}"])
+    func readsEnvFilesWithAnyLineEnd(lineEnd: String, mark: String) throws {
+        let lines = [
+            "# secrets", "API_TOKEN=first-secret", "export LISTENER_TOKENS=\"a=one,b=two\"", "",
+            "MIN_CONFIDENCE='0.6'  # why not",
+            "SENSITIVITY = 0.75",
+        ]
+        let all = try settings(dotenv: mark + lines.joined(separator: lineEnd) + lineEnd)
+        #expect(all.box.apiToken == "first-secret")
+        #expect(all.reception.tokens.count == 2)
+        #expect(all.analysis.minimumConfidence == 0.6)
+        #expect(all.analysis.sensitivity == 0.75)
+        #expect(all.effective["sensitivity"]?.source == ".env:6")
+    }
+
+    @Test(arguments: ["\n", "\r\n"], ["", "\u{FEFF}"])
+    func readsSettingsFilesWithAnyLineEnd(lineEnd: String, mark: String) throws {
+        let folder = "\(NSTemporaryDirectory())/settings-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let lines = ["# a box", "max_listeners: 5", "listen:", "  - 127.0.0.1:8001", "api_token: \"secret\""]
+        let path = "\(folder)/settings.yaml"
+        try Data((mark + lines.joined(separator: lineEnd) + lineEnd).utf8).write(to: URL(fileURLWithPath: path))
+        let all = try Settings(path: path, environment: [:])
+        #expect(all.reception.mostListeners == 5)
+        #expect(all.box.apiToken == "secret")
+        #expect(all.effective["max_listeners"]?.source == "\(path):2")
+    }
+
     @Test func tellsAllThatIsWrongAtOnceWithLineAndNearestName() {
         let found = problems(
             yaml:
