@@ -17,6 +17,8 @@ public final class Store: Sendable {
         public var mostPages = 0
         /// Which sinks are to be sent what.
         public var deliveries = DeliveryPlan.nothing
+        /// Whether a database that cannot be read in many starts is put aside. For the daemon alone: a command is no start.
+        public var mayGiveUpUnreadable = false
         /// What is known of the disk's free space.
         public var room = StoreRoom()
 
@@ -63,14 +65,15 @@ public final class Store: Sendable {
         var aside: String?
     }
 
-    /// Opens the database; one that the disk has not let be read for many starts is put aside like a damaged one.
+    /// Opens the database; for the daemon, one that the disk has not let be read for many starts is put aside like a damaged one.
     private static func openOrBeginAnew(_ path: String, _ options: Options) throws -> Opened {
+        guard options.mayGiveUpUnreadable else { return try openIfReadable(path, options) }
         let unreadable = Suspicion(path: path, .unreadable)
         do {
             let opened = try openIfReadable(path, options)
             unreadable.clear()
             return opened
-        } catch  where isReadFailure(error, path) {
+        } catch  where isUnreadable(path) || isUnreadable("\(path)-wal") {
             unreadable.raise("\(error)")
             guard let standing = unreadable.standing, standing.times >= Suspicion.maximumUnreadableStarts else {
                 throw error
@@ -95,21 +98,18 @@ public final class Store: Sendable {
         } catch let error as DatabaseError
             where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT
         {
+            // A check also calls damaged what the disk does not give.
+            guard !isUnreadable(path), !isUnreadable("\(path)-wal") else {
+                throw DatabaseError(resultCode: .SQLITE_IOERR, message: "\(path) cannot be read: \(error)")
+            }
             let aside = try DatabaseSwap.beginAnew(path)
             let pool = try open(path, options, &notices)
             return Opened(pool: pool, notices: notices, aside: aside)
         }
     }
 
-    /// Whether the disk refuses to give what is on it, as a sector does that cannot be read. SQLite's code does not always tell, so
-    /// the files are read through.
-    private static func isReadFailure(_ error: any Error, _ path: String) -> Bool {
-        guard (error as? DatabaseError)?.resultCode == .SQLITE_IOERR || (error as? POSIXError)?.code == .EIO else {
-            return false
-        }
-        return [path, "\(path)-wal"].contains(where: isUnreadable)
-    }
-
+    /// Whether the disk does not give a file, as with a sector that cannot be read. SQLite's codes do not always tell.
+    ///
     /// Memory: the path and the buffer are borrowed for the calls.
     private static func isUnreadable(_ path: String) -> Bool {
         let file = unsafe Foundation.open(path, O_RDONLY | O_CLOEXEC)

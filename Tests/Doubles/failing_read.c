@@ -1,8 +1,8 @@
 // A disk that cannot be read for a while, for a program that is started with this in LD_PRELOAD.
 //
-// READ_FAILURE_FILE: a file. As long as it is there, its line `CALL ERRNO END [INODE]` says what fails with that error where the path
+// READ_FAILURE_FILE: a file. As long as it is there, its line `CALL ERRNO END [INODE [OFFSET]]` says what fails with that error where the path
 // ends so: `open` (of files that are there already), `read` (also at an offset), `list` (a folder) or `unlink`. With INODE only that
-// file fails.
+// file fails, with OFFSET only what reaches beyond it.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -29,8 +29,8 @@ static ssize_t real_pread(int file, void *bytes, size_t count, off64_t offset) {
     return real(file, bytes, count, offset);
 }
 
-// 0 when the call is to go on.
-static int failure(const char *call, const char *path) {
+// 0 when the call is to go on. `end_offset`: of what is read.
+static int failure(const char *call, const char *path, unsigned long end_offset) {
     const char *place = getenv("READ_FAILURE_FILE");
     if (!place || !path) return 0;
     int saved = errno;
@@ -46,15 +46,16 @@ static int failure(const char *call, const char *path) {
     errno = saved;
     if (count <= 0) return 0;
     text[count] = 0;
-    unsigned long inode = 0;
-    if (sscanf(text, "%15s %d %255s %lu", name, &number, end, &inode) < 3 || strcmp(name, call) != 0) return 0;
+    unsigned long inode = 0, offset = 0;
+    if (sscanf(text, "%15s %d %255s %lu %lu", name, &number, end, &inode, &offset) < 3 || strcmp(name, call) != 0) return 0;
     struct stat status;
+    if (offset && end_offset <= offset) return 0;
     if (inode && (stat(path, &status) != 0 || status.st_ino != inode)) return 0;
     size_t length = strlen(path), tail = strlen(end);
     return length >= tail && strcmp(path + length - tail, end) == 0 ? number : 0;
 }
 
-static int failure_of(int file) {
+static int failure_of(int file, unsigned long end_offset) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     int saved = errno;
@@ -62,11 +63,11 @@ static int failure_of(int file) {
     errno = saved;
     if (count <= 0) return 0;
     path[count] = 0;
-    return failure("read", path);
+    return failure("read", path, end_offset);
 }
 
 static int opened(const char *path, int flags, mode_t mode) {
-    int number = flags & O_CREAT ? 0 : failure(flags & O_DIRECTORY ? "list" : "open", path);
+    int number = flags & O_CREAT ? 0 : failure(flags & O_DIRECTORY ? "list" : "open", path, 0);
     if (number) {
         errno = number;
         return -1;
@@ -93,7 +94,7 @@ int __open_2(const char *path, int flags) { return opened(path, flags, 0); }
 int __open64_2(const char *path, int flags) { return opened(path, flags, 0); }
 
 ssize_t pread(int file, void *bytes, size_t count, off_t offset) {
-    int number = failure_of(file);
+    int number = failure_of(file, (unsigned long)offset + count);
     if (number) {
         errno = number;
         return -1;
@@ -106,7 +107,8 @@ ssize_t pread64(int file, void *bytes, size_t count, off64_t offset) { return pr
 ssize_t read(int file, void *bytes, size_t count) {
     static ssize_t (*real)(int, void *, size_t);
     if (!real) real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-    int number = failure_of(file);
+    off_t offset = lseek(file, 0, SEEK_CUR);
+    int number = failure_of(file, (offset < 0 ? 0 : (unsigned long)offset) + count);
     if (number) {
         errno = number;
         return -1;
@@ -117,7 +119,7 @@ ssize_t read(int file, void *bytes, size_t count) {
 DIR *opendir(const char *path) {
     static DIR *(*real)(const char *);
     if (!real) real = (DIR * (*)(const char *)) dlsym(RTLD_NEXT, "opendir");
-    int number = failure("list", path);
+    int number = failure("list", path, 0);
     if (number) {
         errno = number;
         return NULL;
@@ -128,7 +130,7 @@ DIR *opendir(const char *path) {
 int unlink(const char *path) {
     static int (*real)(const char *);
     if (!real) real = (int (*)(const char *))dlsym(RTLD_NEXT, "unlink");
-    int number = failure("unlink", path);
+    int number = failure("unlink", path, 0);
     if (number) {
         errno = number;
         return -1;

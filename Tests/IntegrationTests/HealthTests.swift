@@ -221,7 +221,8 @@ import Testing
     }
 
     /// A sector of the database cannot be read for good: after ten starts that end, the next one works without anybody's help.
-    @Test func aDatabaseThatTheDiskNeverGivesBackDoesNotPreventStarts() throws {
+    /// One sector, and the whole file.
+    @Test(arguments: [20_480, 0]) func aDatabaseThatTheDiskNeverGivesBackDoesNotPreventStarts(from: Int) throws {
         let folder = try TestFolders.temporary("edge-unreadable")
         defer { TestFolders.remove(folder) }
         let order = "\(folder)/order"
@@ -236,7 +237,7 @@ import Testing
         let database = "\(daemon.folder)/edge.db"
         let inode = try #require(
             try FileManager.default.attributesOfItem(atPath: database)[.systemFileNumber] as? UInt64)
-        let refusal = Data("read \(EIO) /edge.db \(inode)".utf8)
+        let refusal = Data("read \(EIO) /edge.db \(inode) \(from)".utf8)
         try refusal.write(to: URL(fileURLWithPath: order))
         // The disk comes back after three starts: nothing was put aside, and the count begins anew.
         for _ in 0..<3 {

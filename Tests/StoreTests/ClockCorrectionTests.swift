@@ -179,4 +179,37 @@ import Testing
             #expect(detections.allSatisfy { $0.timeQuality == "assumed" })
         }
     }
+
+    /// A recording that is open, and a guess, when the clock is set: it ends by the clock that is set, and its detections are not taken
+    /// for ones that have waited since 1970.
+    @Test func whatIsOpenEndsByTheClockThatWasSet() async throws {
+        try await withStore { store in
+            let changes = try sound(store, at: 100, offset: 0)
+            let close = try #require(changes.first { if case .closeRecording = $0 { true } else { false } })
+            try await store.commit([
+                .openSession(
+                    SessionRecord(
+                        id: "a/b/1", listenerID: "a", bootID: "b", counter: 1, openedNanoseconds: 90 * Self.second,
+                        monotonicNanoseconds: 90 * Self.second, remoteAddress: "", source: "stream"))
+            ])
+            try await store.commit([changes[0], .inferTimes(recording: "b-100"), changes[1]])
+            try await set(store)
+            guard case .closeRecording(let known) = close else { return }
+            try await store.commit([
+                .closeRecording(
+                    RecordingClose(
+                        name: known.name, frames: known.frames, durationNanoseconds: known.durationNanoseconds,
+                        filledNanoseconds: 0, bytes: 0, timeQuality: "unsynchronised",
+                        closedNanoseconds: 119 * Self.second, closedMonotonicNanoseconds: 119 * Self.second))
+            ])
+            let row = try #require(try await store.recording(name: "b-100"))
+            #expect(row.startNanoseconds == Self.truth + 100 * Self.second)
+            #expect(row.closedNanoseconds == Self.truth + 119 * Self.second)
+            // Two seconds ahead of its arrival.
+            let (_, runs) = try store.remainsOfSessionBlocking("a/b/1")
+            #expect(runs.map(\.leadNanoseconds) == [2 * Self.second])
+            let held = try await store.deliveries(DeliveryFilter()).filter { $0.kind == .detections }
+            #expect(!held.isEmpty && held.allSatisfy { $0.createdNanoseconds >= Self.truth })
+        }
+    }
 }

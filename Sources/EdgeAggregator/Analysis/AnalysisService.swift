@@ -253,7 +253,8 @@ final class AnalysisService: Sendable {
                 }
                 guard let windows = spilled else { continue }
                 let reader = BacklogReader(
-                    row: row, spilled: windows, configuration: configuration, store: store)
+                    row: row, spilled: windows, configuration: configuration, store: store,
+                    isLastAttempt: isLastAttempt(row.name))
                 state.withLock { $0.scheduler.add(backlog: reader, listener: row.listenerID) }
             }
             if !rows.isEmpty {
@@ -373,18 +374,28 @@ final class AnalysisService: Sendable {
         state.withLock { state in
             let name = progress.recording.name
             let attempts = (state.postponed[name]?.attempts ?? 0) + 1
-            guard attempts < Self.maximumAttempts else {
-                state.postponed[name] = nil
-                return false
+            if state.postponed[name] == nil, state.postponed.count >= Self.maximumPostponedRecordings,
+                let first = state.postponed.min(by: { $0.value.until < $1.value.until })
+            {
+                state.postponed[first.key] = nil
             }
-            if state.postponed.count < Self.maximumPostponedRecordings || state.postponed[name] != nil {
-                let pause = min(1 << attempts, Self.longestPauseSeconds)
-                state.postponed[name] = Postponement(attempts: attempts, until: .now + .seconds(pause))
-            }
+            // Once its attempts are used up it stays so, until it is settled or removed.
+            let isExhausted = attempts >= Self.maximumAttempts
+            let pause = isExhausted ? 0 : min(1 << attempts, Self.longestPauseSeconds)
+            state.postponed[name] = Postponement(attempts: attempts, until: .now + .seconds(pause))
+            guard !isExhausted else { return false }
             if let spilled { state.spilled[name] = spilled }
             state.tracked.remove(name)
             return true
         }
+    }
+
+    private func isLastAttempt(_ name: String) -> Bool {
+        state.withLock { $0.postponed[name]?.attempts ?? 0 >= Self.maximumAttempts - 1 }
+    }
+
+    private func forgetPostponement(of name: String) {
+        state.withLock { _ = $0.postponed.removeValue(forKey: name) }
     }
 
     private func finish(_ progress: RecordingProgress, state: String, windows: Int, error: String?) {
@@ -393,14 +404,13 @@ final class AnalysisService: Sendable {
         case .waiting:
             // The file cannot be changed while it is being encoded: it is analysed, and silenced, once it is closed.
             return untrack(progress)
-        case .refused:
-            if !postpone(progress) {
-                redactor.remove(progress.recording)
-                untrack(progress)
-            }
-            return
+        case .refused(let culprit):
+            if postpone(progress) { return }
+            // Whatever is left of it is analysed once more.
+            if redactor.remove(culprit) { forgetPostponement(of: progress.recording.name) }
+            return untrack(progress)
         }
-        self.state.withLock { _ = $0.postponed.removeValue(forKey: progress.recording.name) }
+        forgetPostponement(of: progress.recording.name)
         store.enqueue([
             .analysed(
                 recording: progress.recording.name, state: state, windows: windows, error: error,

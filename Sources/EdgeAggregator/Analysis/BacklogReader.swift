@@ -8,6 +8,8 @@ import Store
 final class BacklogReader: @unchecked Sendable {
     let row: RecordingRecord
     let progress: RecordingProgress
+    /// Whether the last window is padded when the recording that follows cannot be read, instead of trying again.
+    private let isLastAttempt: Bool
     /// Windows that were left to the file; nil for all.
     let spilled: SpilledWindows?
     private let onlyWindows: Set<Int64>?
@@ -32,10 +34,12 @@ final class BacklogReader: @unchecked Sendable {
     static let framesPerRead = 4096
 
     init(
-        row: RecordingRecord, spilled: SpilledWindows?, configuration: AnalysisService.Configuration, store: Store
+        row: RecordingRecord, spilled: SpilledWindows?, configuration: AnalysisService.Configuration, store: Store,
+        isLastAttempt: Bool
     ) {
         self.row = row
         self.spilled = spilled
+        self.isLastAttempt = isLastAttempt
         onlyWindows = spilled.map { Set($0.startFrames48k) }
         self.configuration = configuration
         self.store = store
@@ -89,7 +93,7 @@ final class BacklogReader: @unchecked Sendable {
     private func follow(_ next: RecordingRecord) throws -> SoundFileReader? {
         do {
             return try open(next)
-        } catch  where error.isOfTheMoment {
+        } catch  where error.isOfTheMoment && !isLastAttempt {
             throw error
         } catch {
             return nil

@@ -66,6 +66,7 @@ struct Daemon {
         let databaseFile = "\(settings.box.baseFolder)/edge.db"
         let databasePermit = disk.permit(for: .database, at: databaseFile)
         options.room = StoreRoom(mayGrow: { databasePermit.mayWrite }, free: { startReserve.releasePart() })
+        options.mayGiveUpUnreadable = true
         let store = try Store(path: databaseFile, options: options)
         if let damaged = store.damagedCopy {
             logger.error(
@@ -77,8 +78,7 @@ struct Daemon {
         recovery = Recovery(
             store: store, recordingsFolder: settings.recordings.folder, spoolFolder: settings.recordings.spoolFolder,
             minimumNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9), isAnalysisOn: settings.analysis.isOn,
-            salvageRoom: RecordingRemains.Room(
-                permit: disk.recordings, reserveBytes: Int64(settings.recordings.leastFreeBytes)),
+            salvagePermit: disk.recordings,
             time: time, logger: logger
         )
         _ = try recovery.run()

@@ -33,11 +33,6 @@ struct OpenRecording: Sendable {
         fileOffsetNanoseconds = startNanoseconds - start.startNanoseconds
     }
 
-    /// A moment by the clock as it was when the recording began, so that both can be compared.
-    func utcNanoseconds(at moment: TimeStamp) -> Int64 {
-        startNanoseconds + moment.monotonicNanoseconds - start.startNanoseconds
-    }
-
     func timeQuality(isInferred: Bool) -> TimeQuality {
         unset == nil ? (isInferred ? .inferred : .live) : .unsynchronised
     }
@@ -68,7 +63,7 @@ struct RecordingClosing: Sendable {
             filledNanoseconds: min(
                 format.durationNanoseconds(frames: end.filledFrames), format.durationNanoseconds(frames: keptFrames)),
             bytes: fileBytes, timeQuality: recording.timeQuality(isInferred: end.isInferred).rawValue,
-            closedNanoseconds: recording.utcNanoseconds(at: now))
+            closedNanoseconds: now.utcNanoseconds, closedMonotonicNanoseconds: now.monotonicNanoseconds)
         return [.closeRecording(close)] + entries.map { .ledger($0) }
     }
 

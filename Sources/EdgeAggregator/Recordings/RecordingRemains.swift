@@ -35,25 +35,6 @@ struct RecordingRemains {
         var wasDamaged = false
     }
 
-    /// The right to write a recording anew beside a damaged one.
-    struct Room {
-        let permit: DiskPermit
-        /// What sound leaves on the disk.
-        let reserveBytes: Int64
-
-        /// Counts the bytes of a copy that is about to be written.
-        ///
-        /// - Throws: ``SegmentError`` with the code `diskFull` if sound would have too little room then.
-        func take(_ bytes: Int64, path: String) throws(SegmentError) {
-            // Asked first: where the permit refuses, sound that is being recorded stops as well. A tenth more than the
-            // reserve is what sound needs to resume.
-            guard permit.mayWrite, permit.volume.space.freeBytes - bytes >= reserveBytes + reserveBytes / 10 else {
-                throw SegmentError(.write, path: path, errnoValue: ENOSPC)
-            }
-            try permit.take(Int(bytes), path: path)
-        }
-    }
-
     /// Ends of the names of files that are put aside, and of those that are only half made.
     static let asideSuffix = ".damaged"
     static let copySuffix = ".salvaged"
@@ -74,9 +55,9 @@ struct RecordingRemains {
 
     /// Repairs the file by what its row says: format and container do not have to be in the file.
     ///
-    /// - Parameter room: Asked before the file is written anew. A few bytes of its head are written without.
+    /// - Parameter permit: Asked before the file is written anew. A few bytes of its head are written without.
     /// - Throws: when it cannot be read or written now, also for want of room. It is left as it is then.
-    func repair(_ row: RecordingRecord, _ room: Room) throws -> Verdict {
+    func repair(_ row: RecordingRecord, _ permit: DiskPermit) throws -> Verdict {
         guard let before = try Self.status(path) else { return .nothing(fileBytes: nil) }
         guard before.isFile else { throw Obstacle(description: "it is no plain file") }
         let unreadable = Verdict.unreadable(
@@ -86,7 +67,7 @@ struct RecordingRemains {
         else { return unreadable }
         switch RecordingContainer(rawValue: row.container) {
         case .wav: return try repairWAV(format, before)
-        case .flac: return try repairFLAC(format, before, unreadable, room)
+        case .flac: return try repairFLAC(format, before, unreadable, permit)
         // Nothing is recorded as MP3.
         case .mp3, nil: return unreadable
         }
@@ -102,7 +83,7 @@ struct RecordingRemains {
     }
 
     private func repairFLAC(
-        _ format: PCMFormat, _ before: EdgeFileStatus, _ unreadable: Verdict, _ room: Room
+        _ format: PCMFormat, _ before: EdgeFileStatus, _ unreadable: Verdict, _ permit: DiskPermit
     ) throws -> Verdict {
         let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else { throw Obstacle(errnoValue: errno) }
@@ -113,7 +94,8 @@ struct RecordingRemains {
         case .unreadable: return unreadable
         case .cut: try remains.repair()
         case .broken:
-            try room.take(before.size_bytes + Self.silenceBytes(remains.missing, format), path: path)
+            try permit.take(
+                Int(before.size_bytes + Self.silenceBytes(remains.missing, format)), path: path, isCopy: true)
             try replace { (target) throws(SoundFileError) in try remains.copy(to: target) }
         }
         return .kept(

@@ -20,7 +20,7 @@ final class Recovery: Sendable {
     let minimumNanoseconds: Int64
     let isAnalysisOn: Bool
     /// For a damaged recording that is written anew.
-    let salvageRoom: RecordingRemains.Room
+    let salvagePermit: DiskPermit
     let time: any TimeSource
     let logger: Logger
     let metrics = RecoveryMetrics()
@@ -63,14 +63,14 @@ final class Recovery: Sendable {
 
     init(
         store: Store, recordingsFolder: String, spoolFolder: String, minimumNanoseconds: Int64, isAnalysisOn: Bool,
-        salvageRoom: RecordingRemains.Room, time: any TimeSource, logger: Logger
+        salvagePermit: DiskPermit, time: any TimeSource, logger: Logger
     ) {
         self.store = store
         self.recordingsFolder = recordingsFolder
         self.spoolFolder = spoolFolder
         self.minimumNanoseconds = minimumNanoseconds
         self.isAnalysisOn = isAnalysisOn
-        self.salvageRoom = salvageRoom
+        self.salvagePermit = salvagePermit
         self.time = time
         self.logger = logger
     }
@@ -148,7 +148,7 @@ final class Recovery: Sendable {
     private func close(_ row: RecordingRecord, _ summary: inout Summary) {
         let path = path(row)
         do {
-            let verdict = try RecordingRemains(path: path).repair(row, salvageRoom)
+            let verdict = try RecordingRemains(path: path).repair(row, salvagePermit)
             switch verdict {
             case .kept(let sound): try keep(row, sound, path, &summary)
             case .nothing(let fileBytes): try lose(row, Self.lostReason, fileBytes ?? 0, path, verdict, &summary)

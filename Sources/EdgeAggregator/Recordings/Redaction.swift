@@ -34,14 +34,13 @@ enum WAVRedaction {
 
 /// Encodes a FLAC file anew with a span of it silent.
 enum FLACRedaction {
-    /// - Parameter permit: For a second file of the same size. Sound that holds a voice is not left as it is for want of room: the
-    ///   caller removes it if this throws.
+    /// - Parameter permit: For a second file of the same size.
     ///
     /// Memory: the paths and the status are borrowed for the calls.
     static func silence(path: String, frames: Range<Int64>, permit: DiskPermit) throws -> Int64 {
         var status = EdgeFileStatus()
         guard unsafe edge_stat(path, &status) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
-        try permit.take(Int(status.size_bytes), path: path)
+        try permit.take(Int(status.size_bytes), path: path, isCopy: true)
         let replacement = path + ".silenced"
         unsafe unlink(replacement)
         let file = unsafe open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)

@@ -38,8 +38,8 @@ final class Redactor: Sendable {
         case settled
         /// A recording that a window reaches into is not closed yet.
         case waiting
-        /// The system refused what had to be done.
-        case refused
+        /// The system refused what had to be done to this recording, which may be one that follows.
+        case refused(recording: String)
     }
 
     /// Asked once, when the analysis of the recording ends.
@@ -47,21 +47,26 @@ final class Redactor: Sendable {
         unsettled.withLock { $0.removeValue(forKey: progress.recording.name) } ?? .settled
     }
 
-    private func note(_ settlement: Settlement, of recording: AnalysedRecording) {
-        unsettled.withLock { $0[recording.name] = settlement }
+    private func note(_ settlement: Settlement, of recording: String) {
+        unsettled.withLock { $0[recording] = settlement }
     }
 
     /// Silences what a window covers of its recording, and of those that follow in its run.
     ///
     /// - Parameter isLive: whether the window came from a session that goes on: what it covers may not all be written down yet.
     func redact(_ window: AnalysisWindow, of progress: RecordingProgress, isLive: Bool) {
+        let name = progress.recording.name
+        // All of it is analysed again then: no window has to wait for the disk once more.
+        if case .refused = unsettled.withLock({ $0[name] }) { return }
+        var current = name
         do {
             guard let parts = try parts(of: window, progress, isLive: isLive) else {
-                return note(.waiting, of: progress.recording)
+                return note(.waiting, of: name)
             }
             // The last first: after a power cut between them the voice is still where it is looked for. The line first: where it
             // was written and the voice is still there, it is silenced when the recording is analysed again.
             for part in parts.reversed() {
+                current = part.row.name
                 try store.commitBlocking([.silenced(entry(part))])
                 // Two workers may have windows of one file, and what is encoded anew must have the silence of both.
                 try editing.withLock { _ in try silenceWithPatience(part) }
@@ -69,13 +74,13 @@ final class Redactor: Sendable {
         } catch  where error.isOfTheMoment {
             logger.error(
                 "Sound with a human voice cannot be silenced now; its recording is not handed out, and is analysed again",
-                metadata: ["recording": "\(progress.recording.name)", "error": "\(error)"])
-            note(.refused, of: progress.recording)
+                metadata: ["recording": "\(current)", "error": "\(error)"])
+            note(.refused(recording: current), of: name)
         } catch {
             logger.error(
                 "Sound with a human voice could not be silenced; its recording is removed",
-                metadata: ["recording": "\(progress.recording.name)", "error": "\(error)"])
-            remove(progress.recording)
+                metadata: ["recording": "\(current)", "error": "\(error)"])
+            if !remove(current) { note(.refused(recording: current), of: name) }
         }
     }
 
@@ -160,14 +165,15 @@ final class Redactor: Sendable {
         }
     }
 
-    /// Removes a recording whose voices cannot be silenced; first its row, then its file. One that is still being written, or whose
-    /// row cannot be changed now, stays and is analysed again.
+    /// Removes a recording whose voices cannot be silenced; first its row, then its file.
+    ///
+    /// - Returns: false for one that is still being written, or whose row cannot be changed now.
     ///
     /// Memory: the path is borrowed for the call.
-    func remove(_ recording: AnalysedRecording) {
+    func remove(_ name: String) -> Bool {
         do {
-            guard let row = try store.recordingBlocking(name: recording.name), row.state != "deleted" else { return }
-            guard row.state != "open" else { return note(.waiting, of: recording) }
+            guard let row = try store.recordingBlocking(name: name), row.state != "deleted" else { return true }
+            guard row.state != "open" else { return false }
             let now = time.now().utcNanoseconds
             let rest = row.durationNanoseconds - row.filledNanoseconds - row.privacyNanoseconds
             let loss = LedgerEntry(
@@ -181,11 +187,12 @@ final class Redactor: Sendable {
                     "The file of a recording with a human voice cannot be removed; the next start tries again",
                     metadata: ["recording": "\(row.name)", "errno": "\(errno)"])
             }
+            return true
         } catch {
-            note(.refused, of: recording)
             logger.error(
                 "A recording with a human voice cannot be removed now; it is not handed out, and is tried again",
-                metadata: ["recording": "\(recording.name)", "error": "\(error)"])
+                metadata: ["recording": "\(name)", "error": "\(error)"])
+            return false
         }
     }
 }

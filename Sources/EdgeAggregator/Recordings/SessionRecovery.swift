@@ -71,7 +71,7 @@ struct SessionRecovery {
             entry.durationNanoseconds = until - last.monotonicNanoseconds
             return entry.durationNanoseconds > 0 ? entry : nil
         }
-        guard !last.isUnset, let until = starts.min(by: { $0.1 < $1.1 }) else { return entry }
+        guard !last.isUnset, !last.isAssumed, let until = starts.min(by: { $0.1 < $1.1 }) else { return entry }
         entry.durationNanoseconds = max(0, until.1 - last.utcNanoseconds)
         if until.0 == start.bootID, !start.isSynchronised {
             entry.unsetEnd = UnsetMoment(bootID: until.0, monotonicNanoseconds: until.2)

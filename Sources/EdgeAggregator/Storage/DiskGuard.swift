@@ -91,10 +91,12 @@ struct DiskPermit: Sendable {
 
     /// Counts bytes that are about to be written.
     ///
-    /// - Parameter path: The file, for the error.
+    /// - Parameters:
+    ///   - path: The file, for the error.
+    ///   - isCopy: Whether they are a large file that can wait, for which nothing else has to stop.
     /// - Throws: ``SegmentError`` with the code `diskFull` if too little would be left. Nothing may be written then.
-    func take(_ bytes: Int, path: String) throws(SegmentError) {
-        guard !volume.take(Int64(bytes), for: use) else { return }
+    func take(_ bytes: Int, path: String, isCopy: Bool = false) throws(SegmentError) {
+        guard !volume.take(Int64(bytes), for: use, isCopy: isCopy) else { return }
         metrics.writesRefused.add(1)
         throw SegmentError(.write, path: path, errnoValue: ENOSPC)
     }

@@ -66,10 +66,16 @@ final class DiskVolume: Sendable {
 
     /// Counts bytes that are about to be written.
     ///
+    /// - Parameter isCopy: Whether they are a large file that can wait. Where it has no room, its use does not stop for others: what is
+    ///   left may do for them. A tenth more than the reserve has to be left.
     /// - Returns: False if fewer than the use's reserve would be left, or if there is no room for it since before.
-    func take(_ bytes: Int64, for use: DiskGuard.Use) -> Bool {
+    func take(_ bytes: Int64, for use: DiskGuard.Use, isCopy: Bool = false) -> Bool {
         state.withLock { state in
             check(&state)
+            if isCopy {
+                look(&state)
+                guard state.estimatedFreeBytes - bytes >= Self.enough(reserve(use)) else { return false }
+            }
             // The estimate is low where what was granted has been removed again: look before refusing.
             if !state.isShort[use.rawValue], state.estimatedFreeBytes - bytes < reserve(use) { look(&state) }
             guard !state.isShort[use.rawValue] else { return false }

@@ -157,12 +157,12 @@ extension Store {
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT run, max(end_ns - offset_ns) AS steady_ns, end_ns, is_unset FROM (
+                    SELECT run, max(end_ns - offset_ns) AS steady_ns, end_ns, is_unset, is_assumed FROM (
                         SELECT run, start_ns + duration_ns AS end_ns, start_ns - monotonic_ns AS offset_ns,
-                            time_quality = 'unsynchronised' AS is_unset
+                            time_quality = 'unsynchronised' AS is_unset, time_quality = 'assumed' AS is_assumed
                         FROM recordings WHERE session_id = ?1
                         UNION ALL
-                        SELECT run, start_ns + duration_ns, ifnull(offset_ns, opened_ns - monotonic_ns), unset_boot IS NOT NULL
+                        SELECT run, start_ns + duration_ns, ifnull(offset_ns, opened_ns - monotonic_ns), unset_boot IS NOT NULL, 0
                         FROM ledger JOIN sessions ON sessions.id = session_id
                         WHERE session_id = ?1 AND duration_ns > 0 AND kind <> 'duplicate'
                     ) WHERE run >= ?2 GROUP BY run
@@ -170,7 +170,7 @@ extension Store {
             ).map {
                 SessionMoment(
                     run: $0["run"], utcNanoseconds: $0["end_ns"], monotonicNanoseconds: $0["steady_ns"],
-                    isUnset: $0["is_unset"])
+                    isUnset: $0["is_unset"], isAssumed: $0["is_assumed"])
             }
         }
     }

@@ -106,18 +106,23 @@ public struct SessionMoment: Sendable, Hashable {
     public let monotonicNanoseconds: Int64
     /// Whether the clock was not set, so that the first of them may still be corrected.
     public let isUnset: Bool
+    /// Whether the clock was waited for in vain: the first of them is wrong, and stays so.
+    public let isAssumed: Bool
 
-    public init(run: Int, utcNanoseconds: Int64, monotonicNanoseconds: Int64, isUnset: Bool) {
+    public init(
+        run: Int, utcNanoseconds: Int64, monotonicNanoseconds: Int64, isUnset: Bool, isAssumed: Bool
+    ) {
         self.run = run
         self.utcNanoseconds = utcNanoseconds
         self.monotonicNanoseconds = monotonicNanoseconds
         self.isUnset = isUnset
+        self.isAssumed = isAssumed
     }
 
     public func moved(byNanoseconds shift: Int64) -> SessionMoment {
         SessionMoment(
             run: run, utcNanoseconds: utcNanoseconds + shift, monotonicNanoseconds: monotonicNanoseconds + shift,
-            isUnset: isUnset)
+            isUnset: isUnset, isAssumed: isAssumed)
     }
 }
 

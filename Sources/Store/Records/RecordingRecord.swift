@@ -134,11 +134,15 @@ public struct RecordingClose: Sendable, Hashable {
     public let bytes: Int64
     /// Nil leaves it as it is.
     public let timeQuality: String?
+    /// UTC.
     public let closedNanoseconds: Int64
+    /// By the steady clock of the recording's boot, where it is known: the row's end is then written by the clock that the row has,
+    /// which may have been corrected since.
+    public let closedMonotonicNanoseconds: Int64?
 
     public init(
         name: String, frames: Int64, durationNanoseconds: Int64, filledNanoseconds: Int64, bytes: Int64,
-        timeQuality: String?, closedNanoseconds: Int64
+        timeQuality: String?, closedNanoseconds: Int64, closedMonotonicNanoseconds: Int64? = nil
     ) {
         self.name = name
         self.frames = frames
@@ -147,5 +151,6 @@ public struct RecordingClose: Sendable, Hashable {
         self.bytes = bytes
         self.timeQuality = timeQuality
         self.closedNanoseconds = closedNanoseconds
+        self.closedMonotonicNanoseconds = closedMonotonicNanoseconds
     }
 }

@@ -40,6 +40,13 @@ struct ClockCorrection {
         try moveSessions()
         try database.execute(
             sql: "UPDATE deliveries SET created_ns = ? WHERE hold = ?", arguments: [now, OutboxWriter.clockHold])
+        // Those that wait for their run first were made by the same clock.
+        try database.execute(
+            sql: """
+                UPDATE deliveries SET created_ns = ? WHERE state = 'held' AND hold <> ? AND created_ns < ?
+                    AND EXISTS (SELECT 1 FROM sessions WHERE boot_id = ? AND closed_ns IS NULL
+                        AND hold >= sessions.id || '#' AND hold < sessions.id || '$')
+                """, arguments: [now, OutboxWriter.clockHold, now, bootID])
     }
 
     private func moveRecordings() throws {
@@ -56,7 +63,9 @@ struct ClockCorrection {
             sql: """
                 UPDATE recordings SET start_ns = start_ns + ?1, time_quality = 'corrected',
                     file_offset_ns = iif(state = 'open', ifnull(file_offset_ns, start_ns - monotonic_ns), NULL),
-                    closed_ns = iif(closed_ns IS NULL, NULL, start_ns + ?1 + duration_ns),
+                    -- Of what is not settled yet it says how far the sound is ahead.
+                    closed_ns = iif(closed_ns IS NULL, NULL,
+                        iif(guessed AND NOT settled, closed_ns + ?1, start_ns + ?1 + duration_ns)),
                     analysed_ns = iif(analysed_ns IS NULL OR analysed_ns BETWEEN start_ns + ?1 AND ?2, analysed_ns,
                         start_ns + ?1 + duration_ns)
                 WHERE id = ?3

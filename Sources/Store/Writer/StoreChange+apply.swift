@@ -32,13 +32,15 @@ extension StoreChange {
             try database.cachedStatement(
                 sql: """
                     UPDATE recordings SET state = CASE state WHEN 'open' THEN 'closed' ELSE state END, frames = ?,
-                        duration_ns = ?, filled_ns = ?, bytes = ?, closed_ns = ?,
+                        duration_ns = ?, filled_ns = ?, bytes = ?,
+                        closed_ns = ifnull(start_ns - monotonic_ns + ?, ?),
                         time_quality = iif(settled OR time_quality IN ('corrected', 'assumed'), time_quality,
                             ifnull(?, time_quality))
                     WHERE name = ? AND state IN ('open', 'unkept')
                     """
             ).execute(arguments: [
-                close.frames, close.durationNanoseconds, close.filledNanoseconds, close.bytes, close.closedNanoseconds,
+                close.frames, close.durationNanoseconds, close.filledNanoseconds, close.bytes,
+                close.closedMonotonicNanoseconds, close.closedNanoseconds,
                 close.timeQuality, close.name,
             ])
             try outbox.addRecording(name: close.name, atNanoseconds: close.closedNanoseconds)
