@@ -139,7 +139,7 @@ class Journey:
     def check(self):
         facts = oracle.facts(self.box)
         arrivals = oracle.Arrivals(self.work.far.events, [self.work.far.postgres.rows()])
-        told, count = oracle.check_arrivals(arrivals, facts, True, self.excused)
+        told, count = oracle.check_arrivals(arrivals, facts, True, self.excused, kills=4 if self.ending == "kill" else 0)
         self.told += told + oracle.check_sent(self.box, self.work.note(), self.files)
         self.told += [f"{name} was put aside" for name in os.listdir(self.box.base) if ".damaged-" in name or ".newer-" in name]
         sent, kinds = self.work.note(), collections.Counter(event[3] for event in self.work.far.events)
