@@ -42,7 +42,7 @@ final class CO2Reader: Service, Sendable {
     private static let bytesTogether = 1_048_576
     /// Between two attempts to read what could not be read. The first pause; each is twice as long as the one before.
     private static let firstPause = Duration.seconds(2)
-    private static let longestPause = Duration.seconds(300)
+    private static let maximumPause = Duration.seconds(300)
     /// Nothing is wrong: only a push ends the wait.
     private static let idle = Duration.seconds(86_400)
 
@@ -76,7 +76,7 @@ final class CO2Reader: Service, Sendable {
                     if let time = due, time <= .now, !Task.isCancelled {
                         await retryFailures()
                         due = nil
-                        pause = min(pause * 2, Self.longestPause)
+                        pause = min(pause * 2, Self.maximumPause)
                     }
                     while !Task.isCancelled, await readSome() {}
                     again.withLock { $0.oldest = [:] }
