@@ -40,17 +40,12 @@ final class AnalysisService: Sendable {
         /// Windows that were left to the file, by recording; a recording that is not here is analysed whole.
         var spilled: [String: SpilledWindows] = [:]
         /// Recordings that the system did not let be read, or silenced: they are tried again later.
-        var postponed: [String: Postponement] = [:]
+        var postponed = Postponements()
         var isStopping = false
         var readyWorkers = 0
         var nextBacklogCheck: ContinuousClock.Instant = .now
         /// Of each listener's last live window.
         var lagSeconds: [String: Double] = [:]
-    }
-
-    private struct Postponement {
-        var attempts: Int
-        var until: ContinuousClock.Instant
     }
 
     let configuration: Configuration
@@ -71,10 +66,6 @@ final class AnalysisService: Sendable {
     private static let eagerBacklogCheckInterval = Duration.milliseconds(200)
     private static let mostSpilledRecordings = 10_000
     private static let mostListeners = 2000
-    private static let maximumPostponedRecordings = 1000
-    /// With pauses of 2, 4, 8 … 300 s these take three quarters of an hour.
-    private static let maximumAttempts = 15
-    private static let longestPauseSeconds = 300
 
     init(
         configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
@@ -243,7 +234,7 @@ final class AnalysisService: Sendable {
             // next list.
             let now = ContinuousClock.now
             let busy = state.withLock { state in
-                state.tracked.union(state.postponed.filter { $0.value.until > now }.keys)
+                state.tracked.union(state.postponed.waiting(at: now))
             }
             let rows = try store.pendingAnalysisBlocking(limit: busy.count + 64)
             for row in rows where !busy.contains(row.name) {
@@ -254,7 +245,7 @@ final class AnalysisService: Sendable {
                 guard let windows = spilled else { continue }
                 let reader = BacklogReader(
                     row: row, spilled: windows, configuration: configuration, store: store,
-                    isLastAttempt: isLastAttempt(row.name))
+                    isLastAttempt: state.withLock { $0.postponed.isLastAttempt(row.name) })
                 state.withLock { $0.scheduler.add(backlog: reader, listener: row.listenerID) }
             }
             if !rows.isEmpty {
@@ -373,29 +364,15 @@ final class AnalysisService: Sendable {
     private func postpone(_ progress: RecordingProgress, spilled: SpilledWindows? = nil) -> Bool {
         state.withLock { state in
             let name = progress.recording.name
-            let attempts = (state.postponed[name]?.attempts ?? 0) + 1
-            if state.postponed[name] == nil, state.postponed.count >= Self.maximumPostponedRecordings,
-                let first = state.postponed.min(by: { $0.value.until < $1.value.until })
-            {
-                state.postponed[first.key] = nil
-            }
-            // Once its attempts are used up it stays so, until it is settled or removed.
-            let isExhausted = attempts >= Self.maximumAttempts
-            let pause = isExhausted ? 0 : min(1 << attempts, Self.longestPauseSeconds)
-            state.postponed[name] = Postponement(attempts: attempts, until: .now + .seconds(pause))
-            guard !isExhausted else { return false }
+            guard state.postponed.postpone(name, now: .now) else { return false }
             if let spilled { state.spilled[name] = spilled }
             state.tracked.remove(name)
             return true
         }
     }
 
-    private func isLastAttempt(_ name: String) -> Bool {
-        state.withLock { $0.postponed[name]?.attempts ?? 0 >= Self.maximumAttempts - 1 }
-    }
-
     private func forgetPostponement(of name: String) {
-        state.withLock { _ = $0.postponed.removeValue(forKey: name) }
+        state.withLock { $0.postponed.forget(name) }
     }
 
     private func finish(_ progress: RecordingProgress, state: String, windows: Int, error: String?) {
