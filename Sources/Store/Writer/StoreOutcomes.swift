@@ -22,6 +22,8 @@ public final class StoreOutcomes: Sendable {
         case folder(String)
         /// Syncing recordings.
         case sound
+
+        var isFolder: Bool { if case .folder = self { true } else { false } }
     }
 
     /// Why it failed.
@@ -118,7 +120,7 @@ public final class StoreOutcomes: Sendable {
         failed(at: work, cause, reason: error.description)
     }
 
-    /// More than so many kinds of work that fail at once tell nothing more.
+    /// Folders are many; more than so many that fail tell nothing more. Work of other kinds is always noted.
     private static let maximumTroubles = 100
 
     public func failed(at work: Work, _ cause: Cause, reason: String) {
@@ -132,7 +134,7 @@ public final class StoreOutcomes: Sendable {
                 trouble.last = now
                 trouble.attempts += 1
                 state.troubles[work] = trouble
-            } else if state.troubles.count < Self.maximumTroubles {
+            } else if !work.isFolder || state.troubles.count < Self.maximumTroubles {
                 state.troubles[work] = Trouble(
                     work: work, cause: cause, reason: reason, first: now, last: now, attempts: 1)
             }
