@@ -75,23 +75,30 @@ let package = Package(
         .target(name: "CEdgeSystem", path: "Sources/System/CEdgeSystem"),
         .target(name: "CEdgeGPIO", dependencies: ["CGpiod"], path: "Sources/System/CEdgeGPIO"),
 
+        // What every parser of text uses; it imports nothing.
+        .target(name: "TextParts"),
+
         // The leaves: they know no network, no database and not each other.
         .target(name: "AudioDSP", dependencies: ["CAlsa", "CSoundFile", "CSoxr", "CTensorFlowLite"]),
-        .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem"]),
+        .target(name: "Sensors", dependencies: ["CEdgeGPIO", "CEdgeSystem", "TextParts"]),
         .target(name: "Digests", dependencies: ["CLibCrypto"]),
 
         .target(name: "TLS", dependencies: ["CLibSSL", .product(name: "NIOCore", package: "swift-nio")]),
 
-        .target(name: "FieldNodes", dependencies: ["CSQLite"]),
-        .target(name: "Forecasts", dependencies: ["CBlosc", "CNetCDF", "COpenJPEG"]),
+        .target(name: "FieldNodes", dependencies: ["CSQLite", "TextParts"]),
+        .target(name: "Forecasts", dependencies: ["CBlosc", "CNetCDF", "COpenJPEG", "TextParts"]),
 
         .target(
-            name: "Store", dependencies: ["CEdgeSystem", "CSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
+            name: "Store",
+            dependencies: [
+                "CEdgeSystem", "CSQLite", "TextParts", .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
 
         .target(
             name: "Uplink",
             dependencies: [
                 "CCurl", "CEdgeSystem", "CMosquitto", "CPostgreSQL", "CSnappy", "CZlib", "Digests", "Sensors", "Store",
+                "TextParts",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -100,7 +107,7 @@ let package = Package(
             name: "EdgeAggregator",
             dependencies: [
                 "AudioDSP", "CEdgeSystem", "CZlib", "Digests", "FieldNodes", "Forecasts", "Sensors", "Store", "TLS",
-                "Uplink",
+                "TextParts", "Uplink",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -122,6 +129,7 @@ let package = Package(
         .executableTarget(name: "store-bench", dependencies: ["Store"], path: "Benchmarks/StoreBench"),
         .testTarget(name: "AudioDSPTests", dependencies: ["AudioDSP", "EdgeTesting", "birdnet-reference"]),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
+        .testTarget(name: "TextPartsTests", dependencies: ["TextParts"]),
         .testTarget(name: "SensorsTests", dependencies: ["Sensors"]),
         .testTarget(
             name: "TLSTests",
@@ -137,7 +145,8 @@ let package = Package(
         .testTarget(
             name: "EdgeAggregatorTests",
             dependencies: [
-                "EdgeAggregator", "EdgeTesting", "Sensors", "Store", .product(name: "Logging", package: "swift-log"),
+                "EdgeAggregator", "EdgeTesting", "Sensors", "Store", "Uplink",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .testTarget(

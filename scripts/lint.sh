@@ -35,6 +35,12 @@ if grep -rnE 'for unsafe' Sources; then
     fail "take elements by index instead of 'for unsafe'"
 fi
 scripts/check-unsafe.py
+# Text of files, peers and people is searched by bytes or scalars.
+scripts/check-text.py
+# What every parser of text uses knows nothing else.
+if grep -rnE '^(public |internal |package )?import ' Sources/TextParts; then
+    fail "TextParts imports nothing"
+fi
 # The thread sanitizer must know every mutex.
 for target in Sources/*/; do
     if grep -rqE 'Mutex[<(]' "$target" && [ "$target" != Sources/System/ ] && [ ! -e "${target}SanitizerMutex.swift" ]; then

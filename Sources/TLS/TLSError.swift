@@ -22,6 +22,7 @@ public struct TLSError: Error, CustomStringConvertible, Sendable {
             return unsafe String(cString: buffer.baseAddress!)
         }
         // "error:0A000086:SSL routines::certificate verify failed": the reason is the last part.
-        return TLSError(step, reason: text.split(separator: ":").last.map(String.init) ?? text)
+        return TLSError(
+            step, reason: text.utf8.split(separator: UInt8(ascii: ":")).last.map { String(Substring($0)) } ?? text)
     }
 }

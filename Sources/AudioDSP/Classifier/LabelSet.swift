@@ -56,14 +56,17 @@ public struct LabelSet: Sendable {
             throw unsafe ClassifierError(.labelsUnreadable, path: path, reason: String(cString: strerror(errno)))
         }
         var lines: [(String, String)] = []
-        for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
-            let text = String(decoding: line.last == 0x0D ? line.dropLast() : line, as: UTF8.self)
-            let halves = text.split(separator: "_", omittingEmptySubsequences: false)
+        let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = bytes.starts(with: byteOrderMark) ? bytes.dropFirst(byteOrderMark.count) : bytes[...]
+        for (number, line) in text.split(separator: UInt8(ascii: "\n")).enumerated() {
+            let text = line.last == 0x0D ? line.dropLast() : line
+            if text.isEmpty { continue }
+            let halves = text.split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
             guard halves.count == 2 else {
                 throw ClassifierError(
                     .labelsUnreadable, path: path, reason: "line \(number + 1) is not `Scientific name_Common name`")
             }
-            lines.append((String(halves[0]), String(halves[1])))
+            lines.append((String(decoding: halves[0], as: UTF8.self), String(decoding: halves[1], as: UTF8.self)))
         }
         return lines
     }

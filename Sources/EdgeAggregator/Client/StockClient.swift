@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
+import TextParts
 
 /// Plays a stock listener: one POST whose body never ends.
 struct StockClient: Sendable {
@@ -83,13 +84,13 @@ struct StockClient: Sendable {
                     var answer = ""
                     for try await buffer in inbound {
                         answer += String(buffer: buffer)
-                        if let end = answer.range(of: "\r\n\r\n"),
-                            answer.hasSuffix("}") || answer[end.upperBound...].isEmpty == false
+                        if let end = answer.halves(at: "\r\n\r\n"),
+                            answer.hasSuffix("}") || !end.after.isEmpty
                         {
                             break
                         }
                     }
-                    let line = answer.split(separator: "\r\n").first.map(String.init) ?? "closed without an answer"
+                    let line = answer.lines().first.map(String.init) ?? "closed without an answer"
                     report(.answered(line))
                     return true
                 }

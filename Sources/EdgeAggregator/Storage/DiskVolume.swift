@@ -2,6 +2,7 @@ import CEdgeSystem
 import Foundation
 import Logging
 import Synchronization
+import TextParts
 
 /// One file system: what is free on it, and which uses there is room for.
 ///
@@ -40,7 +41,7 @@ final class DiskVolume: Sendable {
         // What does not exist yet will be on the disk of its nearest existing parent.
         var existing = path
         var status = EdgeFileStatus()
-        while unsafe edge_stat(existing, &status) != 0, existing.contains("/"), existing != "/" {
+        while unsafe edge_stat(existing, &status) != 0, existing.holds("/"), existing != "/" {
             existing = (existing as NSString).deletingLastPathComponent
             if existing.isEmpty { existing = "/" }
         }

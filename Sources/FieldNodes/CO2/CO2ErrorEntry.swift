@@ -1,3 +1,5 @@
+import TextParts
+
 /// An entry of `errors-NNNN.txt`: `----- <time> <LEVEL> <message>`, and lines that follow it.
 public struct CO2ErrorEntry: Sendable, Equatable {
     /// UTC, seconds since 1970, as the unit's clock said; nil for a clock that was not set.
@@ -17,7 +19,7 @@ public struct CO2ErrorEntry: Sendable, Equatable {
     ]
 
     /// Whether a line begins an entry; others belong to the one before.
-    public static func begins(_ line: Substring) -> Bool { line.hasPrefix(mark) }
+    public static func begins(_ line: Substring) -> Bool { line.begins(with: mark) }
 
     /// Whether the entry has no message of its own: that of the oldest units is on the next line.
     public static func needsNext(_ line: Substring) -> Bool { CO2ErrorEntry(line: line, next: nil).message.isEmpty }
@@ -26,13 +28,13 @@ public struct CO2ErrorEntry: Sendable, Equatable {
     ///   - line: one that begins an entry.
     ///   - next: the line after it: of the oldest units the message stands there.
     public init(line: Substring, next: Substring?) {
-        var rest = line.dropFirst(Self.mark.utf8.count).drop { $0 == " " }
+        var rest = Substring(line.utf8.dropFirst(Self.mark.utf8.count)).withoutLeadingSpaces
         timeSeconds = Self.time(&rest)
-        rest = rest.drop { $0 == " " }
-        let word = rest.prefix { $0 != " " }
+        rest = rest.withoutLeadingSpaces
+        let word = rest.before(" ")
         if Self.levels.contains(word) {
             level = String(word)
-            rest = rest.dropFirst(word.count).drop { $0 == " " }
+            rest = rest[word.endIndex...].withoutLeadingSpaces
         } else {
             level = ""
         }
@@ -44,9 +46,9 @@ public struct CO2ErrorEntry: Sendable, Equatable {
 
     /// Takes `2019-09-16 10:55:57` or `(2019, 10, 25, 3, 11, 24, 4, 298)` from the front.
     private static func time(_ rest: inout Substring) -> Int64? {
-        if rest.hasPrefix("("), let end = rest.firstIndex(of: ")") {
-            let numbers = rest[..<end].dropFirst().split(separator: ",").compactMap { Int($0.filter { $0 != " " }) }
-            rest = rest[rest.index(after: end)...]
+        if rest.begins(with: "("), let (tuple, message) = rest.halves(at: ")") {
+            let numbers = Substring(tuple.utf8.dropFirst()).parts(at: ",").compactMap { Int($0.trimmed) }
+            rest = message
             guard numbers.count >= 6, numbers[0] != 1970, (1900...2200).contains(numbers[0]) else { return nil }
             let date = [(numbers[0], 4), (numbers[1], 2), (numbers[2], 2)].map { CivilTime.digits($0, $1) }
             let time = numbers[3...5].map { CivilTime.digits($0, 2) }
@@ -61,6 +63,11 @@ public struct CO2ErrorEntry: Sendable, Equatable {
 
     private static func printable(_ text: Substring) -> String {
         String(
-            text.prefix(300).map { $0.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } ? $0 : " " })
+            String.UnicodeScalarView(
+                text.unicodeScalars.prefix(300).map { $0.value >= 0x20 && $0.value != 0x7F ? $0 : " " }))
     }
+}
+
+extension Substring {
+    fileprivate var withoutLeadingSpaces: Substring { Substring(utf8.drop { $0 == 0x20 }) }
 }

@@ -64,16 +64,22 @@ public struct CO2FileProgress: Sendable, Equatable {
 
     /// Hands out the whole lines among the bytes, except empty ones, and moves the position behind them.
     ///
-    /// - Parameter bytes: the file's bytes from ``readOffset`` on. More than ``mostLineBytes`` of them always move the position.
-    public mutating func take(_ bytes: ArraySlice<UInt8>, _ body: (Line) throws -> Void) rethrows {
+    /// - Parameters:
+    ///   - bytes: the file's bytes from ``readOffset`` on. More than ``mostLineBytes`` of them always move the position.
+    ///   - mostLines: hands out at most so many lines, since short lines take many times their bytes of memory. At least two.
+    /// - Returns: whether it stopped at that number, so that the bytes may hold more lines.
+    @discardableResult
+    public mutating func take(
+        _ bytes: ArraySlice<UInt8>, mostLines: Int = .max, _ body: (Line) throws -> Void
+    ) rethrows -> Bool {
         var rest = bytes
         if position > 0 {
-            guard let before = rest.popFirst() else { return }
+            guard let before = rest.popFirst() else { return false }
             if before != 0x0A {
                 // Inside a line that was too long: the rest of it is no line.
                 guard let end = rest.firstIndex(of: 0x0A) else {
                     position += Int64(rest.count)
-                    return
+                    return false
                 }
                 position += Int64(end + 1 - rest.startIndex)
                 rest = rest[(end + 1)...]
@@ -81,8 +87,16 @@ public struct CO2FileProgress: Sendable, Equatable {
         }
         let offset = position - Int64(rest.startIndex)
         var start = rest.startIndex
+        var lines = 0
         while let end = rest[start...].firstIndex(of: 0x0A) {
-            if end > start { try body(Line(rest[start..<end], at: offset + Int64(start))) }
+            if end > start {
+                guard lines < mostLines else {
+                    position = offset + Int64(start)
+                    return true
+                }
+                lines += 1
+                try body(Line(rest[start..<end], at: offset + Int64(start)))
+            }
             start = end + 1
         }
         if rest.endIndex - start > Self.mostLineBytes {
@@ -90,5 +104,6 @@ public struct CO2FileProgress: Sendable, Equatable {
             start = rest.endIndex
         }
         position = offset + Int64(start)
+        return false
     }
 }

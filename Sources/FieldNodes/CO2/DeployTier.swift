@@ -1,3 +1,5 @@
+import TextParts
+
 /// A line of `deploy_durations_tiered.tsv`: where a unit was, when, and how far up the slope.
 public struct DeployTier: Sendable, Equatable {
     public var unitID: String
@@ -13,19 +15,19 @@ public struct DeployTier: Sendable, Equatable {
 
     /// All lines but the head, empty ones and those with `#` before them. A line that makes no sense is left out.
     public static func all(_ text: String) -> [DeployTier] {
-        var lines = text.split(whereSeparator: \.isNewline)[...]
-        lines.removeAll { $0.allSatisfy(\.isWhitespace) || $0.first { !$0.isWhitespace } == "#" }
+        var lines = text.withoutByteOrderMark.lines()[...]
+        lines.removeAll { $0.trimmed.isEmpty || $0.trimmed.begins(with: "#") }
         guard let head = lines.popFirst() else { return [] }
-        let names = head.split(separator: "\t", omittingEmptySubsequences: false)
-            .map { $0.filter { !$0.isWhitespace } }
+        let names = head.parts(at: "\t", omittingEmpty: false)
+            .map { $0.words().joined() }
         return lines.compactMap { DeployTier($0, names: names) }
     }
 
     private init?(_ line: Substring, names: [String]) {
-        let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+        let fields = line.parts(at: "\t", omittingEmpty: false)
         func field(_ name: String) -> String {
             guard let column = names.firstIndex(of: name), column < fields.count else { return "" }
-            return String(fields[column].drop { $0 == " " })
+            return String(Substring(fields[column].utf8.drop { $0 == 0x20 }))
         }
         guard NodeID(.co2, field("unit_id")) != nil else { return nil }
         unitID = field("unit_id")

@@ -1,3 +1,5 @@
+import TextParts
+
 /// A unit's sign of life, and the form in which the former server wrote it down.
 public struct Ping: Sendable, Equatable {
     public var unitID: String
@@ -10,7 +12,8 @@ public struct Ping: Sendable, Equatable {
         self.unitID = unitID
         self.nickname = nickname.flatMap { name in
             let isText = name.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
-            return name.isEmpty || name == "None" || !isText ? nil : String(name.prefix(64))
+            return name.isEmpty || name == "None" || !isText
+                ? nil : String(String.UnicodeScalarView(name.unicodeScalars.prefix(64)))
         }
         self.rssiRaw = rssiRaw.flatMap { Int($0) }.flatMap { (0...99).contains($0) ? $0 : nil }
         self.rssiDBm =
@@ -31,7 +34,7 @@ public struct Ping: Sendable, Equatable {
 
     /// A line of the former server's files. Nil when it is none.
     public static func parse(_ line: some StringProtocol) -> (ping: Ping, nanoseconds: Int64)? {
-        let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+        let fields = Substring(line).parts(at: "\t", omittingEmpty: false)
         guard fields.count == 5, let time = CivilTime.nanoseconds(isoText: fields[0]),
             NodeID(.co2, fields[1]) != nil
         else { return nil }

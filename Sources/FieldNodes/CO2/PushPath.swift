@@ -1,3 +1,5 @@
+import TextParts
+
 /// Where a CO2 unit may put a file below its folder: `data/…` and `errors/…`, nowhere else. What is in `updates/` becomes
 /// program code on units, so only the operator writes there.
 public struct PushPath: Hashable, Sendable, CustomStringConvertible {
@@ -10,15 +12,15 @@ public struct PushPath: Hashable, Sendable, CustomStringConvertible {
 
     /// Nil when a unit may not write there.
     public init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = Substring(text).parts(at: "/", omittingEmpty: false)
         guard (2...Self.mostParts).contains(parts.count), Self.writableFolders.contains(String(parts[0])),
             parts.allSatisfy({ FileName.isPlain($0) })
         else { return nil }
         self.text = String(text)
     }
 
-    public var name: String { text.split(separator: "/").last.map(String.init) ?? text }
-    public var folder: String { text.split(separator: "/").dropLast().joined(separator: "/") }
+    public var name: String { text.parts(at: "/").last.map(String.init) ?? text }
+    public var folder: String { text.parts(at: "/").dropLast().joined(separator: "/") }
     public var isReadings: Bool { text.hasPrefix("data/readings/") && text.hasSuffix(".tsv") }
     public var isErrors: Bool { text.hasPrefix("errors/") }
     public var description: String { text }

@@ -28,7 +28,7 @@ public struct NodeID: Hashable, Sendable, CustomStringConvertible {
                     && scalar.properties.generalCategory != .format
                     && scalar.value != 0x2028 && scalar.value != 0x2029
             }
-            guard isFree, text.first != " ", text.last != " " else { return nil }
+            guard isFree, text.unicodeScalars.first != " ", text.unicodeScalars.last != " " else { return nil }
         }
         self.kind = kind
         self.text = String(text)

@@ -1,3 +1,5 @@
+import TextParts
+
 /// What the collectors need of the network. One request, one answer; whoever implements it keeps the pace and the budget.
 public protocol Fetcher: Sendable {
     func fetch(_ request: FetchRequest) async throws(FetchFailure) -> FetchAnswer
@@ -71,7 +73,8 @@ public enum CollectionFailure: Error, Sendable, Equatable, CustomStringConvertib
 
     public var description: String {
         switch self {
-        case .missing(let reason), .failed(let reason), .unauthorised(let reason), .overBudget(let reason): reason
+        case .missing(let reason), .failed(let reason), .unauthorised(let reason), .overBudget(let reason):
+            reason.hidingPasswords
         case .cancelled: "it was called off"
         }
     }

@@ -1,3 +1,5 @@
+import TextParts
+
 /// Fetches a stretch of a file: says what to ask next, and judges what came. What has come already is not asked again.
 struct RangeDownload {
     enum Verdict: Equatable {
@@ -121,8 +123,8 @@ struct ContentRange {
 
     init?(_ text: String) {
         guard text.hasPrefix("bytes ") else { return nil }
-        let parts = text.dropFirst(6).split(separator: "/")
-        let ends = parts.first?.split(separator: "-") ?? []
+        let parts = text.dropFirst(6).parts(at: "/")
+        let ends = parts.first?.parts(at: "-") ?? []
         guard parts.count == 2, ends.count == 2, let first = Int64(ends[0]), let last = Int64(ends[1]), first >= 0,
             last >= first
         else { return nil }

@@ -1,3 +1,5 @@
+import TextParts
+
 /// A family of NCEP's files, and the records of it that are wanted.
 public struct GFSProduct: Sendable {
     /// A record: its words in the index and the filter, and its codes in the message.
@@ -66,7 +68,7 @@ public struct GFSProduct: Sendable {
         let cycle = Self.cycle(runSeconds)
         var query = ["file=" + name(cycle: cycle, hour: hour)]
         for record in records {
-            query.append("lev_" + record.level.replacing(" ", with: "_") + "=on")
+            query.append("lev_" + record.level.replacingText(" ", with: "_") + "=on")
             query.append("var_\(record.variable)=on")
         }
         if !box.isGlobe {
@@ -76,7 +78,7 @@ public struct GFSProduct: Sendable {
             ]
         }
         query.append(
-            "dir=%2Fgfs.\(CalendarTime.dayText(runSeconds))%2F\(cycle)%2F\(folder.replacing("/", with: "%2F"))")
+            "dir=%2Fgfs.\(CalendarTime.dayText(runSeconds))%2F\(cycle)%2F\(folder.replacingText("/", with: "%2F"))")
         var seen: Set<String> = []
         return "\(base)/\(filterScript)?" + query.filter { seen.insert($0).inserted }.joined(separator: "&")
     }

@@ -1,3 +1,5 @@
+import TextParts
+
 /// When something is due: five fields as in crontab(5), in UTC: minute, hour, day of the month, month, day of the week.
 ///
 /// Each is `*`, a number, a range `a-b`, any of these with a step `/n`, or several with commas. Months and days of the week
@@ -22,7 +24,7 @@ public struct CronSchedule: Sendable, Equatable, CustomStringConvertible {
     private static let weekdayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
     public init(_ text: String) throws(Malformed) {
-        let fields = text.split { $0 == " " || $0 == "\t" }.map { $0.lowercased() }
+        let fields = text.words().map { $0.lowercased() }
         guard fields.count == 5 else {
             throw Malformed(
                 description: "`\(text)` has \(fields.count) fields; minute hour day month weekday are needed")
@@ -55,14 +57,14 @@ public struct CronSchedule: Sendable, Equatable, CustomStringConvertible {
             return value
         }
         var values: Set<Int> = []
-        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let pieces = part.split(separator: "/", omittingEmptySubsequences: false)
+        for part in text.parts(at: ",", omittingEmpty: false) {
+            let pieces = part.parts(at: "/", omittingEmpty: false)
             guard (1...2).contains(pieces.count) else { return nil }
             let step = pieces.count == 2 ? Int(pieces[1]) ?? 0 : 1
             guard step >= 1 else { return nil }
             var (low, high) = (range.lowerBound, range.upperBound)
             if pieces[0] != "*" {
-                let ends = pieces[0].split(separator: "-", omittingEmptySubsequences: false)
+                let ends = pieces[0].parts(at: "-", omittingEmpty: false)
                 guard (1...2).contains(ends.count), let first = number(ends[0]) else { return nil }
                 low = first
                 if ends.count == 2 {

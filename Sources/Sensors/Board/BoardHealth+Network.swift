@@ -1,4 +1,5 @@
 import CEdgeSystem
+import TextParts
 
 extension BoardHealth {
     /// Bytes of all devices but the loop, and how well the first wireless one hears (proc(5), `/proc/net/wireless`).
@@ -6,9 +7,9 @@ extension BoardHealth {
         var (received, sent) = (0.0, 0.0)
         var hasDevice = false
         for line in files.lines("/proc/net/dev").dropFirst(2) {
-            let pieces = line.split(separator: ":", maxSplits: 1)
-            let fields = pieces.last?.split(separator: " ") ?? []
-            guard pieces.count == 2, fields.count >= 9, pieces[0].filter({ $0 != " " }) != "lo" else { continue }
+            let pieces = line.parts(at: ":", maximumSplits: 1)
+            let fields = pieces.last?.parts(at: " ") ?? []
+            guard pieces.count == 2, fields.count >= 9, pieces[0].trimmed != "lo" else { continue }
             hasDevice = true
             received += Double(fields[0]) ?? 0
             sent += Double(fields[8]) ?? 0
@@ -20,7 +21,7 @@ extension BoardHealth {
         }
         if let line = files.lines("/proc/net/wireless").dropFirst(2).first {
             // Device, status, link quality, level in dBm.
-            let fields = line.split(separator: " ")
+            let fields = line.parts(at: " ")
             if fields.count >= 4, let level = Double(fields[3].hasSuffix(".") ? fields[3].dropLast() : fields[3]) {
                 quantities.append(Quantity("wifi_signal", level, unit: "dBm"))
             }

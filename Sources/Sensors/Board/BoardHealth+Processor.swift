@@ -1,9 +1,11 @@
+import TextParts
+
 extension BoardHealth {
     /// The share of all cores that was busy since the last reading, the load and the uptime (proc(5)).
     mutating func processor() -> [Quantity] {
         var quantities: [Quantity] = []
         if let line = files.lines("/proc/stat").first(where: { $0.hasPrefix("cpu ") }) {
-            let ticks = line.split(separator: " ").dropFirst().prefix(8).compactMap { Double($0) }
+            let ticks = line.parts(at: " ").dropFirst().prefix(8).compactMap { Double($0) }
             if ticks.count >= 5 {
                 let all = ticks.reduce(0, +)
                 // Idle, and waiting for the disk.
@@ -24,7 +26,7 @@ extension BoardHealth {
     func pressure() -> [Quantity] {
         ["cpu", "io", "memory"].compactMap { resource in
             let line = files.lines("/proc/pressure/\(resource)").first { $0.hasPrefix("some ") }
-            let field = line?.split(separator: " ").first { $0.hasPrefix("avg60=") }
+            let field = line?.parts(at: " ").first { $0.hasPrefix("avg60=") }
             return field.flatMap { Double($0.dropFirst(6)) }.map { Quantity("pressure_\(resource)", $0, unit: "%") }
         }
     }
@@ -32,7 +34,7 @@ extension BoardHealth {
     func memory() -> [Quantity] {
         let names = ["MemTotal": "memory_total", "MemAvailable": "memory_available", "SwapFree": "swap_free"]
         return files.lines("/proc/meminfo").compactMap { line in
-            let fields = line.split(whereSeparator: { $0 == ":" || $0 == " " })
+            let fields = line.replacingText(":", with: " ").parts(at: " ")
             guard fields.count >= 2, let name = names[String(fields[0])], let kilobytes = Double(fields[1]) else {
                 return nil
             }

@@ -1,3 +1,5 @@
+import TextParts
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -24,7 +26,7 @@ extension BoardHealth {
         var hasDisk = false
         for disk in files.names("/sys/block") where Self.isDisk(disk) {
             // Kernel documentation, "Block layer statistics": the seventh field counts sectors of 512 bytes written.
-            let fields = files.text("/sys/block/\(disk)/stat")?.split(whereSeparator: \.isWhitespace) ?? []
+            let fields = files.text("/sys/block/\(disk)/stat")?.words() ?? []
             guard fields.count >= 7, let sectors = Double(fields[6]) else { continue }
             hasDisk = true
             written += sectors * 512
@@ -34,14 +36,14 @@ extension BoardHealth {
     }
 
     private static func isDisk(_ name: String) -> Bool {
-        ["mmcblk", "sd", "nvme", "vd", "xvd"].contains { name.hasPrefix($0) } && !name.contains("boot")
+        ["mmcblk", "sd", "nvme", "vd", "xvd"].contains { name.hasPrefix($0) } && !name.holds("boot")
     }
 
     /// JESD84-B51, §7.4.33: steps of ten percent of the life that was used, 11 for more; PRE_EOL_INFO 1 normal, 2 eight
     /// tenths of the reserve used, 3 nine. eMMC and some industrial cards tell it, ordinary SD cards do not.
     private func wear() -> [Quantity] {
-        for disk in files.names("/sys/block") where disk.hasPrefix("mmcblk") && !disk.contains("boot") {
-            let fields = files.text("/sys/block/\(disk)/device/life_time")?.split(whereSeparator: \.isWhitespace) ?? []
+        for disk in files.names("/sys/block") where disk.hasPrefix("mmcblk") && !disk.holds("boot") {
+            let fields = files.text("/sys/block/\(disk)/device/life_time")?.words() ?? []
             let steps = fields.compactMap { Int($0.hasPrefix("0x") ? $0.dropFirst(2) : $0, radix: 16) }
             guard let most = steps.max(), most > 0 else { continue }
             var quantities = [Quantity("card_life_used", Double(min(most, 11) * 10), unit: "%")]

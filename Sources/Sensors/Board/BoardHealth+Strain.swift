@@ -1,3 +1,5 @@
+import TextParts
+
 /// What tells that the board had better do less.
 public struct BoardStrain: Sendable {
     /// The processor's, °C.
@@ -20,7 +22,7 @@ extension BoardHealth {
         let quantities = temperatures() + power()
         func value(_ name: String) -> Double? { quantities.first { $0.name == name }?.value }
         let line = files.lines("/proc/pressure/memory").first { $0.hasPrefix("some ") }
-        let field = line?.split(separator: " ").first { $0.hasPrefix("avg10=") }
+        let field = line?.parts(at: " ").first { $0.hasPrefix("avg10=") }
         return BoardStrain(
             temperature: value("temperature"), isSupplyLow: (value("under_voltage") ?? 0) != 0,
             memoryPressure: field.flatMap { Double($0.dropFirst(6)) })
@@ -29,6 +31,6 @@ extension BoardHealth {
     /// The board's model as the device tree names it (Devicetree Specification §2.3.2); nil where there is none.
     public static func model(root: String = "") -> String? {
         let files = KernelFiles(root: root)
-        return files.text("/proc/device-tree/model").map { String($0.prefix { $0 != "\0" && $0 != "\n" }) }
+        return files.text("/proc/device-tree/model").map { String($0.before("\0").before("\n")) }
     }
 }

@@ -1,3 +1,5 @@
+import TextParts
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -27,20 +29,20 @@ struct KernelFiles: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    func lines(_ path: String) -> [Substring] { text(path)?.split(separator: "\n") ?? [] }
+    func lines(_ path: String) -> [Substring] { text(path)?.lines() ?? [] }
 
     /// The first number of a file.
     func number(_ path: String) -> Double? {
-        text(path)?.split(whereSeparator: \.isWhitespace).first.flatMap { Double($0) }
+        text(path)?.words().first.flatMap { Double($0) }
     }
 
     /// The first word of a file.
     func word(_ path: String) -> String? {
-        text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
+        text(path)?.words().first.map(String.init)
     }
 
     /// The first line, without its end.
-    func line(_ path: String) -> String? { text(path).map { String($0.prefix { $0 != "\n" }) } }
+    func line(_ path: String) -> String? { text(path).map { String($0.before("\n")) } }
 
     /// What a link leads to in the end.
     func realPath(_ path: String) -> String? {

@@ -1,5 +1,6 @@
 import CSQLite
 import Foundation
+import TextParts
 
 /// A copy of somebody else's SQLite file as of one moment, with everything that its journal or write-ahead log holds, in one file.
 ///
@@ -207,7 +208,7 @@ public struct DatabaseSnapshot: Sendable, Equatable {
 
     private static func uri(_ path: String) -> String {
         // `?`, `#` and `%` would be taken for parts of the address.
-        "file:" + path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
+        "file:" + path.replacingText("%", with: "%25").replacingText("?", with: "%3f").replacingText("#", with: "%23")
     }
 
     /// Copies pages as they are, without a look at what they say.

@@ -1,5 +1,6 @@
 import CEdgeSystem
 import Foundation
+import TextParts
 
 /// A note beside the database that counts what has happened in a row.
 struct Suspicion {
@@ -36,7 +37,7 @@ struct Suspicion {
     /// Nil when there is none, or when it was about another file that is not in its place any more.
     var standing: Standing? {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
-        let lines = text.split(separator: "\n", maxSplits: 2, omittingEmptySubsequences: false)
+        let lines = text.parts(at: "\n", maximumSplits: 2, omittingEmpty: false)
         guard lines.count == 3, let times = Int(lines[0]), let file = FileIdentity(path: database),
             lines[1] == file.text
         else { return nil }

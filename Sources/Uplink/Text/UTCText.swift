@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// Times as text, in UTC.
 public enum UTCText {
@@ -16,7 +17,7 @@ public enum UTCText {
 
     /// `20261121T012744Z`: ISO 8601, basic form.
     public static func basic(_ nanoseconds: Int64) -> String {
-        seconds(nanoseconds).filter { $0 != "-" && $0 != ":" }
+        seconds(nanoseconds).replacingText("-", with: "").replacingText(":", with: "")
     }
 
     /// Memory: both values are this function's, and `gmtime_r` borrows them for the call; the zone's name in `parts` is not read.

@@ -1,0 +1,32 @@
+import Testing
+import TextParts
+
+@Suite struct HiddenPasswordsTests {
+    /// RFC 3986 §3.2.1 for the user in a URL; libpq, "Connection Strings".
+    @Test(arguments: [
+        ("http://user:secret@host:8086/x", "http://[hidden]@host:8086/x"),
+        ("https://secret@sentry.example/1", "https://[hidden]@sentry.example/1"),
+        // An `@` in the password, and a slash that should have been encoded.
+        ("http://user:sec@ret@host/", "http://[hidden]@host/"),
+        ("http://user:sec/ret@host", "http://[hidden]@host"),
+        ("`postgresql://u:secret@[::1]:5432/db` is down", "`postgresql://[hidden]@[::1]:5432/db` is down"),
+        ("a http://u:secret@x and http://v:secret@y", "a http://[hidden]@x and http://[hidden]@y"),
+        ("http://host/write?db=a&token=secret&precision=ns", "http://host/write?db=a&token=[hidden]&precision=ns"),
+        ("https://s3/?X-Amz-Signature=secret", "https://s3/?X-Amz-Signature=[hidden]"),
+        ("host=db password=secret port=5432", "host=db password=[hidden] port=5432"),
+        (#"password = 'sec\' ret' user=a"#, "password =[hidden] user=a"),
+        // A proxy needs no scheme (curl(1), `--proxy`).
+        ("user:secret@proxy:3128", "[hidden]@proxy:3128"),
+        ("influx_url: `user:secret@host/x` is none", "influx_url: `[hidden]@host/x` is none"),
+        ("\u{301}http://u:secret\u{301}@host", "\u{301}http://[hidden]@host"),
+    ]) func hides(text: String, expected: String) {
+        #expect(text.hidingPasswords == expected)
+    }
+
+    @Test(arguments: [
+        "http://host:8000/a@b", "http://[::1]:80/x@y", "mail a@b.example", "interval=60 address=0x44", "a = b", "",
+        "file:///data/x@2", "at 12:30 a@b", "co2:unit at x@y:1", "no URL: //u:p@h",
+    ]) func leaves(text: String) {
+        #expect(text.hidingPasswords == text)
+    }
+}
