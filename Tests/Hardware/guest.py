@@ -75,6 +75,9 @@ def run(request):
     if kind == "stuck":
         bench.is_stuck = True
         return {}
+    if kind == "held low":
+        bench.is_held_low = request["is_held_low"]
+        return {}
     if kind == "unplug":
         bench.unplug()
         return {}

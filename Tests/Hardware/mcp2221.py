@@ -20,6 +20,8 @@ class MCP2221:
         self.chips = chips
         #: It answers nothing. Its driver, bound anew, finds it well again.
         self.is_stuck = False
+        #: The data line is held at 0: each address is acknowledged, each byte reads as 0.
+        self.is_held_low = False
         self.values = [0, 0, 0, 0]
         self.directions = [1, 1, 1, 1]
         self.transactions = 0
@@ -77,12 +79,12 @@ class MCP2221:
                 data, self._written = self._written, b""
                 self.transactions += 1
                 chip = self.chips.get(address)
-                self._has_nack = chip is None or not chip.write(data)
+                self._has_nack = not self.is_held_low and (chip is None or not chip.write(data))
         elif command in (0x91, 0x93):  # Read; read after a repeated start.
             self._written = b""
             self.transactions += 1
             chip = self.chips.get(address)
-            self._read = None if chip is None else chip.read(count)
+            self._read = bytes(count) if self.is_held_low else None if chip is None else chip.read(count)
             if self._read is None:
                 self._has_nack, self._read = False, b""
                 reply[1], reply[2] = 1, 0x25

@@ -226,6 +226,24 @@ def faults(machine, box):
     machine.ask("fault", address="0x40", fault="")
     box.wait_state("panel", "ok")
     check("it comes back by itself", True)
+    # What is no reading is none: a light sensor that lets go, one that reads 0 because the line is shorted, a brown-out.
+    machine.ask("fault", address="0x23", fault="ones")
+    sensor = box.wait_state("sky", "faulty")
+    check("ones alone are no light", "54612" in sensor["reason"], sensor)
+    machine.ask("fault", address="0x23", fault="")
+    box.wait_state("sky", "ok")
+    machine.ask("held low", is_held_low=True)
+    sensor = box.wait_state("sky", "faulty")
+    check("a data line that is held at 0 is a fault", "held at 0" in sensor["reason"], sensor)
+    machine.ask("held low", is_held_low=False)
+    for name in ["sky", "panel", "load", "cell", "clock", "leaf", "air"]:
+        box.wait_state(name, "ok")
+    check("no light sensor was in the dark", all(o["value"] > 28000 for o in box.observations("sky", "illuminance")))
+    before = box.sensor("air")["readings"]
+    machine.ask("fault", address="0x76", fault="brownout")
+    machine.wait("it is read again", lambda: box.sensor("air")["readings"] > before + 2)
+    check("a BME280 is reset before it measures: never 700 hPa", all(
+        abs(o["value"] - 1006.5327) < 0.01 for o in box.observations("air", "pressure")), box.sensor("air"))
     # The power of a sensor that fails goes off and on again.
     machine.ask("fault", address="0x76", fault="error")
     machine.wait("its power is off", lambda: machine.ask("value", line=24)["value"] == 0)

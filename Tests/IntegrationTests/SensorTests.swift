@@ -24,7 +24,9 @@ import Testing
     @Test func readingsArriveAndAFaultDisturbsNobodyElse() throws {
         let far = try FarEnd("serial_sensors.py")
         let probe = "\(far.folder)/w1_slave"
-        try "72 01 : crc=57 YES\n72 01 t=23125\n".write(toFile: probe, atomically: true, encoding: .utf8)
+        let scratchpad = "72 01 4b 46 7f ff 0e 10 57"
+        try "\(scratchpad) : crc=57 YES\n\(scratchpad) t=23125\n".write(
+            toFile: probe, atomically: true, encoding: .utf8)
         let daemon = try DaemonProcess(settings: [
             "SENSORS": """
             s8=senseair_s8 port=\(far.folder)/s8 interval=0.2,gss=explorir port=\(far.folder)/explorir interval=0.2,\
@@ -62,6 +64,54 @@ import Testing
         // The probe is pulled out.
         try FileManager.default.removeItem(atPath: probe)
         try wait(daemon, "pulled") { $0["soil"]?["state"] as? String == "absent" }
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A shorted 1-Wire line, an S8 that says that it is broken, and an MH-Z19 that has just started.
+    @Test func whatIsNoReadingIsNotKept() throws {
+        let far = try FarEnd("serial_sensors.py")
+        let probe = "\(far.folder)/w1_slave"
+        func scratchpad(_ bytes: String, _ thousandths: Int) throws {
+            let text = "\(bytes) : crc=\(bytes.suffix(2)) YES\n\(bytes) t=\(thousandths)\n"
+            try text.write(toFile: probe, atomically: true, encoding: .utf8)
+        }
+        func kept(_ daemon: DaemonProcess, _ source: String) throws -> [Double] {
+            let answer = try daemon.json("/api/v1/observations?source=\(source)&limit=1000")
+            return (answer["observations"] as? [[String: Any]] ?? []).compactMap { $0["value"] as? Double }
+        }
+        try "broken".write(toFile: "\(far.folder)/mood", atomically: true, encoding: .utf8)
+        try scratchpad("00 00 00 00 00 00 00 00 00", 0)
+        let daemon = try DaemonProcess(settings: [
+            "SENSORS": """
+            s8=senseair_s8 port=\(far.folder)/s8 interval=0.2,co2=mhz19 port=\(far.folder)/mhz19 interval=0.2,\
+            soil=ds18b20 path=\(probe) interval=0.2
+            """, "LOG_LEVEL": "critical",
+        ])
+        try daemon.start()
+        try wait(daemon, "faults") {
+            $0["soil"]?["state"] as? String == "faulty" && $0["s8"]?["state"] as? String == "faulty"
+                && $0["co2"]?["state"] as? String == "warming"
+                && ($0["co2"]?["reason"] as? String)?.contains("started") ?? false
+        }
+        let page = try daemon.get("/metrics").body
+        #expect(page.contains(#"edge_aggregator_sensor_state{sensor="soil",state="faulty"} 1"#))
+        #expect(page.contains(#"edge_aggregator_sensor_state{sensor="soil",state="ok"} 0"#))
+        #expect(page.contains(#"edge_aggregator_sensor_state{sensor="co2",state="warming"} 1"#))
+        #expect(!page.contains("edge_aggregator_sensor_value{"))
+        // A real 0 °C.
+        try scratchpad("00 00 4b 46 7f ff 10 10 69", 0)
+        try wait(daemon, "a real 0 °C") { $0["soil"]?["state"] as? String == "ok" }
+        // Shorted again: its last value is no metric any more.
+        try scratchpad("00 00 00 00 00 00 00 00 00", 0)
+        try wait(daemon, "shorted") { $0["soil"]?["state"] as? String == "faulty" }
+        let later = try daemon.get("/metrics").body
+        #expect(!later.contains("edge_aggregator_sensor_value{"))
+        try scratchpad("72 01 4b 46 7f ff 0e 10 57", 23_125)
+        try wait(daemon, "well") { $0["soil"]?["state"] as? String == "ok" }
+        try wait(daemon, "kept") { _ in (try? kept(daemon, "soil").contains(23.125)) ?? false }
+        let co2 = try kept(daemon, "co2")
+        let s8 = try kept(daemon, "s8")
+        #expect(co2.isEmpty && s8.isEmpty)
         #expect(daemon.stop() == 0)
     }
 

@@ -99,7 +99,7 @@ def upload(box, chance, listener, filename, content):
 def ask(box, method, path, body=b"", headers=()):
     connection = wire.Connection(box)
     try:
-        head = "".join(f"{line}\r\n" for line in ["Host: x", "Connection: close", *headers, f"Content-Length: {len(body)}"])
+        head = "".join(f"{line}\r\n" for line in ["Host: 127.0.0.1", "Connection: close", *headers, f"Content-Length: {len(body)}"])
         connection.send([f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body])
         return connection.answer()
     finally:

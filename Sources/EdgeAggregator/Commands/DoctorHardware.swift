@@ -1,5 +1,6 @@
 import Foundation
 import Sensors
+import TextParts
 
 /// Buses, chips and cards, what answers on them, and the sensors of the settings.
 ///
@@ -58,9 +59,9 @@ struct DoctorHardware {
     private func cards() -> [Doctor.Finding] {
         // `01-00: USB Audio : USB Audio : capture 1`
         let text = (try? String(contentsOfFile: "/proc/asound/pcm", encoding: .utf8)) ?? ""
-        let lines = text.split(whereSeparator: \.isNewline).filter { $0.contains("capture") }
+        let lines = text.lines().filter { $0.holds("capture") }
         var findings = lines.prefix(Self.mostBuses).map { line -> Doctor.Finding in
-            let numbers = line.prefix { $0 != ":" }.split(separator: "-").compactMap { Int($0) }
+            let numbers = line.before(":").parts(at: "-").compactMap { Int($0) }
             let path = numbers.count == 2 ? "/dev/snd/pcmC\(numbers[0])D\(numbers[1])c" : "/dev/snd"
             let name = numbers.first.flatMap {
                 try? String(contentsOfFile: "/proc/asound/card\($0)/id", encoding: .utf8).trimmingSpaces
@@ -115,6 +116,10 @@ struct DoctorHardware {
         let answering = (UInt8(0x08)...0x77).filter { address in
             (try? I2CBus(adapter: I2CAdapter(path), address: address).exchange([], reading: 1)) != nil
         }
+        // The START byte: no device may acknowledge it.
+        if I2CBus(adapter: I2CAdapter(path), address: 0).isHeldLow {
+            return Doctor.Finding(subject: "i2c", verdict: .warn, text: "\(path) (\(name)): \(BusError.heldLow)")
+        }
         let list = answering.map { "0x\(String($0, radix: 16))" }.joined(separator: ", ")
         return Doctor.Finding(
             subject: "i2c", verdict: .ok,
@@ -136,8 +141,14 @@ struct DoctorHardware {
             var maker = SensorMaker()
             switch await (try maker.make(settings)).read(begins: true) {
             case .success(let quantities):
+                // A value that cannot be is a fault here too. For warming up there is no time.
+                var watch = SensorWatch(ranges: settings.entry.ranges, warmUpSeconds: 0, intervalNanoseconds: 0)
+                _ = watch.take(.success(quantities), now: 0)
+                if let reason = watch.reason { throw .faulty(reason) }
                 let values = quantities.map { "\($0.name) \($0.value) \($0.unit)" }.joined(separator: ", ")
                 return Doctor.Finding(subject: subject, verdict: .ok, text: "\(what): \(values)")
+            case .failure(.warming(let why)):
+                return Doctor.Finding(subject: subject, verdict: .ok, text: "\(what): it answers, and warms up: \(why)")
             case .failure(.notReady):
                 return Doctor.Finding(subject: subject, verdict: .ok, text: "\(what): it answers, and measures")
             case .failure(let error): throw error

@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import Sensors
 import Store
+import TextParts
 import Uplink
 
 /// `edge-aggregator poll isems --once`: for a cron job, as the former collector was run. The daemon may run too.
@@ -42,7 +43,7 @@ struct PollCommand: AsyncParsableCommand {
                 let outcomes = await poller.poll(isems.addresses)
                 for outcome in outcomes.sorted(by: { $0.address < $1.address }) {
                     print(
-                        "\(outcome.address): "
+                        "\(outcome.address.hidingPasswords): "
                             + (outcome.failure ?? "\(outcome.readings) lines, \(outcome.rejected) rejected"))
                 }
                 if outcomes.contains(where: { $0.failure != nil }) { throw ExitCodes.failure }

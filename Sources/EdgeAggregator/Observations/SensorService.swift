@@ -153,7 +153,10 @@ final class SensorService: Service {
             "sensor": "\(settings.name)", "kind": "\(settings.entry.kind)", "place": "\(settings.place.text)",
         ]
         switch watch.state {
-        case .ok, .warming: logger.notice("A sensor is well", metadata: metadata)
+        case .ok: logger.notice("A sensor is well", metadata: metadata)
+        case .warming:
+            metadata["reason"] = watch.reason.map { "\($0)" }
+            logger.notice("A sensor warms up; its values do not count yet", metadata: metadata)
         case .stale, .absent, .faulty:
             metadata["reason"] = "\(watch.reason ?? "")"
             logger.warning("A sensor is not well; it is asked again", metadata: metadata)

@@ -6,6 +6,13 @@ public protocol Bus {
     func pause(milliseconds: Int)
     /// The machine's time, in seconds since 1970, for a device that keeps the time too.
     var secondsSince1970: Double { get }
+    /// Whether something holds the data line at 0. Then each address seems to answer, and each byte reads as 0x00. False where
+    /// the way to the device cannot tell.
+    var isHeldLow: Bool { get }
+}
+
+extension Bus {
+    public var isHeldLow: Bool { false }
 }
 
 public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -13,6 +20,8 @@ public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
     case absent
     /// It did not answer in time, or with fewer bytes.
     case timeout
+    /// The data line is held at 0: what was read is no answer.
+    case heldLow
     /// What the kernel says.
     case failed(errno: Int32)
 
@@ -20,6 +29,7 @@ public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .absent: "nothing answers"
         case .timeout: "it does not answer in time"
+        case .heldLow: "the data line is held at 0 (a short circuit, or a device that hangs), so each byte reads as 0"
         case .failed(let errno): "the kernel says: error \(errno)"
         }
     }
@@ -36,6 +46,10 @@ public enum SensorError: Error, Sendable, Hashable, CustomStringConvertible {
     case faulty(String)
     /// It has nothing new yet.
     case notReady
+    /// It answers as after power-on: what it says means nothing until it has warmed up again.
+    case warming(String)
+    /// What it measures is beyond its range, or its converter is at an end of its range.
+    case saturated(String)
     /// A setting makes no sense for it.
     case badOption(String)
 
@@ -46,16 +60,21 @@ public enum SensorError: Error, Sendable, Hashable, CustomStringConvertible {
         case .garbled(let what): "a garbled answer: \(what)"
         case .faulty(let what): what
         case .notReady: "it has no reading yet"
+        case .warming(let why): why
+        case .saturated(let what): what
         case .badOption(let what): what
         }
     }
 }
 
 extension Bus {
-    /// ``exchange(_:reading:)`` with a driver's error.
+    /// ``exchange(_:reading:)`` with a driver's error. An answer of zeros alone counts only while nothing holds the data line
+    /// at 0.
     func ask(_ bytes: [UInt8], reading count: Int = 0) throws(SensorError) -> [UInt8] {
         do throws(BusError) {
-            return try exchange(bytes, reading: count)
+            let answer = try exchange(bytes, reading: count)
+            if count > 0, answer.allSatisfy({ $0 == 0 }), isHeldLow { throw BusError.heldLow }
+            return answer
         } catch {
             throw .bus(error)
         }

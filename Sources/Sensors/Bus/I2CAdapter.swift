@@ -1,3 +1,5 @@
+import TextParts
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -49,10 +51,10 @@ public struct I2CAdapter: Sendable, Hashable {
     /// Takes the adapter's driver away and gives it back: the driver sets up its hardware anew. Nobody may have it open.
     /// It may take seconds.
     public func reset() throws(ResetError) {
-        guard let path, let name = path.split(separator: "/").last else { throw .noDriver }
+        guard let path, let name = path.parts(at: "/").last else { throw .noDriver }
         // …/fe804000.i2c/i2c-1/i2c-dev/i2c-1: the driver belongs to the device above the adapter.
         guard let dev = Self.files.realPath("/sys/class/i2c-dev/\(name)") else { throw .noDriver }
-        let device = dev.split(separator: "/").dropLast(3)
+        let device = dev.parts(at: "/").dropLast(3)
         guard let unit = device.last, let driver = Self.files.realPath("/\(device.joined(separator: "/"))/driver")
         else { throw .noDriver }
         for action in ["unbind", "bind"] {

@@ -83,6 +83,18 @@ public struct I2CBus: Bus {
         return answer
     }
 
+    /// Whether the START byte (address 0, read) is acknowledged. No device may acknowledge it (NXP UM10204 rev. 7.0, §3.1.15),
+    /// so an acknowledgement comes from a data line that is held at 0.
+    public var isHeldLow: Bool {
+        guard let path = adapter.path else { return false }
+        let bus = unsafe open(path, O_RDWR | O_CLOEXEC)
+        guard bus >= 0 else { return false }
+        defer { close(bus) }
+        let nothing: [UInt8] = []
+        var byte = [UInt8](repeating: 0, count: 1)
+        return unsafe edge_i2c_exchange(bus, 0, nothing, 0, &byte, 1) == 0
+    }
+
     public func pause(milliseconds: Int) { wait(milliseconds: milliseconds) }
 }
 

@@ -45,11 +45,11 @@ public enum SensorCatalogue {
             make: .driver { options throws(SensorError) in try BME280(options) }),
         Entry(
             kind: "sht3x", place: .i2c(address: 0x44), warmUpSeconds: 0, options: [],
-            ranges: ["temperature": -45...130, "humidity": 0...100],
+            ranges: ["temperature": -40...125, "humidity": 0...100],
             make: .driver { options throws(SensorError) in try SHT3x(options) }),
         Entry(
             kind: "sht4x", place: .i2c(address: 0x44), warmUpSeconds: 0, options: [],
-            ranges: ["temperature": -45...130, "humidity": 0...100],
+            ranges: ["temperature": -40...125, "humidity": 0...100],
             make: .driver { options throws(SensorError) in try SHT4x(options) }),
         Entry(
             kind: "bh1750", place: .i2c(address: 0x23), warmUpSeconds: 0, options: [],
@@ -64,7 +64,7 @@ public enum SensorCatalogue {
             make: .driver { options throws(SensorError) in try INA226(options) }),
         Entry(
             kind: "max17048", place: .i2c(address: 0x36), warmUpSeconds: 1, options: [],
-            ranges: ["voltage": 0...5.2, "battery": 0...110],
+            ranges: ["voltage": 2...5.1, "battery": 0...110],
             make: .driver { options throws(SensorError) in try MAX17048(options) }),
         Entry(
             kind: "ds3231", place: .i2c(address: 0x68), warmUpSeconds: 0, options: [],

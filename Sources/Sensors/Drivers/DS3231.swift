@@ -1,6 +1,10 @@
 /// Maxim DS3231: a clock with a battery (19-5170 rev. 10, "Timekeeping Registers"). It tells whether it is there and running,
 /// how far it is from this machine's clock, and its temperature.
 ///
+/// Without power and battery it loses its time: bit 7 of register 0x0F (OSF) says so, and after power-on its registers are
+/// 2000-01-01 00:00:00 and 0 °C ("Status Register (0Fh)"). Nine registers of zeros or ones are no date, and set bits that
+/// always read as 0 (Figure 1).
+///
 /// It counts whole seconds, so the difference is known to half a second: two parts in a million show after three days.
 struct DS3231: SensorDriver {
     init(_ options: SensorOptions) throws(SensorError) {}
@@ -10,6 +14,11 @@ struct DS3231: SensorDriver {
         guard registers[0x0F] & 0x80 == 0 else {
             throw .faulty("it has stood still (battery?): set it, as with `hwclock --systohc`")
         }
+        // Bits that always read as 0, in the registers of the time and in the fraction of the temperature (Figure 1).
+        let isDS3231 =
+            zip(registers, [0x80, 0x80, 0x80, 0xF8, 0xC0, 0x60] as [UInt8]).allSatisfy { $0 & $1 == 0 }
+            && registers[0x12] & 0x3F == 0
+        guard isDS3231 else { throw .faulty("bits are set that a DS3231 has not: another chip, or one without power") }
         guard let seconds = Self.secondsSince1970(Array(registers[..<7])) else {
             throw .garbled("a date that does not exist")
         }

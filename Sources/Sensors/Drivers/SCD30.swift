@@ -1,4 +1,8 @@
 /// Sensirion SCD30: CO2, temperature and humidity (interface description version 1.0, §1.4).
+///
+/// After power-on it measures on by itself, for it remembers the command (§1.4.1). Words of zeros or ones alone have wrong
+/// checksums (0x81 and 0xAC are right). 0 ppm and the end of its range, 40,000 ppm (datasheet version 0.94, Table 1), are no
+/// readings.
 struct SCD30: SensorDriver {
     private let altitudeMetres: Double?
     private let pressureHPa: Double?
@@ -30,7 +34,7 @@ struct SCD30: SensorDriver {
         }
         guard values.allSatisfy({ $0.isFinite }) else { throw .garbled("a value that is no number") }
         return [
-            Quantity("co2", values[0], unit: "ppm"), Quantity("temperature", values[1], unit: "°C"),
+            try .co2(values[0], limit: 40_000), Quantity("temperature", values[1], unit: "°C"),
             Quantity("humidity", values[2], unit: "%"),
         ]
     }

@@ -1,4 +1,7 @@
 /// Sensirion SCD40, SCD41: CO2, temperature and humidity (datasheet version 1.4, §3).
+///
+/// After power-on it is idle (§3.1) and has nothing ready (§3.8.2), until it is begun again. Words of zeros or ones alone have
+/// wrong checksums (0x81 and 0xAC are right). 0 ppm and the end of its range, 40,000 ppm (Table 1), are no readings.
 struct SCD4x: SensorDriver {
     private let altitudeMetres: Double?
     private let pressureHPa: Double?
@@ -19,6 +22,10 @@ struct SCD4x: SensorDriver {
         _ = try bus.ask(SensirionWords.command(0x3682))
         bus.pause(milliseconds: 1)
         let serial = try SensirionWords.decode(try bus.ask([], reading: 9))
+        // Each has a number of its own; these are what an empty memory has.
+        guard serial.contains(where: { $0 != 0 }), serial.contains(where: { $0 != 0xFFFF }) else {
+            throw .faulty("its serial number is empty")
+        }
         identity = "serial " + String(serial.reduce(UInt64(0)) { $0 << 16 | UInt64($1) }, radix: 16)
         if let altitudeMetres {
             _ = try bus.ask(SensirionWords.command(0x2427, UInt16(altitudeMetres)))
@@ -41,8 +48,7 @@ struct SCD4x: SensorDriver {
         bus.pause(milliseconds: 1)
         let words = try SensirionWords.decode(try bus.ask([], reading: 9))
         return [
-            Quantity("co2", Double(words[0]), unit: "ppm"),
-            Quantity("temperature", -45 + 175 * Double(words[1]) / 65_535, unit: "°C"),
+            try .co2(Double(words[0]), limit: 40_000), try SensirionWords.temperature(words[1]),
             Quantity("humidity", 100 * Double(words[2]) / 65_535, unit: "%"),
         ]
     }

@@ -1,4 +1,7 @@
 /// Sensirion SHT30, SHT31, SHT35: temperature and humidity (datasheet version 7, §4.3, §4.13).
+///
+/// It measures when it is asked, so a reset leaves nothing behind: one that was reset meanwhile does not acknowledge the read
+/// (§4.3). Words of zeros or ones alone have wrong checksums (0x81 and 0xAC are right).
 struct SHT3x: SensorDriver {
     init(_ options: SensorOptions) throws(SensorError) {}
 
@@ -8,13 +11,14 @@ struct SHT3x: SensorDriver {
         bus.pause(milliseconds: 16)
         let words = try SensirionWords.decode(try bus.ask([], reading: 6))
         return [
-            Quantity("temperature", -45 + 175 * Double(words[0]) / 65_535, unit: "°C"),
+            try SensirionWords.temperature(words[0]),
             Quantity("humidity", 100 * Double(words[1]) / 65_535, unit: "%"),
         ]
     }
 }
 
-/// Sensirion SHT40, SHT41, SHT45: temperature and humidity (datasheet version 6, §4.5, §4.6).
+/// Sensirion SHT40, SHT41, SHT45: temperature and humidity (datasheet version 6, §4.5, §4.6). What is said of the SHT3x holds
+/// for it too.
 struct SHT4x: SensorDriver {
     init(_ options: SensorOptions) throws(SensorError) {}
 
@@ -26,7 +30,7 @@ struct SHT4x: SensorDriver {
         // The formula goes beyond what can be; the datasheet says to cut it.
         let humidity = min(max(-6 + 125 * Double(words[1]) / 65_535, 0), 100)
         return [
-            Quantity("temperature", -45 + 175 * Double(words[0]) / 65_535, unit: "°C"),
+            try SensirionWords.temperature(words[0]),
             Quantity("humidity", humidity, unit: "%"),
         ]
     }

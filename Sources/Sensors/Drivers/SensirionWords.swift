@@ -22,6 +22,15 @@ enum SensirionWords {
         return words
     }
 
+    /// -45 °C to 130 °C in 65,535 steps (SCD4x datasheet §3.6.2, SHT3x datasheet §4.13, SHT4x datasheet §4.6). No part measures
+    /// at either end: its element is open or shorted there.
+    static func temperature(_ word: UInt16) throws(SensorError) -> Quantity {
+        guard word != 0, word != 0xFFFF else {
+            throw .saturated("its temperature converter is at an end of its range")
+        }
+        return Quantity("temperature", -45 + 175 * Double(word) / 65_535, unit: "°C")
+    }
+
     /// A command of two bytes and a word for it.
     static func command(_ command: UInt16, _ word: UInt16? = nil) -> [UInt8] {
         var bytes = [UInt8(command >> 8), UInt8(command & 0xFF)]

@@ -10,15 +10,25 @@ enum ModbusChecksum {
     }
 }
 
-/// Reads CO2 from input register 4 (Senseair, "Modbus on Senseair S8", TDE2067, §3).
+/// Reads the input registers 1 to 4 at once: IR1 tells how the sensor is, IR4 the CO2 (Senseair, "Modbus on Senseair S8",
+/// TDE2067, §3 and its example of both in one command; "Modbus on CO2 Engine K30", TDE2336, has the same registers).
+///
+/// A CO2 with an error bit in IR1 is no reading: bits 0 to 4 and 6 say that the sensor is broken, bit 5 that what it measures is
+/// out of its range (overload). Zeros or ones alone have wrong checksums.
 private func senseair(_ address: UInt8, _ bus: some Bus) throws(SensorError) -> [Quantity] {
-    let request: [UInt8] = [address, 0x04, 0x00, 0x03, 0x00, 0x01]
-    let answer = try bus.ask(request + ModbusChecksum.of(request), reading: 7)
-    guard ModbusChecksum.of(answer[..<5]) == Array(answer[5...]) else { throw .garbled("the checksum is wrong") }
-    guard answer[0] == address, answer[1] == 0x04, answer[2] == 2 else {
+    let request: [UInt8] = [address, 0x04, 0x00, 0x00, 0x00, 0x04]
+    let answer = try bus.ask(request + ModbusChecksum.of(request), reading: 13)
+    guard ModbusChecksum.of(answer[..<11]) == Array(answer[11...]) else { throw .garbled("the checksum is wrong") }
+    guard answer[0] == address, answer[1] == 0x04, answer[2] == 8 else {
         throw .garbled("an answer to another question")
     }
-    return [Quantity("co2", Double(Int16(bitPattern: UInt16(answer[3]) << 8 | UInt16(answer[4]))), unit: "ppm")]
+    let meterStatus = answer[4] & 0x7F
+    guard meterStatus & 0x5F == 0 else {
+        throw .faulty("it says that it is broken: its meter status is 0x\(String(meterStatus, radix: 16))")
+    }
+    guard meterStatus == 0 else { throw .saturated("it says that what it measures is out of its range") }
+    let ppm = Int16(bitPattern: UInt16(answer[9]) << 8 | UInt16(answer[10]))
+    return [try .co2(Double(ppm), limit: Double(Int16.max))]
 }
 
 /// Senseair S8: address 254, whoever it is.
@@ -34,6 +44,11 @@ struct SenseairK30: SensorDriver {
 }
 
 /// Winsen MH-Z19B (manual version 1.0, "Protocol", command 0x86).
+///
+/// While it starts it says a constant (500, 410 or 400 ppm), and 15,000 in bytes 6 and 7 then and only then
+/// (revspace.nl/MHZ19, "command 0x86 response frame"; ESPEasy, plugin 49). Versions that always have 0 there, such as the
+/// MH-Z19C, cannot be told: their time to warm up counts from when they were first asked. At the end of its range (2,000, 5,000
+/// or 10,000 ppm, manual, "Main parameters") it stops.
 struct MHZ19: SensorDriver {
     init(_ options: SensorOptions) throws(SensorError) {}
 
@@ -43,7 +58,14 @@ struct MHZ19: SensorDriver {
         // The bytes between first and last add up, with the last, to 0.
         guard answer[1...8].reduce(0, &+) == 0 else { throw .garbled("the checksum is wrong") }
         guard answer[0] == 0xFF, answer[1] == 0x86 else { throw .garbled("an answer to another question") }
-        return [Quantity("co2", Double(UInt16(answer[2]) << 8 | UInt16(answer[3])), unit: "ppm")]
+        guard UInt16(answer[6]) << 8 | UInt16(answer[7]) != 15_000 else {
+            throw .warming("it has just started, and says a constant")
+        }
+        let ppm = UInt16(answer[2]) << 8 | UInt16(answer[3])
+        guard ![2000, 5000, 10_000].contains(ppm) else {
+            throw .saturated("it says \(ppm) ppm, where its range ends")
+        }
+        return [try .co2(Double(ppm), limit: 65_535)]
     }
 
     /// Command 0x87: the zero point is 400 ppm, after at least twenty minutes in outdoor air. It does not answer.
@@ -54,6 +76,9 @@ struct MHZ19: SensorDriver {
 }
 
 /// GSS ExplorIR-W (user's manual, "Commands"): text at 9600 baud. It is asked, in polling mode.
+///
+/// After power-on it streams (mode 1), so that an answer has another form until it is begun again. 0 and 65,535 counts are no
+/// readings.
 struct ExplorIR: SensorDriver {
     private var multiplier = 10.0
 
@@ -67,7 +92,7 @@ struct ExplorIR: SensorDriver {
     }
 
     func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
-        [Quantity("co2", Double(try Self.ask("Z", bus)) * multiplier, unit: "ppm")]
+        [try .co2(Double(try Self.ask("Z", bus)) * multiplier, limit: 65_535 * multiplier)]
     }
 
     /// `X n`: zero point in a known concentration, in the units of `Z`.
@@ -80,13 +105,14 @@ struct ExplorIR: SensorDriver {
     /// An answer is ` Z 00068\r\n`: the letter of the command and five digits; `?` for what it does not understand.
     private static func ask(_ command: String, _ bus: some Bus) throws(SensorError) -> Int {
         let answer = try bus.ask(Array("\(command)\r\n".utf8), reading: 10)
-        let text = String(decoding: answer, as: UTF8.self)
-        let fields = text.split(whereSeparator: { $0.isWhitespace })
+        let fields = answer.split { $0 == 0x20 || $0 == 0x0D || $0 == 0x0A }
         // An answer that was cut off may lack digits.
-        guard text.hasSuffix("\r\n"), fields.count == 2, fields[0] == command.prefix(1), fields[1].count == 5,
-            let number = Int(fields[1])
+        guard answer.suffix(2).elementsEqual([0x0D, 0x0A]), fields.count == 2,
+            fields[0].elementsEqual(command.utf8.prefix(1)),
+            fields[1].count == 5, let number = Int(String(decoding: fields[1], as: UTF8.self))
         else {
-            throw .garbled("\(command) was answered with \(text.filter { $0.isASCII && !$0.isNewline })")
+            let text = String(decoding: answer.filter { (0x20..<0x7F).contains($0) }, as: UTF8.self)
+            throw .garbled("\(command) was answered with \(text)")
         }
         return number
     }

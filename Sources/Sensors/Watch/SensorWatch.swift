@@ -5,12 +5,15 @@ public struct SensorWatch: Sendable {
         /// Not asked yet, or just powered up: its values mean nothing so far.
         case warming
         case ok
-        /// It was well, and has had nothing new for three intervals.
+        /// It was well, and has had nothing new for three intervals, or for as long as it is waited for.
         case stale
         /// Nobody answers.
         case absent
-        /// It answers nonsense.
+        /// It answers nonsense, or what it measures is out of its range.
         case faulty
+
+        /// Each, in the order in which they are listed to people and metrics.
+        public static let all: [State] = [.warming, .ok, .stale, .absent, .faulty]
     }
 
     /// What a value is made of what was measured: raw × scale + offset.
@@ -35,6 +38,10 @@ public struct SensorWatch: Sendable {
     private let corrections: [String: Correction]
     private var begun: Int64?
     private var lastGood: Int64?
+    /// Since when it has had nothing new each time that it was asked.
+    private var unreadySince: Int64?
+    /// Since when it has answered as after power-on each time that it was asked.
+    private var startingSince: Int64?
 
     /// So many failures in a row until its bus or its power is reset; then twice as many, and so on.
     static let failuresBeforeReset = 5
@@ -44,6 +51,10 @@ public struct SensorWatch: Sendable {
         failures >= Self.failuresBeforeReset && failures.isMultiple(of: Self.failuresBeforeReset)
             && (failures / Self.failuresBeforeReset).nonzeroBitCount == 1
     }
+
+    /// How long a sensor that answers is waited for until it has something new: three intervals, but no less than the slowest
+    /// sensor needs for three measurements (SCD4x, 5 s each), and at most three minutes.
+    private var patience: Int64 { min(max(3 * min(interval, 60 * Self.second), 15 * Self.second), 180 * Self.second) }
 
     /// At most so long until a sensor that failed is tried again.
     static let longestPause: Int64 = 600_000_000_000
@@ -69,10 +80,13 @@ public struct SensorWatch: Sendable {
         switch result {
         case .success(let quantities):
             if let wrong = quantities.first(where: { !(ranges[$0.name]?.contains($0.value) ?? $0.value.isFinite) }) {
-                fail(.faulty, "\(wrong.name) is \(wrong.value) \(wrong.unit), which cannot be", needsBegin: false)
+                fail(
+                    .faulty, "\(wrong.name) is \(wrong.value) \(wrong.unit), which cannot be", needsBegin: failures > 0)
                 return []
             }
             needsBegin = false
+            unreadySince = nil
+            startingSince = nil
             let start = begun ?? now
             begun = start
             failures = 0
@@ -87,17 +101,44 @@ public struct SensorWatch: Sendable {
         case .failure(.notReady):
             needsBegin = false
             if begun == nil { begun = now }
-            if let lastGood, now - lastGood > 3 * interval { fail(.stale, "it has had nothing new", needsBegin: true) }
+            let since = unreadySince ?? now
+            unreadySince = since
+            if now - since > patience {
+                fail(lastGood == nil ? .faulty : .stale, "it answers, and has had nothing new", needsBegin: true)
+            }
+            return []
+        case .failure(.warming(let why)):
+            takeStart(why, now: now)
             return []
         case .failure(let error):
             switch error {
+            case .bus(.heldLow): fail(.faulty, error.description, needsBegin: true)
             case .bus(.absent), .missing: fail(.absent, error.description, needsBegin: true)
             case .bus: fail(lastGood == nil ? .absent : .stale, error.description, needsBegin: true)
             case .garbled: fail(.faulty, error.description, needsBegin: failures > 0)
-            case .faulty, .badOption, .notReady: fail(.faulty, error.description, needsBegin: true)
+            // It works, and is asked again without being begun.
+            case .saturated: fail(.faulty, error.description, needsBegin: false)
+            case .faulty, .badOption, .notReady, .warming: fail(.faulty, error.description, needsBegin: true)
             }
             return []
         }
+    }
+
+    /// Takes that it answers as after power-on: its time to warm up begins with the first such answer. One that answers so for
+    /// much longer than it needs is faulty.
+    private mutating func takeStart(_ why: String, now: Int64) {
+        needsBegin = false
+        unreadySince = nil
+        let since = startingSince ?? now
+        if startingSince == nil { begun = now }
+        startingSince = since
+        guard now - since <= warmUp + patience else {
+            fail(.faulty, "it does not get ready: \(why)", needsBegin: false)
+            return
+        }
+        failures = 0
+        state = .warming
+        reason = why
     }
 
     private mutating func fail(_ state: State, _ reason: String, needsBegin: Bool) {
@@ -108,6 +149,8 @@ public struct SensorWatch: Sendable {
         if needsBegin {
             self.needsBegin = true
             begun = nil
+            unreadySince = nil
+            startingSince = nil
         }
     }
 

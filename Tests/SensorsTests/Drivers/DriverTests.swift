@@ -5,7 +5,14 @@ import Testing
 /// Drivers and line watches against the examples of datasheets, which also run as Embedded Swift on arm64 (Tests/Embedded).
 @Suite struct DriverTests {
     @Test(arguments: Datasheets.all.indices) func meetsTheDatasheet(_ index: Int) throws {
-        let sheet = Datasheets.all[index]
+        try examine(Datasheets.all[index])
+    }
+
+    @Test(arguments: Datasheets.faultyAnswers.indices) func recognizesFaultyAnswers(_ index: Int) throws {
+        try examine(Datasheets.faultyAnswers[index])
+    }
+
+    private func examine(_ sheet: Datasheets) throws {
         var checks = 0
         try sheet.examine { isSo, what in
             checks += 1

@@ -44,4 +44,73 @@ import Testing
         _ = watch.take(.failure(.notReady), now: 7300 * Self.second)
         #expect(watch.state == .stale && watch.needsBegin)
     }
+
+    private func watch(_ kind: String, intervalSeconds: Int64) -> SensorWatch {
+        let entry = SensorCatalogue.byKind[kind]!
+        return SensorWatch(
+            ranges: entry.ranges, warmUpSeconds: entry.warmUpSeconds,
+            intervalNanoseconds: intervalSeconds * Self.second)
+    }
+
+    @Test func aRestartBeginsTheTimeToWarmUpAgain() {
+        var watch = watch("mhz19", intervalSeconds: 60)
+        let good = [Quantity("co2", 608, unit: "ppm")]
+        _ = watch.take(.success(good), now: 0)
+        let kept = watch.take(.success(good), now: 180 * Self.second)
+        #expect(kept.count == 1 && watch.state == .ok)
+        let started = watch.take(.failure(.warming("it has just started")), now: 240 * Self.second)
+        #expect(started.isEmpty && watch.state == .warming && watch.reason == "it has just started")
+        #expect(!watch.needsBegin && watch.failures == 0)
+        // Three minutes from its first answer after the start on.
+        let early = watch.take(.success(good), now: 419 * Self.second)
+        #expect(early.isEmpty && watch.state == .warming)
+        let late = watch.take(.success(good), now: 420 * Self.second)
+        #expect(late.count == 1 && watch.state == .ok)
+    }
+
+    @Test func aSensorThatStartsForEverIsFaulty() {
+        var watch = watch("mhz19", intervalSeconds: 60)
+        var states: [SensorWatch.State] = []
+        for minute in Int64(0)...10 {
+            _ = watch.take(.failure(.warming("it has just started")), now: minute * 60 * Self.second)
+            states.append(watch.state)
+        }
+        // Three minutes to warm up, and three more.
+        #expect(states == Array(repeating: .warming, count: 7) + Array(repeating: .faulty, count: 4))
+    }
+
+    @Test func aSaturatedSensorIsFaultyAndNeedNotBegin() {
+        var watch = watch("scd4x", intervalSeconds: 60)
+        _ = watch.take(.success(good), now: 0)
+        _ = watch.take(.success(good), now: 60 * Self.second)
+        let kept = watch.take(.failure(.saturated("too much")), now: 120 * Self.second)
+        #expect(kept.isEmpty && watch.state == .faulty && watch.reason == "too much" && !watch.needsBegin)
+        let back = watch.take(.success(good), now: 121 * Self.second)
+        #expect(back.count == 2 && watch.state == .ok)
+    }
+
+    @Test func aLineThatIsHeldAtZeroIsAFault() {
+        var watch = watch("bh1750", intervalSeconds: 60)
+        _ = watch.take(.failure(.bus(.heldLow)), now: 0)
+        #expect(watch.state == .faulty && watch.needsBegin && watch.reason?.contains("held at 0") == true)
+    }
+
+    /// An SCD4x that was reset measures nothing until it is begun, and says "not ready" each time. An hour between readings is
+    /// no reason to wait for three.
+    @Test func aSensorThatIsNeverReadyIsBegunAgain() {
+        var watch = watch("scd4x", intervalSeconds: 3600)
+        _ = watch.take(.success(good), now: 0)
+        _ = watch.take(.success(good), now: 3600 * Self.second)
+        _ = watch.take(.failure(.notReady), now: 7200 * Self.second)
+        #expect(watch.state == .ok && !watch.needsBegin)
+        _ = watch.take(.failure(.notReady), now: 7381 * Self.second)
+        #expect(watch.state == .stale && watch.needsBegin)
+        // One that was never well is not stale but faulty.
+        var other = self.watch("scd4x", intervalSeconds: 1)
+        _ = other.take(.failure(.notReady), now: 0)
+        _ = other.take(.failure(.notReady), now: 15 * Self.second)
+        #expect(other.state == .warming)
+        _ = other.take(.failure(.notReady), now: 16 * Self.second)
+        #expect(other.state == .faulty && other.reason != nil)
+    }
 }
