@@ -12,6 +12,8 @@ Besides the write paths:
                               next N requests are stored, then the connection is closed without an answer;
                               {"cut": N}: the same with half an answer; {"hang": N}: nothing is stored or answered, and the
                               connection stays, as on a link that is half open
+    POST /longest             N: from now on a request with a line of more bytes is answered 400 in plain text, and nothing of it is
+                              stored; 0 for no limit
     POST /kill                ends influxd with SIGKILL and starts it again on the same folder; who asks meanwhile loses its
                               connection
 """
@@ -121,6 +123,7 @@ class Influx:
 influx = Influx()
 log = []
 faults = []
+longest = 0
 lock = threading.Lock()
 # A table's tags are fixed by its first write, and a tag and a field may not share a name (InfluxDB 3).
 tags_of_table = {}
@@ -184,6 +187,10 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/fault":
             with lock:
                 faults.append(json.loads(data))
+            return self.answer(200, {})
+        if url.path == "/longest":
+            global longest
+            longest = int(data)
             return self.answer(200, {})
         if url.path == "/kill":
             influx.kill()
@@ -257,6 +264,8 @@ class Handler(BaseHTTPRequestHandler):
             return 400, "no write data"
         lines = [line for line in data.split(b"\n") if line.strip() and not line.lstrip().startswith(b"#")]
         entry["lines"] = len(lines)
+        if longest and any(len(line) > longest for line in lines):
+            return 400, "a string field is too long"
         entry["tables"] = sorted({re.match(rb"(?:\\.|[^,\\ ])+", line).group(0).decode() for line in lines})
         with lock:
             refused = influx.write(database, lines)

@@ -8,7 +8,8 @@ FOLDER/objects/BUCKET.
     GET  /_test/log      requests so far: [{method, path, status, headers}]
     POST /_test/forgive  no more faults
     POST /_test/kill     ends the server with SIGKILL and starts it again; who asks meanwhile loses its connection
-    POST /_test/fault    {"method": "PUT", "match": "partNumber", "count": 1, …} with one of
+    POST /_test/fault    {"method": "PUT", "match": "partNumber", "count": 1, …}, with "header": "x-amz-checksum-sha256" only for
+                         requests that have it, and with one of
                          "status" and "body": answered so, without the server's knowing;
                          "lose": true: the server answers, and nobody hears it;
                          "cut": true: half of the answer is heard;
@@ -104,7 +105,8 @@ class Handler(BaseHTTPRequestHandler):
     def fault(self):
         with lock:
             for fault in faults:
-                if fault.get("method", self.command) == self.command and fault.get("match", "") in self.path:
+                if fault.get("method", self.command) == self.command and fault.get("match", "") in self.path \
+                        and fault.get("header", "host") in self.headers:
                     fault["count"] = fault.get("count", 1) - 1
                     if fault["count"] <= 0:
                         faults.remove(fault)

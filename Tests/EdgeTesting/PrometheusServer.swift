@@ -6,10 +6,13 @@ public final class PrometheusServer {
     private let folder: String
     private var server: Process?
 
-    public init() throws {
+    /// - Parameter takesOldSamples: whether it takes samples between those that it has, up to thirty days old; by default Prometheus does
+    ///   not.
+    public init(takesOldSamples: Bool = true) throws {
         folder = try TestFolders.temporary("edge-prometheus")
         port = try TestFolders.freePort()
-        try "global: {}\nstorage: {tsdb: {out_of_order_time_window: 30d}}\n".write(
+        let storage = takesOldSamples ? "storage: {tsdb: {out_of_order_time_window: 30d}}\n" : ""
+        try "global: {}\n\(storage)".write(
             toFile: "\(folder)/prometheus.yml", atomically: true, encoding: .utf8)
     }
 

@@ -73,8 +73,10 @@ enum DeliverySupport {
         }
     }
 
-    /// So many gaps of a listener and readings of a sensor.
-    static func seedRest(folder: String, count: Int, plan: DeliveryPlan) throws {
+    /// So many gaps of a listener and readings of a sensor, one of each a minute.
+    ///
+    /// - Parameter first: the minute of the first.
+    static func seedRest(folder: String, count: Int, plan: DeliveryPlan, first: Int = 0) throws {
         var options = Store.Options()
         options.deliveries = plan
         let store = try Store(path: "\(folder)/edge.db", options: options)
@@ -82,7 +84,7 @@ enum DeliverySupport {
         for start in stride(from: 0, to: count, by: 200) {
             try store.commitBlocking(
                 (start..<min(count, start + 200)).flatMap { number -> [StoreChange] in
-                    let time = Self.start + Int64(number) * 60 * second
+                    let time = Self.start + Int64(first + number) * 60 * second
                     return [
                         .ledger(
                             LedgerEntry(
@@ -99,6 +101,39 @@ enum DeliverySupport {
                     ]
                 })
         }
+    }
+
+    /// One gap with a text of the test's own.
+    static func seedGap(folder: String, reason: String, plan: DeliveryPlan) throws {
+        var options = Store.Options()
+        options.deliveries = plan
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        try store.commitBlocking([
+            .ledger(
+                LedgerEntry(
+                    listenerID: "long", sessionID: nil, run: nil, recordingName: nil, kind: "gap", reason: reason,
+                    startNanoseconds: start, durationNanoseconds: second, frames: 1, bytes: 0, notedNanoseconds: start))
+        ])
+    }
+
+    /// A forecast field with a file, as if it had been collected.
+    static func seedField(folder: String, plan: DeliveryPlan) throws {
+        var options = Store.Options()
+        options.deliveries = plan
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        let now = Int64(Date().timeIntervalSince1970) / 3600 * 3600
+        let path = "wind/test.nc"
+        try FileManager.default.createDirectory(atPath: "\(folder)/forecasts/wind", withIntermediateDirectories: true)
+        try Data("CDF".utf8).write(to: URL(fileURLWithPath: "\(folder)/forecasts/\(path)"))
+        try store.commitBlocking([
+            .dataset(
+                DatasetRecord(
+                    id: "wind-test", kind: "wind", source: "test", runSeconds: now, validFromSeconds: now,
+                    validToSeconds: now + 3600, path: path, bytes: 3, isForecast: true, createdSeconds: now,
+                    state: .ready))
+        ])
     }
 
     /// What another program finds in a bucket.

@@ -4,8 +4,18 @@ import Sensors
 import Store
 import Uplink
 
-/// How a far end is, and what waits for it.
+/// How an endpoint is, and what waits for it.
 struct SinkReading: Codable, Sendable {
+    /// A kind of deliveries that is not sent with the others: its bucket or table cannot be used, or its batches are rejected.
+    struct Kind: Codable, Sendable {
+        var kind: String
+        /// `flowing` while rejected batches are halved, `waiting`, `unauthorised`, or `not set` for a kind that the sink does not carry any more.
+        var state: String
+        var reason: String
+        var nextAttemptInSeconds: Double?
+        var isHalving: Bool
+    }
+
     struct Waiting: Codable, Sendable {
         var kind: String
         var state: String
@@ -29,20 +39,22 @@ struct SinkReading: Codable, Sendable {
     var factsGivenUp: Int64
     /// Since the daemon's start.
     var bytesSent: Int64
+    /// Those with a state of their own; empty when all are sent alike.
+    var kinds: [Kind]
     var waiting: [Waiting]
 
     static func all(_ statuses: [SinkStatus], store: Store, now: TimeStamp) async throws -> [SinkReading] {
         let backlog = try await store.backlog()
         let totals = try await store.deliveryTotals()
         let gone = Set(backlog.map(\.sink)).subtracting(statuses.map(\.name)).sorted()
-        return statuses.map { SinkReading($0.name, $0.snapshot, backlog, totals, now) }
+        return statuses.map { SinkReading($0.name, $0, backlog, totals, now) }
             + gone.map { SinkReading($0, nil, backlog, totals, now) }
     }
 
     private init(
-        _ name: String, _ status: SinkStatus.Snapshot?, _ backlog: [DeliveryBacklog], _ totals: [DeliveryTotal],
-        _ now: TimeStamp
+        _ name: String, _ sink: SinkStatus?, _ backlog: [DeliveryBacklog], _ totals: [DeliveryTotal], _ now: TimeStamp
     ) {
+        let status = sink?.snapshot
         self.name = name
         state = status?.state.rawValue ?? "not set"
         reason = status?.reason
@@ -62,6 +74,20 @@ struct SinkReading: Codable, Sendable {
                 kind: row.kind.rawValue, state: row.state.rawValue, deliveries: row.deliveries, facts: row.facts,
                 bytes: row.bytes, oldestAt: ISOTime.text(row.oldestNanoseconds))
         }
+        kinds = (status?.kinds ?? []).map { kind in
+            let wait = Double(kind.nextNanoseconds - now.monotonicNanoseconds) / 1e9
+            return Kind(
+                kind: kind.kind.rawValue, state: kind.state.rawValue, reason: kind.reason,
+                nextAttemptInSeconds: wait > 0 ? wait : nil, isHalving: kind.isHalving)
+        }
+        // What was planned under other settings is not sent, and must not be overlooked.
+        guard let sink else { return }
+        let others = backlog.filter { $0.sink == name && !sink.carriedKinds.contains($0.kind) }.map(\.kind.rawValue)
+        kinds += Set(others).sorted().map {
+            Kind(
+                kind: $0, state: "not set", reason: "the settings name no place for it at this endpoint",
+                nextAttemptInSeconds: nil, isHalving: false)
+        }
     }
 
     /// Facts in a state, or in all.
@@ -75,6 +101,9 @@ struct SinkReading: Codable, Sendable {
         if let reason { text += " (\(reason))" }
         if let nextAttemptInSeconds { text += ", next attempt in \(Dashboard.span(nextAttemptInSeconds))" }
         text += ", \(factsDone) delivered"
+        for kind in kinds where kind.state != "flowing" || kind.isHalving {
+            text += ", \(kind.kind) \(kind.isHalving ? "rejected, batches are halved" : kind.state) (\(kind.reason))"
+        }
         for row in waiting { text += ", \(row.facts) \(row.kind) \(row.state) since \(row.oldestAt)" }
         return text
     }

@@ -15,28 +15,20 @@ struct DeliveryHouse: Sendable {
 
     /// What is to be delivered where, known before the store is opened.
     static func plan(_ settings: Settings, isClockHeld: Bool) -> DeliveryPlan {
+        let deliveries = settings.deliveries
         var sinks: [DeliveryKind: [String]] = [:]
-        if settings.deliveries.influx != nil {
-            sinks[.detections, default: []].append("influx")
-            sinks[.coverage, default: []].append("influx")
-            sinks[.observations, default: []].append("influx")
-            if !settings.deliveries.influxTables.analysis.isEmpty { sinks[.analysis, default: []].append("influx") }
+        func add(_ kinds: [DeliveryKind], _ sink: String) {
+            for kind in kinds { sinks[kind, default: []].append(sink) }
         }
-        if settings.deliveries.prometheus != nil { sinks[.metrics] = ["prometheus"] }
-        if settings.deliveries.postgreSQL != nil {
-            for kind in [DeliveryKind.detections, .coverage, .observations, .analysis, .catalogue] {
-                sinks[kind, default: []].append("postgres")
-            }
+        if deliveries.influx != nil {
+            // Without an S3 sink there is no news of uploads.
+            add(
+                InfluxSink.kinds(deliveries.influxTables).filter { $0 != .upload || deliveries.s3 != nil }, "influx")
         }
-        if settings.deliveries.mqtt != nil {
-            for kind in [DeliveryKind.detections, .observations] { sinks[kind, default: []].append("mqtt") }
-        }
-        if settings.deliveries.s3 != nil {
-            for kind in [DeliveryKind.recording, .field, .fieldRemoval] { sinks[kind] = ["s3"] }
-            if settings.deliveries.influx != nil, !settings.deliveries.influxTables.uploads.isEmpty {
-                sinks[.upload, default: []].append("influx")
-            }
-        }
+        if deliveries.prometheus != nil { add(PrometheusSink.kinds, "prometheus") }
+        if deliveries.postgreSQL != nil { add(PostgreSQLSink.kinds, "postgres") }
+        if deliveries.mqtt != nil { add([.detections, .observations], "mqtt") }
+        if deliveries.s3 != nil { add(S3Sink.kinds, "s3") }
         return DeliveryPlan(
             sinks: sinks, holdsUnsynchronised: isClockHeld,
             sendsOnlyDetected: settings.recordings.keep == .detections,
@@ -88,7 +80,8 @@ struct DeliveryHouse: Sendable {
         mqtt = try deliveries.mqtt.map { configuration in
             try MQTTSink(
                 configuration: configuration, prefix: deliveries.mqttPrefix, aggregator: uuid, version: Version.text,
-                discoveryPrefix: deliveries.discoveryPrefix, store: store, devices: devices)
+                discoveryPrefix: deliveries.discoveryPrefix, store: store, logger: logger,
+                devices: devices)
         }
         if let mqtt { sinks.append(mqtt) }
         if let url = deliveries.postgreSQL {

@@ -3,7 +3,7 @@
 public struct RetryPolicy: Sendable, Hashable {
     public var firstSeconds = 2.0
     public var mostSeconds = 900.0
-    /// After the far end did not let us in.
+    /// After the endpoint did not let us in.
     public var unauthorisedSeconds = 300.0
 
     public init() {}
@@ -21,9 +21,9 @@ public struct RetryPolicy: Sendable, Hashable {
 public struct SinkPace: Sendable {
     public enum State: String, Sendable, Codable {
         case flowing
-        /// The far end is not there, or is not well.
+        /// The endpoint is not there, is not well, or rejects what it is sent.
         case waiting
-        /// The far end does not let us in: an alarm for the operator.
+        /// The endpoint does not let us in: an alarm for the operator.
         case unauthorised
     }
 
@@ -45,18 +45,24 @@ public struct SinkPace: Sendable {
         case .well:
             (state, failures, reason, nextNanoseconds) = (.flowing, 0, nil, 0)
         case .unavailable(let why, let retryAfter):
-            failures += 1
-            state = .waiting
-            reason = why
-            let own = policy.delaySeconds(failures: failures, spread: spread)
-            // What the far end asks for is heeded, up to a day.
-            let seconds = max(own, Double(min(retryAfter ?? 0, 86_400)))
-            nextNanoseconds = now + Int64(seconds * 1e9)
+            wait(why, retryAfterSeconds: retryAfter, now, spread)
+        case .rejected(let why):
+            wait(why, retryAfterSeconds: nil, now, spread)
         case .unauthorised(let why):
             failures += 1
             state = .unauthorised
             reason = why
             nextNanoseconds = now + Int64(policy.unauthorisedSeconds * (0.5 + spread / 2) * 1e9)
         }
+    }
+
+    private mutating func wait(_ why: String, retryAfterSeconds: Int?, _ now: Int64, _ spread: Double) {
+        failures += 1
+        state = .waiting
+        reason = why
+        let own = policy.delaySeconds(failures: failures, spread: spread)
+        // What the endpoint asks for is heeded, up to a day.
+        let seconds = max(own, Double(min(retryAfterSeconds ?? 0, 86_400)))
+        nextNanoseconds = now + Int64(seconds * 1e9)
     }
 }

@@ -3,10 +3,11 @@ public import Sensors
 public import ServiceLifecycle
 public import Store
 
-/// Brings one sink what waits for it, the most important first, and writes down what became of it.
+/// Brings one sink what waits for it, the most important first, and writes down what became of it. ``SinkSchedule`` decides what is sent
+/// when.
 ///
 /// Each sink has a worker of its own, so that a slow or dead one holds up nobody else. A delivery is done only when the
-/// far end has said so; one that was sent while the box died is sent again, which the far end cannot see, since what it
+/// endpoint has said so; one that was sent while the device died is sent again, which the endpoint cannot see, since what it
 /// is known by there is made from the data.
 public struct SinkWorker: Service {
     let sink: any Sink
@@ -25,7 +26,7 @@ public struct SinkWorker: Service {
         self.time = time
         self.policy = policy
         self.logger = logger
-        status = SinkStatus(name: sink.name)
+        status = SinkStatus(name: sink.name, carriedKinds: sink.limits.kinds)
         doorbell = store.doorbell()
     }
 
@@ -37,64 +38,80 @@ public struct SinkWorker: Service {
     private static let longestWaitNanoseconds: Int64 = 60_000_000_000
 
     private func work() async {
-        var pace = SinkPace(policy: policy)
+        var schedule = SinkSchedule(limits: sink.limits, policy: policy)
         while !Task.isCancelled {
             if let reason = sink.pauseReason() {
                 status.update { $0.reason = reason }
                 await doorbell.wait(atMost: .seconds(5))
                 continue
             }
-            let wait = pace.waitNanoseconds(now: time.now().monotonicNanoseconds)
+            let wait = schedule.pace.waitNanoseconds(now: time.now().monotonicNanoseconds)
             if wait > 0 {
                 try? await Task.sleep(for: .nanoseconds(wait))
                 continue
             }
-            let due: [DeliveryRecord]
+            let calls: [SinkSchedule.Call]
             do throws(StoreError) {
-                due = try await store.dueDeliveries(
-                    sink: sink.name, kinds: sink.limits.kinds, nowNanoseconds: time.now().utcNanoseconds,
-                    limit: sink.limits.deliveries * sink.limits.concurrency)
+                calls = try await next(&schedule)
             } catch {
                 logger.error("The outbox cannot be read", metadata: ["sink": "\(sink.name)", "error": "\(error)"])
                 try? await Task.sleep(for: .seconds(5))
                 continue
             }
-            if due.isEmpty {
-                await rest()
+            if calls.isEmpty {
+                tell(schedule)
+                await rest(schedule)
             } else {
-                await send(due, &pace)
+                await send(calls, &schedule)
             }
         }
     }
 
-    private func rest() async {
-        status.update { $0.reason = nil }
-        let now = time.now().utcNanoseconds
-        let next = (try? await store.nextDueNanoseconds(sink: sink.name)) ?? nil
-        let wait = min(Self.longestWaitNanoseconds, max(next.map { $0 - now } ?? .max, 100_000_000))
-        await doorbell.wait(atMost: .nanoseconds(wait))
+    private func next(_ schedule: inout SinkSchedule) async throws(StoreError) -> [SinkSchedule.Call] {
+        let now = time.now()
+        let shared = try await store.dueDeliveries(
+            sink: sink.name, kinds: schedule.sharedKinds(now: now.monotonicNanoseconds),
+            nowNanoseconds: now.utcNanoseconds, limit: SinkSchedule.sharedRows(sink.limits))
+        var isolated: [DeliveryKind: [DeliveryRecord]] = [:]
+        for kind in schedule.isolatedKinds(now: now.monotonicNanoseconds) {
+            isolated[kind] = try await store.dueDeliveries(
+                sink: sink.name, kinds: [kind], nowNanoseconds: now.utcNanoseconds,
+                limit: BatchIsolation.rowsNeeded(sink.limits))
+        }
+        return schedule.calls(
+            shared: shared, isolated: isolated, now: now.monotonicNanoseconds, spread: Double.random(in: 0...1))
     }
 
-    private func send(_ due: [DeliveryRecord], _ pace: inout SinkPace) async {
-        let calls = Self.calls(due, limits: sink.limits)
-        status.update { $0.inFlight = due.count }
-        let reports = await withTaskGroup(of: SinkReport.self) { group in
-            for call in calls { group.addTask { await sink.deliver(call) } }
-            return await group.reduce(into: []) { $0.append($1) }
+    private func rest(_ schedule: SinkSchedule) async {
+        let now = time.now()
+        let next =
+            (try? await store.nextDueNanoseconds(
+                sink: sink.name, kinds: schedule.sharedKinds(now: now.monotonicNanoseconds))) ?? nil
+        let untilDue = next.map { max($0 - now.utcNanoseconds, 100_000_000) } ?? .max
+        let untilKind = schedule.kindWaitNanoseconds(now: now.monotonicNanoseconds) ?? .max
+        await doorbell.wait(atMost: .nanoseconds(min(Self.longestWaitNanoseconds, untilDue, untilKind)))
+    }
+
+    private func send(_ calls: [SinkSchedule.Call], _ schedule: inout SinkSchedule) async {
+        status.update { $0.inFlight = calls.reduce(0) { $0 + $1.rows.count } }
+        let results = await withTaskGroup(of: (SinkSchedule.Call, SinkReport).self) { group in
+            for call in calls { group.addTask { (call, await sink.deliver(call.rows)) } }
+            return await group.reduce(into: [(call: SinkSchedule.Call, report: SinkReport)]()) {
+                $0.append(($1.0, $1.1))
+            }
         }
-        await writeDown(reports, due)
+        let now = time.now()
+        // What is called off at shutdown says nothing of the endpoint.
+        let culprits =
+            Task.isCancelled
+            ? [] : schedule.note(results, now: now.monotonicNanoseconds, spread: Double.random(in: 0...1))
+        await writeDown(results, culprits)
         status.update { $0.inFlight = 0 }
         guard !Task.isCancelled else { return }
-        let now = time.now()
-        let was = pace.state
-        let farEnd = reports.map(\.farEnd).max { $0.gravity < $1.gravity } ?? .well
-        pace.note(farEnd, now: now.monotonicNanoseconds, spread: Double.random(in: 0...1))
-        tell(from: was, to: pace)
-        status.update { [pace] status in
-            status.state = pace.state
-            status.reason = pace.reason
-            status.failures = pace.failures
-            status.nextNanoseconds = pace.nextNanoseconds
+        let reports = results.map(\.report)
+        for notice in reports.flatMap(\.notices) { logger.warning("\(notice)", metadata: ["sink": "\(sink.name)"]) }
+        tell(schedule)
+        status.update { status in
             status.requests += Int64(reports.count)
             status.failedRequests += Int64(reports.count { $0.farEnd != .well })
             status.bytes += reports.reduce(0) { $0 + $1.bytes }
@@ -102,14 +119,16 @@ public struct SinkWorker: Service {
         }
     }
 
-    private func writeDown(_ reports: [SinkReport], _ due: [DeliveryRecord]) async {
-        let rows = Dictionary(uniqueKeysWithValues: due.map { ($0.id, $0) })
+    private func writeDown(
+        _ results: [(call: SinkSchedule.Call, report: SinkReport)], _ culprits: [BatchIsolation.Culprit]
+    ) async {
         let now = time.now().utcNanoseconds
         var settlements: [DeliverySettlement] = []
         var done: Int64 = 0
         var refusals: Int64 = 0
-        for (id, outcome) in reports.flatMap(\.outcomes) {
-            guard let row = rows[id] else { continue }
+        for (row, outcome) in culprits.map({ ($0.row, SinkOutcome.refused([$0.row.firstID: $0.reason])) })
+            + results.flatMap({ $0.call.settled($0.report) })
+        {
             switch outcome {
             case .done:
                 done += row.facts
@@ -126,7 +145,7 @@ public struct SinkWorker: Service {
                 refusals += Int64(facts.count)
                 settlements.append(DeliverySettlement(row, .refused(facts)))
                 logger.warning(
-                    "A far end refused something for good; it is set aside",
+                    "The endpoint rejects something for good; it is set aside",
                     metadata: [
                         "sink": "\(sink.name)", "kind": "\(row.kind.rawValue)", "facts": "\(facts.count)",
                         "reason": "\(facts.values.first ?? "")",
@@ -151,42 +170,36 @@ public struct SinkWorker: Service {
         }
     }
 
-    private func tell(from was: SinkPace.State, to pace: SinkPace) {
-        guard was != pace.state else { return }
-        let metadata: Logger.Metadata = ["sink": "\(sink.name)", "reason": "\(pace.reason ?? "")"]
-        switch pace.state {
-        case .flowing: logger.notice("A far end is there again", metadata: ["sink": "\(sink.name)"])
-        case .waiting: logger.warning("A far end cannot be reached; it is tried again", metadata: metadata)
+    /// Notes how the endpoint stands, and logs what has changed.
+    private func tell(_ schedule: SinkSchedule) {
+        let was = status.snapshot
+        let (state, reason, failures, next) = schedule.summary
+        let kinds = schedule.kindReports
+        status.update { status in
+            (status.state, status.reason, status.failures, status.nextNanoseconds) = (state, reason, failures, next)
+            status.kinds = kinds
+        }
+        for kind in status.snapshot.kinds
+        where kind.isHalving && !was.kinds.contains(where: { $0.kind == kind.kind && $0.isHalving }) {
+            logger.warning(
+                "The endpoint rejects whole batches; they are halved until what is at fault is alone",
+                metadata: ["sink": "\(sink.name)", "kind": "\(kind.kind.rawValue)", "reason": "\(kind.reason)"])
+        }
+        guard was.state != state else { return }
+        let metadata: Logger.Metadata = ["sink": "\(sink.name)", "reason": "\(status.snapshot.reason ?? "")"]
+        switch state {
+        case .flowing: logger.notice("The endpoint takes deliveries again", metadata: ["sink": "\(sink.name)"])
+        case .waiting: logger.warning("The endpoint takes no deliveries; they are tried again", metadata: metadata)
         case .unauthorised:
-            logger.error("A far end does not let us in: check its token, user or keys", metadata: metadata)
+            logger.error("The endpoint does not let us in: check its token, user or keys", metadata: metadata)
         }
-    }
-
-    /// Cuts what is due into calls, each within the sink's limits.
-    static func calls(_ due: [DeliveryRecord], limits: SinkLimits) -> [[DeliveryRecord]] {
-        var calls: [[DeliveryRecord]] = []
-        var call: [DeliveryRecord] = []
-        var facts: Int64 = 0
-        for row in due {
-            if !call.isEmpty, call.count >= limits.deliveries || facts + row.facts > Int64(limits.facts) {
-                calls.append(call)
-                if calls.count == limits.concurrency { return calls }
-                (call, facts) = ([], 0)
-            }
-            call.append(row)
-            facts += row.facts
-        }
-        if !call.isEmpty { calls.append(call) }
-        return calls
     }
 }
 
-extension SinkReport.FarEnd {
-    fileprivate var gravity: Int {
-        switch self {
-        case .well: 0
-        case .unavailable: 1
-        case .unauthorised: 2
-        }
+extension SinkSchedule.Call {
+    /// Its rows with what became of them, as far as the outbox can take it: a row is settled from its front.
+    fileprivate func settled(_ report: SinkReport) -> [(DeliveryRecord, SinkOutcome)] {
+        guard trial?.isProbe != true else { return [] }
+        return rows.compactMap { row in report.outcomes[row.id].map { (row, $0) } }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// What an InfluxDB answer means for the lines that were sent.
 ///
@@ -8,8 +9,8 @@ enum InfluxAnswer: Equatable {
     case stored
     /// These lines, counted from 1, are not and never will be; all others are stored.
     case partial([Int: String])
-    /// Nothing is stored, and the lines are to blame: one by one it can be found which.
-    case refused(reason: String)
+    /// Nothing is stored. A line may be at fault, or something else that the server does not name: a missing database, a proxy.
+    case rejected(reason: String)
     case unauthorised(reason: String)
     /// The request was larger than the server takes.
     case tooLarge(reason: String)
@@ -26,7 +27,14 @@ enum InfluxAnswer: Equatable {
             }
         }
         let error: String?
+        /// Of the v2 form: `{"code": "invalid", "message": "…"}`.
+        let text: String?
         let data: OneOrMany?
+
+        enum CodingKeys: String, CodingKey {
+            case error, data
+            case text = "message"
+        }
 
         enum OneOrMany: Decodable {
             case one(Line)
@@ -56,7 +64,7 @@ enum InfluxAnswer: Equatable {
                 retryAfterSeconds: answer.retryAfterSeconds)
         case 300..<400:
             self = .unavailable(
-                reason: "the server sends us elsewhere (\(answer.headers["location"] ?? "")): set influx_url to that",
+                reason: "the server sends us elsewhere (\(answer.location ?? "")): set influx_url to that",
                 retryAfterSeconds: nil)
         case 401, 403:
             self = .unauthorised(reason: said)
@@ -73,13 +81,12 @@ enum InfluxAnswer: Equatable {
     }
 
     private static func badRequest(_ answer: OutgoingAnswer, lines: Int, said: String) -> InfluxAnswer {
-        guard let failure = try? JSONDecoder().decode(Failure.self, from: Data(answer.body)), let error = failure.error
-        else {
-            // Plain text: a missing database, a bad precision, or a proxy. The lines may be good.
-            return .unavailable(reason: said, retryAfterSeconds: nil)
+        guard let failure = try? JSONDecoder().decode(Failure.self, from: Data(answer.body)) else {
+            // Plain text: a string that is too long, a missing database, a bad precision, or a proxy.
+            return .rejected(reason: said)
         }
-        guard case .many(let found)? = failure.data, error.contains("partial write") else {
-            return .refused(reason: failure.message ?? said)
+        guard let error = failure.error, case .many(let found)? = failure.data, error.holds("partial write") else {
+            return .rejected(reason: failure.message ?? said)
         }
         var refused: [Int: String] = [:]
         for line in found {
@@ -87,13 +94,13 @@ enum InfluxAnswer: Equatable {
             refused[number] = line.message ?? error
         }
         // Lines that are not named would be taken for stored: then it must be found out one by one.
-        return refused.count == found.count && !found.isEmpty ? .partial(refused) : .refused(reason: said)
+        return refused.count == found.count && !found.isEmpty ? .partial(refused) : .rejected(reason: said)
     }
 }
 
 extension InfluxAnswer.Failure {
     fileprivate var message: String? {
         if case .one(let line)? = data, let message = line.message { return "\(error ?? ""): \(message)" }
-        return error
+        return error ?? text
     }
 }

@@ -1,4 +1,5 @@
 public import Store
+import TextParts
 
 /// Turns facts into points. A point's identity (table, tags and time) is made from the fact alone, so one that is sent
 /// twice is the same point.
@@ -51,7 +52,7 @@ public struct InfluxPoints: Sendable {
             tags: [
                 ("aggregator_uuid", aggregator), ("kind", entry.kind), ("listener_id", entry.listenerID),
                 // What follows a colon is a detail, of which there is no end.
-                ("reason", String(entry.reason.prefix { $0 != ":" })),
+                ("reason", String(entry.reason.before(":"))),
             ],
             fields: [
                 ("bytes", .integer(entry.bytes)), ("detail", .text(entry.reason)),
@@ -81,11 +82,17 @@ public struct InfluxPoints: Sendable {
             nanoseconds: observations.first?.timeNanoseconds ?? 0)
     }
 
-    /// That a recording was analysed, with all that was found, as the former system told it.
+    /// Bytes of the array of detections in an `analysis` point, at most. A string field holds 64 KB (docs.influxdata.com, "Line
+    /// protocol", data types).
+    static let maximumDetectionsBytes = 60_000
+
+    /// That a recording was analysed, with all that was found, as the former system told it. Of more detections than fit, those with the
+    /// highest confidence are told, and `detections_omitted` says how many are not.
     public func analysis(
         _ recording: RecordingRecord, detections: [DetectionRecord], to lines: inout LineProtocol
     ) -> Bool {
-        lines.add(
+        let (json, omitted) = Self.json(detections)
+        return lines.add(
             tables.analysis,
             tags: [
                 ("aggregator_uuid", aggregator),
@@ -100,8 +107,9 @@ public struct InfluxPoints: Sendable {
                         UTCText.microseconds(
                             recording.analysedNanoseconds ?? recording.closedNanoseconds ?? recording.startNanoseconds))
                 ),
-                ("detections", .utf8(Self.json(detections))),
-            ], nanoseconds: recording.startNanoseconds)
+                ("detections", .utf8(json)),
+            ] + (omitted > 0 ? [("detections_omitted", .integer(Int64(omitted)))] : []),
+            nanoseconds: recording.startNanoseconds)
     }
 
     /// That a recording's file is at the far end, as the former system told it.
@@ -124,32 +132,54 @@ public struct InfluxPoints: Sendable {
     /// The stamp in the file's name: `20261121T012744Z`. A file that was named by a wrong clock keeps its name.
     private static func recordedTimestamp(_ recording: RecordingRecord) -> String {
         if recording.timeQuality == "corrected" { return UTCText.basic(recording.startNanoseconds) }
-        let stem = recording.name.split(separator: ".").dropLast().joined(separator: ".")
-        let stamp = stem.split(separator: "_").last.map { $0.prefix(16) } ?? ""
+        let stem = recording.name.parts(at: ".").dropLast().joined(separator: ".")
+        let stamp = stem.parts(at: "_").last.map { $0.prefix(16) } ?? ""
         return stamp.hasSuffix("Z") && stamp.count == 16 ? String(stamp) : UTCText.basic(recording.startNanoseconds)
     }
 
-    /// The array of detections as the former system's `json.dumps` wrote it; times in seconds from the file's start.
-    private static func json(_ detections: [DetectionRecord]) -> [UInt8] {
+    /// The array of detections as the former system's `json.dumps` wrote it, and how many are left out.
+    private static func json(_ detections: [DetectionRecord]) -> (bytes: [UInt8], omitted: Int) {
+        let objects = detections.map(json)
+        // Brackets, and a comma and a space before each but the first.
+        var size = 2 + objects.reduce(0) { $0 + $1.count + 2 }
+        var omitted: Set<Int> = []
+        if size > maximumDetectionsBytes {
+            // Of two with the same confidence, the later one goes first.
+            for index in detections.indices.sorted(by: {
+                (detections[$0].confidence, -$0) < (detections[$1].confidence, -$1)
+            }) where size > maximumDetectionsBytes {
+                omitted.insert(index)
+                size -= objects[index].count + 2
+            }
+        }
         var bytes: [UInt8] = [UInt8(ascii: "[")]
-        bytes.reserveCapacity(200 * detections.count + 2)
-        for (place, detection) in detections.enumerated() {
-            let duration = Double(detection.endNanoseconds - detection.startNanoseconds) / 1e9
-            bytes.append(contentsOf: (place == 0 ? "{\"common_name\": " : ", {\"common_name\": ").utf8)
-            PythonText.addJSON(detection.commonName, to: &bytes)
-            bytes.append(contentsOf: ", \"scientific_name\": ".utf8)
-            PythonText.addJSON(detection.scientificName, to: &bytes)
-            bytes.append(contentsOf: ", \"start_time\": ".utf8)
-            bytes.append(contentsOf: PythonText.number(detection.offsetSeconds).utf8)
-            bytes.append(contentsOf: ", \"end_time\": ".utf8)
-            bytes.append(contentsOf: PythonText.number(detection.offsetSeconds + duration).utf8)
-            bytes.append(contentsOf: ", \"confidence\": ".utf8)
-            bytes.append(contentsOf: PythonText.number(detection.confidence).utf8)
-            bytes.append(contentsOf: ", \"label\": ".utf8)
-            PythonText.addJSON(detection.label, to: &bytes)
-            bytes.append(UInt8(ascii: "}"))
+        bytes.reserveCapacity(size)
+        for (index, object) in objects.enumerated() where !omitted.contains(index) {
+            if bytes.count > 1 { bytes.append(contentsOf: ", ".utf8) }
+            bytes += object
         }
         bytes.append(UInt8(ascii: "]"))
+        return (bytes, omitted.count)
+    }
+
+    /// Times are in seconds from the file's start.
+    private static func json(_ detection: DetectionRecord) -> [UInt8] {
+        let duration = Double(detection.endNanoseconds - detection.startNanoseconds) / 1e9
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(200)
+        bytes.append(contentsOf: "{\"common_name\": ".utf8)
+        PythonText.addJSON(detection.commonName, to: &bytes)
+        bytes.append(contentsOf: ", \"scientific_name\": ".utf8)
+        PythonText.addJSON(detection.scientificName, to: &bytes)
+        bytes.append(contentsOf: ", \"start_time\": ".utf8)
+        bytes.append(contentsOf: PythonText.number(detection.offsetSeconds).utf8)
+        bytes.append(contentsOf: ", \"end_time\": ".utf8)
+        bytes.append(contentsOf: PythonText.number(detection.offsetSeconds + duration).utf8)
+        bytes.append(contentsOf: ", \"confidence\": ".utf8)
+        bytes.append(contentsOf: PythonText.number(detection.confidence).utf8)
+        bytes.append(contentsOf: ", \"label\": ".utf8)
+        PythonText.addJSON(detection.label, to: &bytes)
+        bytes.append(UInt8(ascii: "}"))
         return bytes
     }
 }

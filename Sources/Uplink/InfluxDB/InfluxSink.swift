@@ -47,10 +47,21 @@ public struct InfluxSink: Sink {
         self.remote = remote
         self.store = store
         self.transport = transport
-        var kinds: [DeliveryKind] = [.detections, .coverage, .observations]
-        if !points.tables.analysis.isEmpty { kinds.append(.analysis) }
-        if !points.tables.uploads.isEmpty { kinds.append(.upload) }
-        limits = SinkLimits(deliveries: 500, facts: Self.mostLines, concurrency: 4, kinds: kinds)
+        limits = SinkLimits(
+            deliveries: 500, facts: Self.mostLines, concurrency: 4,
+            kinds: Self.kinds(points.tables))
+    }
+
+    /// What it carries; kinds without a table are not written.
+    public static func kinds(_ tables: InfluxPoints.Tables) -> [DeliveryKind] {
+        DeliveryKind.allCases.filter { kind in
+            switch kind {
+            case .detections, .coverage, .observations: true
+            case .analysis: !tables.analysis.isEmpty
+            case .upload: !tables.uploads.isEmpty
+            case .metrics, .catalogue, .field, .fieldRemoval, .recording: false
+            }
+        }
     }
 
     /// The facts that a line was made from.
@@ -122,7 +133,7 @@ public struct InfluxSink: Sink {
         return report
     }
 
-    /// Sends a batch and settles its deliveries; false when the far end cannot be used now.
+    /// Sends a batch and settles its deliveries; false when the endpoint does not take it now.
     private func send(_ batch: inout Batch, _ open: inout [DeliveryRecord], _ report: inout SinkReport) async -> Bool {
         let result = await send(batch)
         report.bytes += result.bytes
@@ -201,7 +212,7 @@ public struct InfluxSink: Sink {
         var bytes: Int64 = 0
     }
 
-    /// Sends a batch; where the server blames the lines without saying which, halves are tried until it is known.
+    /// Sends a batch, in halves where it is too large for the server. Rejected batches are left to ``SinkSchedule``.
     private func send(_ batch: Batch) async -> Result {
         var result = Result()
         var ranges = [0..<batch.origins.count]
@@ -221,10 +232,13 @@ public struct InfluxSink: Sink {
             case .stored: continue
             case .partial(let refused):
                 for (number, reason) in refused { result.refused[range.lowerBound + number - 1] = reason }
-            case .refused(let reason), .tooLarge(let reason):
+            case .rejected(let reason):
+                result.farEnd = .rejected(reason: reason)
+                return result
+            case .tooLarge(let reason):
                 guard range.count > 1 else {
-                    result.refused[range.lowerBound] = reason
-                    continue
+                    result.farEnd = .rejected(reason: reason)
+                    return result
                 }
                 let middle = range.lowerBound + range.count / 2
                 ranges.append(middle..<range.upperBound)

@@ -1,5 +1,6 @@
 import CPostgreSQL
 import Foundation
+import TextParts
 
 /// One connection to a PostgreSQL server, used from its own queue alone, where it may wait.
 ///
@@ -13,7 +14,7 @@ import Foundation
 
         var description: String { code.isEmpty ? reason : "\(reason) (\(code))" }
 
-        /// Whether somebody must mend a user, a password or a right.
+        /// Whether somebody must fix a user, a password or a right.
         var isUnauthorised: Bool {
             if code.hasPrefix("28") || code == "42501" { return true }
             // While connecting there is no code, only the server's words.
@@ -22,8 +23,15 @@ import Foundation
                     .contains { reason.contains($0) }
         }
 
-        /// Whether the values are to blame: class 22 data exceptions, 23 constraints (but not the double).
+        /// Whether the values are at fault: class 22 data exceptions, 23 constraints (but not the duplicate).
         var isData: Bool { code.hasPrefix("22") || (code.hasPrefix("23") && code != "23505") }
+
+        /// Whether a row may be at fault: class 54 limits (an index entry that is too long), P0 errors of a trigger's own, 44 a
+        /// view's condition.
+        var isRejection: Bool { isData || ["54", "P0", "44"].contains { code.hasPrefix($0) } }
+
+        /// Whether a table is at fault and not the server: class 42, such as a missing table, column or right.
+        var isOfTable: Bool { code.hasPrefix("42") }
     }
 
     private let url: String
@@ -149,7 +157,7 @@ import Foundation
                 unsafe String(cString: $0)
             } ?? ""
         let text = unsafe String(cString: PQerrorMessage(handle))
-        let reason = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        let reason = text.lines().joined(separator: " ").hidingPasswords
         return Failure(code: code, reason: reason.isEmpty ? "the server gave no reason" : reason)
     }
 }

@@ -1,5 +1,6 @@
 public import Store
 import Synchronization
+import TextParts
 
 /// A PostgreSQL database: detections, observations, recordings, and gaps and losses, as rows; and the catalogue of forecast
 /// fields as it is.
@@ -8,9 +9,15 @@ import Synchronization
 /// `ON CONFLICT DO NOTHING`, and so does a batch with a row that the server will not take, to find out which.
 public struct PostgreSQLSink: Sink {
     public let name = "postgres"
-    public let limits = SinkLimits(
-        deliveries: 5000, facts: 5000, concurrency: 1,
-        kinds: [.detections, .coverage, .observations, .analysis, .catalogue])
+    public let limits = SinkLimits(deliveries: 5000, facts: 5000, concurrency: 1, kinds: Self.kinds)
+
+    /// What it carries.
+    public static let kinds = DeliveryKind.allCases.filter { kind in
+        switch kind {
+        case .detections, .coverage, .observations, .analysis, .catalogue: true
+        case .upload, .metrics, .field, .fieldRemoval, .recording: false
+        }
+    }
 
     private let aggregator: String
     private let store: Store
@@ -24,7 +31,7 @@ public struct PostgreSQLSink: Sink {
 
     /// - Parameters:
     ///   - url: `postgresql://user:password@host:5432/database`.
-    ///   - place: where a forecast field's file is, for whoever reads of it at the far end.
+    ///   - place: where a forecast field's file is, for whoever reads of it at the endpoint.
     public init(
         url: String, aggregator: String, place: @escaping @Sendable (DatasetRecord) -> String = { $0.path },
         store: Store
@@ -45,9 +52,10 @@ public struct PostgreSQLSink: Sink {
         var report = SinkReport()
         let rows: [(table: PostgreSQLTables.Table, rows: [Row])]
         var catalogue: [CatalogueFact] = []
+        let catalogueDeliveries = deliveries.filter { $0.kind == .catalogue }
         do {
             rows = try await self.rows(deliveries, &report)
-            for delivery in deliveries where delivery.kind == .catalogue {
+            for delivery in catalogueDeliveries {
                 let facts = try await store.catalogueFacts(delivery.firstID, through: delivery.lastID)
                 catalogue += facts.map(\.1)
             }
@@ -56,15 +64,27 @@ public struct PostgreSQLSink: Sink {
                 farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
         var refused: [Int64: [Int64: String]] = [:]
+        // Deliveries of tables that do not take them now. The other tables go on.
+        var left: Set<Int64> = []
         do throws(PostgreSQLConnection.Failure) {
             try await migrate()
             for (table, rows) in rows where !rows.isEmpty {
-                for (row, reason) in try await send(rows, to: table) {
-                    refused[row.delivery, default: [:]][row.fact] = reason
+                do throws(PostgreSQLConnection.Failure) {
+                    for (row, reason) in try await send(rows, to: table) {
+                        refused[row.delivery, default: [:]][row.fact] = reason
+                    }
+                    report.bytes += rows.reduce(0) { $0 + Int64($1.values.reduce(0) { $0 + ($1?.utf8.count ?? 0) }) }
+                } catch {
+                    try Self.note(error, of: table.name, &report)
+                    left.formUnion(rows.map(\.delivery))
                 }
-                report.bytes += rows.reduce(0) { $0 + Int64($1.values.reduce(0) { $0 + ($1?.utf8.count ?? 0) }) }
             }
-            try await sendCatalogue(catalogue)
+            do throws(PostgreSQLConnection.Failure) {
+                try await sendCatalogue(catalogue)
+            } catch {
+                try Self.note(error, of: PostgreSQLTables.datasets.name, &report)
+                left.formUnion(catalogueDeliveries.map(\.id))
+            }
         } catch {
             // Tables are written one after the other; what is there already is not seen when it comes again.
             let farEnd: SinkReport.FarEnd =
@@ -73,10 +93,25 @@ public struct PostgreSQLSink: Sink {
                 : .unavailable(reason: error.description, retryAfterSeconds: nil)
             return SinkReport(outcomes: [:], farEnd: farEnd, bytes: report.bytes)
         }
-        for delivery in deliveries where report.outcomes[delivery.id] == nil {
+        for delivery in deliveries where report.outcomes[delivery.id] == nil && !left.contains(delivery.id) {
             report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done
         }
         return report
+    }
+
+    /// Notes a failure of one table, the first of them in full; throws it where the server is at fault.
+    private static func note(
+        _ failure: PostgreSQLConnection.Failure, of table: String, _ report: inout SinkReport
+    ) throws(PostgreSQLConnection.Failure) {
+        guard failure.isRejection || failure.isOfTable else { throw failure }
+        guard report.farEnd == .well else { return }
+        report.scope = .kinds
+        let reason = "\(table): \(failure.description)"
+        report.farEnd =
+            failure.isRejection
+            ? .rejected(reason: reason)
+            : failure.isUnauthorised
+                ? .unauthorised(reason: reason) : .unavailable(reason: reason, retryAfterSeconds: nil)
     }
 
     private func rows(
@@ -172,7 +207,7 @@ public struct PostgreSQLSink: Sink {
     ) throws(PostgreSQLConnection.Failure) -> [(Row, String)] {
         let sql = PostgreSQLTables.insert(table)
         var refused: [(Row, String)] = []
-        // Together in transactions, so that each row does not cost a sync at the far end; alone where one is refused.
+        // Together in transactions, so that each row does not cost a sync at the endpoint; alone where one is refused.
         for start in stride(from: 0, to: rows.count, by: 500) {
             let part = rows[start..<min(rows.count, start + 500)]
             do throws(PostgreSQLConnection.Failure) {
@@ -198,7 +233,7 @@ public struct PostgreSQLSink: Sink {
     }
 
     private static func withoutZero(_ value: String?) -> String? {
-        value.map { $0.contains("\0") ? $0.replacing("\0", with: "") : $0 }
+        value.map { $0.holds("\0") ? $0.replacingText("\0", with: "") : $0 }
     }
 
     // MARK: - Tables

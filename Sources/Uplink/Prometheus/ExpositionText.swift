@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// Reads a page of metrics in the Prometheus text format 0.0.4: that which this program writes.
 struct ExpositionText {
@@ -22,17 +23,14 @@ struct ExpositionText {
     }
 
     private static func sample(_ line: Substring, _ added: [Label]) -> Sample? {
-        guard let space = line.lastIndex(of: " "), let value = number(line[line.index(after: space)...]) else {
-            return nil
-        }
-        let head = line[..<space]
+        guard let (head, text) = line.halves(atLast: " "), let value = number(text) else { return nil }
         var labels = added
-        guard let brace = head.firstIndex(of: "{") else {
+        guard let (name, rest) = head.halves(at: "{") else {
             labels.append(Label(name: "__name__", value: String(head)))
             return Sample(labels: sorted(labels), value: value)
         }
-        labels.append(Label(name: "__name__", value: String(head[..<brace])))
-        guard head.last == "}", let own = pairs(head[head.index(after: brace)...].dropLast()) else { return nil }
+        labels.append(Label(name: "__name__", value: String(name)))
+        guard rest.utf8.last == UInt8(ascii: "}"), let own = pairs(Substring(rest.utf8.dropLast())) else { return nil }
         return Sample(labels: sorted(labels + own), value: value)
     }
 
@@ -56,10 +54,10 @@ struct ExpositionText {
         var labels: [Label] = []
         var rest = text.unicodeScalars[...]
         while !rest.isEmpty {
-            guard let equals = rest.firstIndex(of: "=") else { return nil }
+            guard let equals = rest.firstIndex(of: "=" as Unicode.Scalar) else { return nil }
             let name = String(rest[..<equals])
             rest = rest[rest.index(after: equals)...]
-            guard rest.popFirst() == "\"" else { return nil }
+            guard rest.popFirst() == "\"" as Unicode.Scalar else { return nil }
             var value = String.UnicodeScalarView()
             var isEscaped = false
             var isClosed = false

@@ -3,6 +3,9 @@ public import Store
 import Synchronization
 
 /// A Prometheus server, or what takes its remote write: the box's metrics with the times at which they were read.
+///
+/// A server that has some samples of a request already (its answer was lost) may reject the whole request. Such a request is halved at
+/// once, until each batch is known to be stored before or is stored now.
 public struct PrometheusSink: Sink {
     public enum Version: String, Sendable, CaseIterable {
         /// 2.0 where the server knows it, else 1.0.
@@ -28,7 +31,16 @@ public struct PrometheusSink: Sink {
 
     public let name = "prometheus"
     // One call at a time: the samples of a series must come in the order of their times.
-    public let limits = SinkLimits(deliveries: 40, facts: 40, concurrency: 1, kinds: [.metrics])
+    public let limits = SinkLimits(deliveries: 40, facts: 40, concurrency: 1, kinds: Self.kinds)
+
+    /// What it carries.
+    public static let kinds = DeliveryKind.allCases.filter { kind in
+        switch kind {
+        case .metrics: true
+        case .detections, .coverage, .observations, .analysis, .upload, .catalogue, .field, .fieldRemoval, .recording:
+            false
+        }
+    }
 
     private static let mostPageBytes = 8 << 20
     private let configuration: Configuration
@@ -39,11 +51,31 @@ public struct PrometheusSink: Sink {
 
     /// What the server turned out to know, for as long as the daemon runs.
     private final class Known: Sendable {
-        private let state = Mutex<RemoteWrite.Version?>(nil)
+        private struct State {
+            var version: RemoteWrite.Version?
+            /// Deliveries whose last request got no answer: the server may have them. Nil until the first answer, since an earlier
+            /// run of the daemon may have sent any of the first ones.
+            var unanswered: Set<Int64>?
+        }
+
+        private let state = Mutex(State())
 
         var version: RemoteWrite.Version? {
-            get { state.withLock { $0 } }
-            set { state.withLock { $0 = newValue } }
+            get { state.withLock { $0.version } }
+            set { state.withLock { $0.version = newValue } }
+        }
+
+        func mayHaveBeenSent(_ delivery: Int64) -> Bool {
+            state.withLock { $0.unanswered?.contains(delivery) ?? true }
+        }
+
+        func noteAnswer(_ deliveries: [Int64]) {
+            state.withLock { $0.unanswered = ($0.unanswered ?? []).subtracting(deliveries) }
+        }
+
+        /// No more than one call is on its way, so this is no more than one call's deliveries.
+        func noteSilence(_ deliveries: [Int64]) {
+            state.withLock { if $0.unanswered != nil { $0.unanswered = Set(deliveries) } }
         }
     }
 
@@ -54,46 +86,107 @@ public struct PrometheusSink: Sink {
         self.transport = transport
     }
 
+    /// The metrics of one moment.
+    private struct Batch: Sendable {
+        let delivery: DeliveryRecord
+        let milliseconds: Int64
+        let samples: [ExpositionText.Sample]
+    }
+
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         var report = SinkReport()
-        var write = RemoteWrite()
-        var sent: [DeliveryRecord] = []
+        let batches: [Batch]
+        do throws(StoreError) {
+            batches = try await read(deliveries, &report)
+        } catch {
+            return SinkReport(
+                farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
+        }
+        // In the order of their times, also where a request was halved.
+        var ranges = [0..<batches.count]
+        // Until the first answer, all of a call may have been sent before.
+        let suspects = Set(batches.map(\.delivery.id).filter(known.mayHaveBeenSent))
+        while let range = ranges.popLast(), report.farEnd == .well {
+            guard !range.isEmpty else { continue }
+            let part = batches[range]
+            var write = RemoteWrite()
+            for batch in part {
+                for sample in batch.samples { write.add(sample, milliseconds: batch.milliseconds) }
+            }
+            let answer: RemoteWriteAnswer
+            do throws(TransportError) {
+                answer = RemoteWriteAnswer(try await send(write, &report))
+                // After a 5xx the server may have some of it.
+                if case .unavailable = answer {
+                    known.noteSilence(part.map(\.delivery.id))
+                } else {
+                    known.noteAnswer(part.map(\.delivery.id))
+                }
+            } catch {
+                known.noteSilence(part.map(\.delivery.id))
+                report.farEnd = .unavailable(reason: error.reason, retryAfterSeconds: nil)
+                break
+            }
+            if answer.isOfSomeSamples, range.count > 1 {
+                let middle = range.lowerBound + range.count / 2
+                ranges += [middle..<range.upperBound, range.lowerBound..<middle]
+                continue
+            }
+            note(answer, part.map(\.delivery), wereSent: suspects, &report)
+        }
+        return report
+    }
+
+    private func read(
+        _ deliveries: [DeliveryRecord], _ report: inout SinkReport
+    ) async throws(StoreError) -> [Batch] {
         // `job` and `instance` are what a scrape would have given.
         let added = [
             ExpositionText.Label(name: "aggregator_uuid", value: aggregator),
             ExpositionText.Label(name: "instance", value: aggregator),
             ExpositionText.Label(name: "job", value: "edge_aggregator"),
         ]
-        do throws(StoreError) {
-            var batches: [(DeliveryRecord, MetricBatch)] = []
-            for delivery in deliveries {
-                if let batch = try await store.metricBatch(id: delivery.firstID) {
-                    batches.append((delivery, batch))
-                } else {
-                    report.outcomes[delivery.id] = .void(reason: "the metrics are gone")
-                }
+        var batches: [Batch] = []
+        for delivery in deliveries {
+            guard let batch = try await store.metricBatch(id: delivery.firstID) else {
+                report.outcomes[delivery.id] = .void(reason: "the metrics are gone")
+                continue
             }
-            for (delivery, batch) in batches.sorted(by: { $0.1.timeNanoseconds < $1.1.timeNanoseconds }) {
-                sent.append(delivery)
-                let page = Gzip.expand([UInt8](batch.payload), most: Self.mostPageBytes) ?? []
-                for sample in ExpositionText.samples(String(decoding: page, as: UTF8.self), adding: added) {
-                    write.add(sample, milliseconds: batch.timeNanoseconds / 1_000_000)
-                }
+            let page = Gzip.expand([UInt8](batch.payload), most: Self.mostPageBytes) ?? []
+            let samples = ExpositionText.samples(String(decoding: page, as: UTF8.self), adding: added)
+            if samples.isEmpty {
+                report.outcomes[delivery.id] = .void(reason: "no samples in it")
+            } else {
+                batches.append(
+                    Batch(
+                        delivery: delivery, milliseconds: batch.timeNanoseconds / 1_000_000, samples: samples))
             }
-        } catch {
-            return SinkReport(
-                farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
-        guard !write.isEmpty else {
-            for delivery in sent { report.outcomes[delivery.id] = .void(reason: "no samples in it") }
-            return report
+        return batches.sorted { $0.milliseconds < $1.milliseconds }
+    }
+
+    /// - Parameter wereSent: deliveries that the server may have from a request whose answer was lost.
+    private func note(
+        _ answer: RemoteWriteAnswer, _ deliveries: [DeliveryRecord], wereSent: Set<Int64>, _ report: inout SinkReport
+    ) {
+        func all(_ outcome: (DeliveryRecord) -> SinkOutcome) {
+            for delivery in deliveries { report.outcomes[delivery.id] = outcome(delivery) }
         }
-        do throws(TransportError) {
-            note(try await send(write, &report), sent, &report)
-        } catch {
-            report.farEnd = .unavailable(reason: error.reason, retryAfterSeconds: nil)
+        switch answer {
+        case .stored, .duplicate:
+            all { _ in .done }
+        case .outOfOrder(let reason):
+            // Samples go in the order of their times. So what was sent before is stored, and what was not is lost to this server.
+            all { wereSent.contains($0.id) ? .done : .refused([$0.firstID: reason]) }
+        case .tooOld(let reason):
+            all { .refused([$0.firstID: reason]) }
+        case .rejected(let reason):
+            report.farEnd = .rejected(reason: reason)
+        case .unauthorised(let reason):
+            report.farEnd = .unauthorised(reason: reason)
+        case .unavailable(let reason, let retryAfter):
+            report.farEnd = .unavailable(reason: reason, retryAfterSeconds: retryAfter)
         }
-        return report
     }
 
     private func send(_ write: RemoteWrite, _ report: inout SinkReport) async throws(TransportError) -> OutgoingAnswer {
@@ -135,24 +228,6 @@ public struct PrometheusSink: Sink {
         let body = write.body(version)
         report.bytes += Int64(body.count)
         return try await transport.perform(request(body, version))
-    }
-
-    private func note(_ answer: OutgoingAnswer, _ sent: [DeliveryRecord], _ report: inout SinkReport) {
-        let said = "\(answer.status) \(answer.text)"
-        switch answer.status {
-        case 200..<300:
-            for delivery in sent { report.outcomes[delivery.id] = .done }
-        case 401, 403:
-            report.farEnd = .unauthorised(reason: said)
-        case 404, 405, 300..<400:
-            report.farEnd = .unavailable(
-                reason: "\(said): check prometheus_url, and that the server takes remote write", retryAfterSeconds: nil)
-        case 400..<500 where answer.status != 429:
-            // The specification: never again. The good samples of the request are stored.
-            for delivery in sent { report.outcomes[delivery.id] = .refused([delivery.firstID: said]) }
-        default:
-            report.farEnd = .unavailable(reason: said, retryAfterSeconds: answer.retryAfterSeconds)
-        }
     }
 
     private func request(_ body: [UInt8], _ version: RemoteWrite.Version) -> OutgoingRequest {

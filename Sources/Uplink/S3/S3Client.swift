@@ -1,6 +1,7 @@
 import Digests
 import Foundation
 import Sensors
+import TextParts
 
 /// Where objects go, and how.
 public struct S3Configuration: Sendable {
@@ -68,11 +69,11 @@ struct S3Client: Sendable {
     }
 
     private func place(key: String) -> (scheme: String, host: String, path: String) {
-        let pieces = configuration.endpoint.split(separator: "://", maxSplits: 1)
+        let pieces = configuration.endpoint.parts(atText: "://")
         let scheme = pieces.count == 2 ? String(pieces[0]) : "https"
         var rest = pieces.last.map(String.init) ?? ""
         while rest.hasSuffix("/") { rest.removeLast() }
-        let slash = rest.firstIndex(of: "/")
+        let slash = rest.utf8.firstIndex(of: UInt8(ascii: "/"))
         var host = slash.map { String(rest[..<$0]) } ?? rest
         let base = slash.map { String(rest[$0...]) } ?? ""
         // The standard port is not named in the host field.

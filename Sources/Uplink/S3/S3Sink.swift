@@ -5,7 +5,15 @@ public import Store
 /// forecast fields.
 public struct S3Sink: Sink {
     public let name = "s3"
-    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: [.recording, .field, .fieldRemoval])
+    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: Self.kinds)
+
+    /// What it carries.
+    public static let kinds = DeliveryKind.allCases.filter { kind in
+        switch kind {
+        case .recording, .field, .fieldRemoval: true
+        case .detections, .coverage, .observations, .analysis, .upload, .metrics, .catalogue: false
+        }
+    }
 
     private let configuration: S3Configuration
     private let aggregator: String
@@ -59,10 +67,11 @@ public struct S3Sink: Sink {
             do throws(S3Interruption) {
                 report.outcomes[delivery.id] = try await deliver(delivery, &report.bytes)
             } catch {
-                report.farEnd = error.farEnd
+                (report.farEnd, report.scope) = (error.farEnd, error.scope)
                 break
             }
         }
+        report.notices = uploader.learnt.takeNotices()
         return report
     }
 
@@ -83,7 +92,10 @@ public struct S3Sink: Sink {
         switch delivery.kind {
         case .field: try await deliverField(delivery, &sent)
         case .fieldRemoval: try await removeField(delivery)
-        default: try await deliverRecording(delivery, &sent)
+        case .recording: try await deliverRecording(delivery, &sent)
+        case .detections, .coverage, .observations, .analysis, .upload, .metrics, .catalogue:
+            // Not among ``kinds``, so it is never asked for.
+            .failed(reason: "the S3 sink does not carry \(delivery.kind.rawValue)")
         }
     }
 

@@ -2,10 +2,11 @@ import Foundation
 import Sensors
 import Store
 import Synchronization
+import TextParts
 
 /// Large files go in parts, and go on where they were after a restart.
 extension S3Uploader {
-    /// What the far end said of a part that it has.
+    /// What the endpoint said of a part that it has.
     private struct Part: Codable {
         var number: Int
         var etag: String
@@ -38,7 +39,7 @@ extension S3Uploader {
             }
             let offset = Int64(number - 1) * partBytes
             let length = min(partBytes, object.bytes - offset)
-            let header = digest.header(configuration.checksum)
+            let header = checksumHeader(digest)
             let answer = try await send(
                 "PUT", object.key, query: [("partNumber", "\(number)"), ("uploadId", upload.uploadID)],
                 headers: header.map { [$0] } ?? [], body: .file(path: object.path, offset: offset, count: length),
@@ -47,6 +48,14 @@ extension S3Uploader {
             let meaning = S3Answer(answer)
             guard meaning == .done, let etag = answer.headers["etag"] else {
                 if meaning == .uploadGone { await forget(object.delivery.id) }
+                let optional = S3OptionalHeaders(hasChecksum: header != nil, hasCondition: false)
+                if let name = optional.toOmit(after: meaning) {
+                    // Parts with and without checksums cannot be put together.
+                    learnt.note(name, configuration.checksum, reason: meaning.reason)
+                    await abort(object.key, upload.uploadID)
+                    await forget(object.delivery.id)
+                    return .failed(reason: "\(meaning.reason): the upload in parts begins again without checksums")
+                }
                 return meaning == .done
                     ? .failed(reason: "a part was answered without an ETag") : try await outcome(meaning, object)
             }
@@ -67,14 +76,24 @@ extension S3Uploader {
     }
 
     private func begin(_ object: S3Object, location: String) async throws(S3Interruption) -> Begun {
-        var headers = object.metadata
-        switch configuration.checksum {
-        case .sha256: headers.append(("x-amz-checksum-algorithm", "SHA256"))
-        case .crc32c: headers.append(("x-amz-checksum-algorithm", "CRC32C"))
-        case .md5, .none: break
+        var algorithm: [(name: String, value: String)] = []
+        if !learnt.isWithoutChecksum.load(ordering: .relaxed) {
+            switch configuration.checksum {
+            case .sha256: algorithm = [("x-amz-checksum-algorithm", "SHA256")]
+            case .crc32c: algorithm = [("x-amz-checksum-algorithm", "CRC32C")]
+            case .md5, .none: break
+            }
         }
-        let answer = try await send("POST", object.key, query: [("uploads", "")], headers: headers)
-        let meaning = S3Answer(answer)
+        let query = [("uploads", "")]
+        var answer = try await send("POST", object.key, query: query, headers: object.metadata + algorithm)
+        var meaning = S3Answer(answer)
+        let optional = S3OptionalHeaders(hasChecksum: !algorithm.isEmpty, hasCondition: false)
+        if let name = optional.toOmit(after: meaning) {
+            let reason = meaning.reason
+            answer = try await send("POST", object.key, query: query, headers: object.metadata)
+            meaning = S3Answer(answer)
+            if meaning == .done { learnt.note(name, configuration.checksum, reason: reason) }
+        }
         guard meaning == .done else { return .failure(meaning) }
         guard let id = S3Answer.value("UploadId", in: String(decoding: answer.body, as: UTF8.self)) else {
             return .failure(.unavailable(reason: "no UploadId in: \(answer.text)", retryAfterSeconds: nil))
@@ -97,17 +116,24 @@ extension S3Uploader {
         let tag = configuration.checksum == .crc32c ? "ChecksumCRC32C" : "ChecksumSHA256"
         let items = parts.map { part in
             let checksum = part.checksum.map { "<\(tag)>\($0)</\(tag)>" } ?? ""
-            let etag = part.etag.replacing("\"", with: "&quot;")
+            let etag = part.etag.replacingText("\"", with: "&quot;")
             return "<Part><PartNumber>\(part.number)</PartNumber><ETag>\(etag)</ETag>\(checksum)</Part>"
         }
         let body = Array(
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\(items.joined())</CompleteMultipartUpload>"
                 .utf8)
+        let hasCondition = isConditional && !object.mayReplace
         let answer = try await send(
             "POST", object.key, query: [("uploadId", upload.uploadID)],
-            headers: isConditional && !object.mayReplace ? [("If-None-Match", "*")] : [], body: .bytes(body),
+            headers: hasCondition ? [("If-None-Match", "*")] : [], body: .bytes(body),
             payloadHash: FileDigest.hash(body))
         let meaning = S3Answer(answer)
+        let optional = S3OptionalHeaders(hasChecksum: false, hasCondition: hasCondition)
+        if let name = optional.toOmit(after: meaning) {
+            // The parts stay; the object is asked for before they are put together.
+            learnt.note(name, configuration.checksum, reason: meaning.reason)
+            return .failed(reason: "\(meaning.reason): If-None-Match is not sent any more")
+        }
         switch meaning {
         case .done, .exists:
             if meaning == .exists { await abort(object.key, upload.uploadID) }
@@ -115,10 +141,10 @@ extension S3Uploader {
             if result == .done { await forget(object.delivery.id) }
             return result
         case .uploadGone:
-            // It may have been completed before the box died: then the object is there.
+            // It may have been completed before the device died: then the object is there.
             await forget(object.delivery.id)
             return try await isThere(object) == true ? .done : .failed(reason: "the upload in parts begins again")
-        default:
+        case .again, .refused, .invalid, .unauthorised, .denied, .notImplemented, .bucketUnusable, .unavailable:
             return try await outcome(meaning, object)
         }
     }
@@ -138,7 +164,7 @@ extension S3Uploader {
         guard last == 0 || now - last > 600_000_000_000 else { return }
         learnt.lastCleanupNanoseconds.store(now, ordering: .relaxed)
         for upload in (try? await store.abandonedMultipartUploads()) ?? [] {
-            let address = upload.location.split(separator: "#")[0]
+            let address = upload.location.parts(at: "#")[0]
             let base = client.address(key: "")
             if address.hasPrefix(base), let key = address.dropFirst(base.count).removingPercentEncoding {
                 guard let answer = try? await send("DELETE", key, query: [("uploadId", upload.uploadID)]),

@@ -3,10 +3,12 @@ import Foundation
 import Sensors
 import Store
 import Synchronization
+import TextParts
 
-/// The far end cannot be used now; the file is not to blame.
+/// The endpoint cannot be used now, or the bucket; or the request is rejected, and it is not known why.
 struct S3Interruption: Error {
     let farEnd: SinkReport.FarEnd
+    var scope = SinkReport.Scope.endpoint
 }
 
 /// A file that is to be an object of the bucket.
@@ -35,7 +37,27 @@ struct S3Uploader: Sendable {
     /// What the server turned out not to know.
     final class Learnt: Sendable {
         let isUnconditional = Atomic<Bool>(false)
+        let isWithoutChecksum = Atomic<Bool>(false)
         let lastCleanupNanoseconds = Atomic<Int64>(0)
+        private let notices = Mutex<[String]>([])
+
+        /// At most one for each header, since each is learnt once.
+        func note(_ name: S3OptionalHeaders.Name, _ checksum: S3Checksum, reason: String) {
+            let flag =
+                switch name {
+                case .checksum: isWithoutChecksum.exchange(true, ordering: .relaxed)
+                case .condition: isUnconditional.exchange(true, ordering: .relaxed)
+                }
+            if !flag { notices.withLock { $0.append(S3OptionalHeaders.notice(name, checksum, reason: reason)) } }
+        }
+
+        /// What was learnt since the last call.
+        func takeNotices() -> [String] {
+            notices.withLock { notices in
+                defer { notices = [] }
+                return notices
+            }
+        }
     }
 
     func send(
@@ -64,12 +86,8 @@ struct S3Uploader: Sendable {
     func remove(key: String) async throws(S3Interruption) -> SinkOutcome {
         let answer = try await send("DELETE", key)
         if (200..<300).contains(answer.status) || answer.status == 404 { return .done }
-        switch S3Answer(answer) {
-        case .unauthorised(let reason): throw S3Interruption(farEnd: .unauthorised(reason: reason))
-        case .unavailable(let reason, let retryAfter):
-            throw S3Interruption(farEnd: .unavailable(reason: reason, retryAfterSeconds: retryAfter))
-        default: return .failed(reason: "DELETE: \(answer.status) \(answer.text)")
-        }
+        if let interruption = S3Answer(answer).interruption { throw interruption }
+        return .failed(reason: "DELETE: \(answer.status) \(answer.text)")
     }
 
     /// What was found out of the file before, or is found out now.
@@ -99,15 +117,38 @@ struct S3Uploader: Sendable {
         configuration.isConditional && !learnt.isUnconditional.load(ordering: .relaxed)
     }
 
+    /// The checksum that goes with bytes; nil where the server does not know it.
+    func checksumHeader(_ digest: FileDigest) -> (name: String, value: String)? {
+        learnt.isWithoutChecksum.load(ordering: .relaxed) ? nil : digest.header(configuration.checksum)
+    }
+
     private func put(_ object: S3Object, _ sent: inout Int64) async throws(S3Interruption) -> SinkOutcome {
-        var headers = object.metadata
-        if let header = object.seal.whole.header(configuration.checksum) { headers.append(header) }
-        if isConditional, !object.mayReplace { headers.append(("If-None-Match", "*")) }
-        let answer = try await send(
-            "PUT", object.key, headers: headers, body: .file(path: object.path, offset: 0, count: object.bytes),
-            payloadHash: object.sha256Hex)
-        sent += object.bytes
-        return try await outcome(S3Answer(answer), object)
+        let checksum = checksumHeader(object.seal.whole)
+        var optional = S3OptionalHeaders(
+            hasChecksum: checksum != nil, hasCondition: isConditional && !object.mayReplace)
+        var omitted: (name: S3OptionalHeaders.Name, reason: String)?
+        while true {
+            var headers = object.metadata
+            if optional.hasChecksum, let checksum { headers.append(checksum) }
+            if optional.hasCondition { headers.append(("If-None-Match", "*")) }
+            let answer = S3Answer(
+                try await send(
+                    "PUT", object.key, headers: headers, body: .file(path: object.path, offset: 0, count: object.bytes),
+                    payloadHash: object.sha256Hex))
+            sent += object.bytes
+            if let name = optional.toOmit(after: answer) {
+                optional = optional.without(name)
+                omitted = (name, answer.reason)
+                // Without the condition, an object that is there must be found first.
+                if name == .condition, try await isThere(object) == true { return .done }
+                continue
+            }
+            // Only the header that made the difference is learnt.
+            if answer == .done, let omitted {
+                learnt.note(omitted.name, configuration.checksum, reason: omitted.reason)
+            }
+            return try await outcome(answer, object)
+        }
     }
 
     /// What an answer means for the object.
@@ -118,24 +159,20 @@ struct S3Uploader: Sendable {
             switch try await isThere(object) {
             case true?: return .done
             case false?:
-                return .refused([object.delivery.firstID: "another object is at \(client.address(key: object.key))"])
+                let address = client.address(key: object.key).hidingPasswords
+                return .refused([object.delivery.firstID: "another object is at \(address)"])
             case nil: return .failed(reason: "the object was there, and is not")
             }
         case .again(let reason): return .failed(reason: reason)
         case .uploadGone: return .failed(reason: "the upload in parts is not known any more")
         case .refused(let reason): return .refused([object.delivery.firstID: reason])
-        case .notImplemented(let reason):
-            guard isConditional else { return .refused([object.delivery.firstID: reason]) }
-            // An older server: from now on objects are asked for first.
-            learnt.isUnconditional.store(true, ordering: .relaxed)
-            return .failed(reason: "\(reason): If-None-Match is not sent any more")
-        case .unauthorised(let reason): throw S3Interruption(farEnd: .unauthorised(reason: reason))
-        case .unavailable(let reason, let retryAfter):
-            throw S3Interruption(farEnd: .unavailable(reason: reason, retryAfterSeconds: retryAfter))
+        case .invalid(let reason), .notImplemented(let reason), .unauthorised(let reason), .denied(let reason),
+            .bucketUnusable(let reason), .unavailable(let reason, _):
+            throw answer.interruption ?? S3Interruption(farEnd: .rejected(reason: reason))
         }
     }
 
-    /// Whether the object is at the far end: false when another is there, nil when none is.
+    /// Whether the object is at the endpoint: false when another is there, nil when none is.
     func isThere(_ object: S3Object) async throws(S3Interruption) -> Bool? {
         let answer = try await send("HEAD", object.key)
         switch answer.status {
@@ -144,13 +181,13 @@ struct S3Uploader: Sendable {
             let hash = answer.headers["x-amz-meta-sha256"]
             return isSameSize && (hash == nil || hash == object.sha256Hex)
         case 404: return nil
+        case 401, 403:
+            // An answer to HEAD has no text that tells wrong keys from keys that may not read there.
+            throw S3Interruption(
+                farEnd: .unauthorised(reason: "HEAD: \(answer.status): check the keys and their policy"), scope: .kinds)
         default:
-            switch S3Answer(answer) {
-            case .unauthorised(let reason): throw S3Interruption(farEnd: .unauthorised(reason: reason))
-            default:
-                throw S3Interruption(
-                    farEnd: .unavailable(reason: "HEAD: \(answer.status)", retryAfterSeconds: answer.retryAfterSeconds))
-            }
+            throw S3Interruption(
+                farEnd: .unavailable(reason: "HEAD: \(answer.status)", retryAfterSeconds: answer.retryAfterSeconds))
         }
     }
 

@@ -1,5 +1,6 @@
 import Digests
 import Foundation
+import TextParts
 
 /// Signs requests as Amazon's "Signature Version 4" has it ("Authenticating Requests (AWS Signature Version 4)", AWS
 /// General Reference and S3 API Reference).
@@ -51,7 +52,7 @@ public struct SignatureV4: Sendable {
     private static func canonical(_ headers: [(name: String, value: String)]) -> [(name: String, value: String)] {
         var values: [String: [String]] = [:]
         for header in headers {
-            let value = header.value.split(whereSeparator: { $0 == " " || $0 == "\t" }).joined(separator: " ")
+            let value = header.value.replacingText("\t", with: " ").parts(at: " ").joined(separator: " ")
             values[header.name.lowercased(), default: []].append(value)
         }
         return values.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }

@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// The hours of the day, in the box's local time, in which files may be sent: `22:00-06:00`.
 public struct UploadWindow: Sendable, Hashable {
@@ -8,14 +9,14 @@ public struct UploadWindow: Sendable, Hashable {
 
     /// Nil when the text is not a window.
     public init?(_ text: String) {
-        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map(Self.minutes)
+        let ends = text.parts(at: "-", omittingEmpty: false).map(Self.minutes)
         guard ends.count == 2, let from = ends[0], let to = ends[1], from != to else { return nil }
         self.from = from
         self.to = to
     }
 
     private static func minutes(_ text: Substring) -> Int? {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        let parts = text.parts(at: ":", omittingEmpty: false)
         guard parts.count == 2, parts.allSatisfy({ $0.count == 2 && $0.allSatisfy(\.isNumber) }),
             let hour = Int(parts[0]),
             let minute = Int(parts[1]), (0...23).contains(hour) || (hour == 24 && minute == 0),

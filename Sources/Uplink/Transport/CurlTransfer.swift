@@ -70,7 +70,7 @@ import Foundation
         var fields = ["Expect:"]
         for (name, value) in request.headers { fields.append(value.isEmpty ? "\(name);" : "\(name): \(value)") }
         for field in fields {
-            guard !field.contains(where: { $0 == "\r" || $0 == "\n" || $0 == "\r\n" }) else {
+            guard !field.utf8.contains(where: { $0 == 0x0D || $0 == 0x0A }) else {
                 throw TransportError(.badRequest, "a header holds a line break")
             }
             unsafe list = curl_slist_append(list, field)
@@ -147,9 +147,9 @@ import Foundation
             headers = [:]
             return
         }
-        guard headers.count < 200, let colon = line.firstIndex(of: ":") else { return }
+        guard headers.count < 200, let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")) else { return }
         let name = line[..<colon].lowercased()
-        headers[name] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+        headers[name] = line[line.utf8.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Memory: `room` is libcurl's during this call, and is filled in it.

@@ -1,3 +1,5 @@
+import TextParts
+
 /// A request to a far end.
 public struct OutgoingRequest: Sendable {
     public enum Body: Sendable {
@@ -36,14 +38,7 @@ public struct OutgoingRequest: Sendable {
 
 extension OutgoingRequest {
     /// Where it goes, for messages: without the user and password that an address may hold, and without its query.
-    var place: String {
-        let text = url.prefix { $0 != "?" }
-        guard let scheme = text.firstRange(of: "://") else { return String(text) }
-        let rest = text[scheme.upperBound...]
-        let host = rest.prefix { $0 != "/" }
-        guard let at = host.lastIndex(of: "@") else { return String(text) }
-        return String(text[..<scheme.upperBound] + rest[rest.index(after: at)...])
-    }
+    var place: String { String(url.hidingPasswords.before("?")) }
 }
 
 /// How a sink is reached.
@@ -87,8 +82,11 @@ public struct OutgoingAnswer: Sendable {
     /// The body as text on one line, for messages.
     public var text: String {
         let text = String(decoding: body.prefix(400), as: UTF8.self)
-        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return text.lines().joined(separator: " ").hidingPasswords
     }
+
+    /// Where a redirect leads to, for messages; nil when it does not say.
+    var location: String? { headers["location"]?.hidingPasswords }
 
     /// `Retry-After` in seconds (RFC 9110 §10.2.3); a date is not understood, since the box's clock may be wrong.
     public var retryAfterSeconds: Int? { headers["retry-after"].flatMap { Int($0) }.map { max(0, $0) } }
@@ -107,7 +105,7 @@ public struct TransportError: Error, Sendable, CustomStringConvertible {
 
     public init(_ code: Code, _ reason: String) {
         self.code = code
-        self.reason = reason
+        self.reason = reason.hidingPasswords
     }
 
     public var description: String { reason }

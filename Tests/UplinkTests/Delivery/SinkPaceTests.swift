@@ -35,7 +35,7 @@ import Testing
         let rows: [DeliveryRecord] = (1...10).map { row(Int64($0)) }
         let limits = SinkLimits(deliveries: 4, facts: 7, concurrency: 3, kinds: [.detections])
         // Three facts a row: two rows a call, three calls.
-        let calls: [[Int64]] = SinkWorker.calls(rows, limits: limits).map { call in call.map { $0.id } }
+        let calls: [[Int64]] = SinkSchedule.batches(rows, limits: limits).map { call in call.map { $0.id } }
         let wanted: [[Int64]] = [[1, 2], [3, 4], [5, 6]]
         #expect(calls == wanted)
     }

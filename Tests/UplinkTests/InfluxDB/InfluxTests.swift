@@ -1,3 +1,4 @@
+import Foundation
 import Store
 import Testing
 
@@ -69,7 +70,7 @@ import Testing
                 #"{"error":"partial write of line protocol occurred","data":[{"error_message":"bad","line_number":2,"original_line":"x"}]}"#
             ) == .partial([2: "bad"]))
         // A number that is none of ours: which line it is must be found out.
-        if case .refused = answer(
+        if case .rejected = answer(
             400,
             #"{"error":"partial write of line protocol occurred","data":[{"error_message":"bad","line_number":9}]}"#)
         {
@@ -78,9 +79,12 @@ import Testing
         }
         #expect(
             answer(400, #"{"error":"line protocol parsing error","data":{"error_message":"bad","line_number":1}}"#)
-                == .refused(reason: "line protocol parsing error: bad"))
+                == .rejected(reason: "line protocol parsing error: bad"))
+        // The v2 form, and plain text: a line may be at fault, or the settings.
+        #expect(answer(400, #"{"code":"invalid","message":"unable to parse"}"#) == .rejected(reason: "unable to parse"))
+        #expect(answer(400, "string too long") == .rejected(reason: "400 string too long"))
         // Not the lines' fault: nothing may be set aside.
-        for (status, body) in [(200, "<html>log in</html>"), (400, "missing db"), (404, "not found"), (503, "")] {
+        for (status, body) in [(200, "<html>log in</html>"), (404, "not found"), (503, "")] {
             if case .unavailable = answer(status, body) { continue }
             Issue.record("\(status) \(body)")
         }
@@ -88,6 +92,42 @@ import Testing
             if case .unauthorised = answer(status) { continue }
             Issue.record("\(status)")
         }
+    }
+
+    /// docs.influxdata.com, "Line protocol": a string field holds 64 KB. The JSON is judged by Foundation's parser.
+    @Test func boundsThePointOfARecordingWithManyDetections() throws {
+        let recording = RecordingRecord(
+            name: "a_20261121T012744Z.wav", listenerID: "a", sessionID: nil, run: 0, runOffsetFrames: 0,
+            relativePath: "", state: "closed", startNanoseconds: 0, timeQuality: "live", bootID: "",
+            monotonicNanoseconds: 0, source: "stream", container: "wav", encoding: "s16", channels: 1,
+            sampleRate: 48_000, analysis: "done")
+        let detections: [DetectionRecord] = (0..<2000).map { (number: Int) -> DetectionRecord in
+            let start = Int64(number) * 3_000_000_000
+            return DetectionRecord(
+                listenerID: "a", recordingName: recording.name, startNanoseconds: start,
+                endNanoseconds: start + 3_000_000_000, offsetSeconds: Double(number * 3), scientificName: "Parus major",
+                commonName: "Great Tit", label: "Parus major_Great Tit",
+                confidence: Double((number * 7) % 2000) / 2000, modelID: 1, timeQuality: "live", sessionID: nil, run: 0)
+        }
+        let points = InfluxPoints(aggregator: "x", tables: InfluxPoints.Tables())
+        var lines = LineProtocol()
+        #expect(points.analysis(recording, detections: detections, to: &lines))
+        let line = String(decoding: lines.bytes, as: UTF8.self)
+        let field = try #require(line.components(separatedBy: "detections=\"").last)
+        let quoted = try #require(field.components(separatedBy: "\",detections_omitted=").first)
+        let json = Data(quoted.replacingOccurrences(of: "\\\"", with: "\"").utf8)
+        #expect(json.count <= 65_536)
+        let told = try #require(try JSONSerialization.jsonObject(with: json) as? [[String: Any]])
+        #expect(line.contains(",detections_omitted=\(2000 - told.count)i 0\n"))
+        // The most confident ones, in the order of their times.
+        let best = detections.sorted { $0.confidence > $1.confidence }.prefix(told.count)
+        let wanted: [Double] = best.map { $0.offsetSeconds }.sorted()
+        let times: [Double] = told.compactMap { $0["start_time"] as? Double }
+        #expect(times == wanted)
+        // A few are told as they always were.
+        lines = LineProtocol()
+        #expect(points.analysis(recording, detections: Array(detections.prefix(3)), to: &lines))
+        #expect(!String(decoding: lines.bytes, as: UTF8.self).contains("omitted"))
     }
 
     @Test func compressesToGzip() throws {

@@ -32,4 +32,36 @@ import Testing
         // The snappy block begins with the plain length.
         #expect(write.body(.one).first == UInt8(series.count + 2))
     }
+
+    /// The texts of Prometheus (`storage/interface.go`), Thanos and Grafana Mimir (error catalogue).
+    @Test func readsAnswers() {
+        func answer(_ status: Int, _ body: String = "") -> RemoteWriteAnswer {
+            RemoteWriteAnswer(OutgoingAnswer(status: status, headers: [:], body: Array(body.utf8)))
+        }
+        #expect(answer(200) == .stored && answer(204) == .stored)
+        for body in [
+            "duplicate sample for timestamp", "the sample has been rejected (err-mimir-sample-duplicate-timestamp)",
+        ] {
+            if case .duplicate = answer(400, body) { continue }
+            Issue.record("\(body)")
+        }
+        if case .outOfOrder = answer(400, "out of order sample\n") {} else { Issue.record("out of order") }
+        if case .outOfOrder = answer(409, "store locally: out of order sample") {} else { Issue.record("Thanos") }
+        for body in ["out of bounds", "too old sample", "(err-mimir-sample-timestamp-too-old)"] {
+            if case .tooOld = answer(400, body) { continue }
+            Issue.record("\(body)")
+        }
+        for (status, body) in [(400, "snappy: corrupt input"), (413, "too large"), (422, "")] {
+            if case .rejected = answer(status, body) { continue }
+            Issue.record("\(status)")
+        }
+        for status in [404, 405, 408, 415, 429, 500, 503] {
+            if case .unavailable = answer(status) { continue }
+            Issue.record("\(status)")
+        }
+        for status in [401, 403] {
+            if case .unauthorised = answer(status) { continue }
+            Issue.record("\(status)")
+        }
+    }
 }

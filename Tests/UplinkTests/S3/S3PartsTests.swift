@@ -22,11 +22,38 @@ import Testing
         } else {
             Issue.record("a wrong clock is not a wrong key")
         }
-        if case .unavailable = answer(404, "NoSuchBucket") {} else { Issue.record("a bucket can be made") }
+        if case .bucketUnusable = answer(404, "NoSuchBucket") {} else { Issue.record("a bucket can be made") }
+        if case .denied = answer(403, "AccessDenied") {} else { Issue.record("another prefix may be open") }
+        if case .invalid = answer(400, "InvalidArgument") {} else { Issue.record("a header or the object") }
         if case .refused = answer(413) {} else { Issue.record("too large stays too large") }
         if case .again = answer(400, "BadDigest") {} else { Issue.record("bytes broken on the way") }
         if case .notImplemented = answer(501, "NotImplemented") {} else { Issue.record("501") }
         #expect(S3Answer.value("ETag", in: "<a><ETag>&quot;x&amp;y&quot;</ETag></a>") == "\"x&y\"")
+    }
+
+    /// S3 API Reference, "Error responses"; the texts are those of servers that do not know a header.
+    @Test func leavesOutTheHeaderThatAnAnswerBlames() {
+        let all = S3OptionalHeaders(hasChecksum: true, hasCondition: true)
+        #expect(
+            all.toOmit(after: .invalid(reason: "400 InvalidArgument: x-amz-checksum-sha256 is not supported"))
+                == .checksum)
+        #expect(all.toOmit(after: .invalid(reason: "400 InvalidArgument")) == .checksum)
+        #expect(all.toOmit(after: .invalid(reason: "400 InvalidRequest: If-None-Match is not supported")) == .condition)
+        #expect(all.toOmit(after: .notImplemented(reason: "501 NotImplemented")) == .condition)
+        #expect(all.toOmit(after: .notImplemented(reason: "501: x-amz-checksum-sha256")) == .checksum)
+        // Each once, and nothing where the object or the endpoint is at fault.
+        #expect(all.without(.checksum).toOmit(after: .invalid(reason: "400 InvalidArgument")) == nil)
+        #expect(all.without(.condition).toOmit(after: .notImplemented(reason: "501")) == .checksum)
+        for answer: S3Answer in [
+            .done, .exists, .again(reason: "409"), .uploadGone, .refused(reason: "413"),
+            .invalid(reason: "400 MalformedXML"),
+            .unauthorised(reason: "403"), .denied(reason: "403"), .bucketUnusable(reason: "404"),
+            .unavailable(reason: "503", retryAfterSeconds: nil),
+        ] {
+            #expect(all.toOmit(after: answer) == nil, "\(answer)")
+        }
+        #expect(S3OptionalHeaders.notice(.checksum, .sha256, reason: "400").contains("s3_checksum"))
+        #expect(S3OptionalHeaders.notice(.condition, .sha256, reason: "501").contains("s3_conditional"))
     }
 
     @Test func knowsItsHours() throws {
