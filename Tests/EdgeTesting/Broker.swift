@@ -11,14 +11,20 @@ public final class Broker {
     private var broker: Process?
     private var subscriber: Process?
 
-    /// - Parameter denied: a topic that nobody may write.
-    public init(user: String, password: String, denied: String? = nil) throws {
+    /// - Parameters:
+    ///   - denied: a topic that nobody may write.
+    ///   - tellsOfItself: whether the user may read `$SYS`, which is brought up to date each second.
+    ///   - settings: further lines of mosquitto.conf.
+    public init(
+        user: String, password: String, denied: String? = nil, tellsOfItself: Bool = false, settings: [String] = []
+    ) throws {
         folder = try TestFolders.temporary("edge-broker")
         port = try TestFolders.freePort()
         let passwords = try Self.start("mosquitto_passwd", ["-b", "-c", "\(folder)/passwords", user, password])
         passwords.waitUntilExit()
         var rules = "user \(user)\ntopic readwrite #\n"
         if let denied { rules += "topic deny \(denied)\n" }
+        if tellsOfItself { rules += "topic read $SYS/#\n" }
         try rules.write(toFile: "\(folder)/rules", atomically: true, encoding: .utf8)
         for file in ["passwords", "rules"] {
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: "\(folder)/\(file)")
@@ -31,7 +37,8 @@ public final class Broker {
             user root
             # What it has acknowledged is on its way to the subscriber, not queued for it: it forgets that when killed.
             max_inflight_messages 0
-            """
+
+            """ + (["sys_interval 1"] + settings).joined(separator: "\n") + "\n"
         try configuration.write(toFile: "\(folder)/mosquitto.conf", atomically: true, encoding: .utf8)
         credentials = (user, password)
     }
@@ -70,15 +77,38 @@ public final class Broker {
             if (try? RawConnection(port: port)) != nil { break }
             usleep(20_000)
         }
-        subscriber = try Self.start(
-            "mosquitto_sub",
-            [
-                "-h", "127.0.0.1", "-p", "\(port)", "-u", credentials.user, "-P", credentials.password, "-q", "1", "-t",
-                "#",
-                "-F", "%r %t %p",
-            ], output: "\(folder)/heard-\(UUID().uuidString)")
+        subscriber = try subscribe(["-F", "%r %t %p"], output: "\(folder)/heard-\(UUID().uuidString)")
         // It must have subscribed before anything is said.
         usleep(300_000)
+    }
+
+    private func subscribe(_ arguments: [String], output: String? = nil) throws -> Process {
+        let common = [
+            "-h", "127.0.0.1", "-p", "\(port)", "-u", credentials.user, "-P", credentials.password, "-q", "1", "-t",
+            "#",
+        ]
+        return try Self.start("mosquitto_sub", common + arguments, output: output)
+    }
+
+    /// Leaves a session for which the broker keeps messages, and nobody who takes them.
+    public func leaveSession(_ clientID: String) throws {
+        let process = try subscribe(["-c", "-i", clientID, "-E"])
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Failure(description: "mosquitto_sub -E: \(process.terminationStatus)")
+        }
+    }
+
+    /// What the broker keeps for those who come now, by topic.
+    public func retained() throws -> [String: String] {
+        let path = "\(folder)/retained-\(UUID().uuidString)"
+        let process = try subscribe(["--retained-only", "-F", "%t %p", "-W", "2"], output: path)
+        process.waitUntilExit()
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        return lines.reduce(into: [:]) { all, line in
+            let parts = line.split(separator: " ", maxSplits: 1)
+            if parts.count == 2 { all[String(parts[0])] = String(parts[1]) }
+        }
     }
 
     /// Kills the broker at whatever it does. It is frozen first, so that the subscriber hears what is in its socket already:

@@ -17,11 +17,14 @@ public final class RawMQTT {
     }
 
     /// Returns when the broker has it.
-    public func publish(_ topic: String, _ payload: [UInt8], number: UInt16 = 1) throws {
-        try send(0x32, Self.text(topic) + [UInt8(number >> 8), UInt8(number & 0xFF)] + payload)
+    public func publish(_ topic: String, _ payload: [UInt8], number: UInt16 = 1, isRetained: Bool = false) throws {
+        try send(isRetained ? 0x33 : 0x32, Self.text(topic) + [UInt8(number >> 8), UInt8(number & 0xFF)] + payload)
         let answer = try connection.read(4)
         guard answer.first == 0x40 else { throw RawConnection.Failure(description: "PUBACK: \(answer)") }
     }
+
+    /// Whether the broker ends the connection within so many seconds.
+    public func isClosed(within seconds: Int) -> Bool { connection.isClosed(within: seconds) }
 
     private func send(_ type: UInt8, _ body: [UInt8]) throws {
         var length = body.count

@@ -1,10 +1,14 @@
 import Sensors
 import Store
+import TextParts
 import Uplink
 
 /// What an MQTT broker is told of: the box, its listeners, and what its sensors last said.
 struct DeviceDirectory: Sendable {
     let house: ReceptionHouse
+    private let visits = ListenerVisits()
+
+    init(house: ReceptionHouse) { self.house = house }
 
     /// Listeners beyond these, the most recently seen, are left out.
     static let mostListeners = 200
@@ -13,10 +17,12 @@ struct DeviceDirectory: Sendable {
 
     func devices() async -> [MQTTDevice] {
         let latest = (try? await house.store.latestObservations()) ?? []
-        let sources = Dictionary(grouping: latest, by: \.source)
-        var devices = [await box(board: sources[ObservationRecord.board] ?? [])]
-        for (source, observations) in sources.sorted(by: { $0.key < $1.key }) where source != ObservationRecord.board {
-            devices.append(sensor(source, observations))
+        let sources = Self.groups(latest, by: \.source)
+        var devices = [await box(board: sources.first { $0.key == ObservationRecord.board }?.values ?? [])]
+        for (source, observations) in sources where source != ObservationRecord.board {
+            devices.append(
+                device(
+                    "sensor_\(source)", source, model: "Sensor", levels: ["sensors", source], observations))
         }
         return devices + (await nodes()) + (await listeners())
     }
@@ -24,14 +30,25 @@ struct DeviceDirectory: Sendable {
     /// Nodes of the field, the ones heard of last, each with what it last said.
     private func nodes() async -> [MQTTDevice] {
         let latest = (try? await house.store.latestReadings(limit: Self.mostNodes)) ?? []
-        let names = Dictionary(
-            ((try? await house.store.nodes()) ?? []).map { ($0.key, $0.label) }, uniquingKeysWith: { $1 })
-        return Dictionary(grouping: latest, by: \.key).sorted { $0.key.source < $1.key.source }.map { key, readings in
-            let name = names[key].flatMap { $0.isEmpty ? nil : $0 } ?? key.name
-            return device(
-                "node_\(key.kind)_\(key.name)", name, model: "Node (\(key.kind))",
-                topic: "nodes/\(key.kind)/\(Self.topicPart(key.name))", readings.flatMap(\.observations))
+        let labels = ((try? await house.store.nodes()) ?? []).reduce(into: [[UInt8]: String]()) { labels, node in
+            if !node.label.isEmpty { labels[Array(node.key.source.utf8)] = node.label }
         }
+        return Self.groups(latest, by: \.key.source).compactMap { source, readings in
+            guard let key = readings.first?.key else { return nil }
+            return device(
+                "node_\(key.kind)_\(key.name)", labels[Array(source.utf8)] ?? key.name, model: "Node (\(key.kind))",
+                levels: ["nodes", key.kind, key.name], readings.flatMap(\.observations))
+        }
+    }
+
+    /// In the order of the bytes of their keys. Names that Unicode calls equivalent, which Swift takes for the same, are
+    /// different ones.
+    static func groups<Element>(
+        _ elements: [Element], by key: (Element) -> String
+    ) -> [(key: String, values: [Element])] {
+        Dictionary(grouping: elements) { Array(key($0).utf8) }
+            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            .map { (String(decoding: $0.key, as: UTF8.self), $0.value) }
     }
 
     private func box(board: [ObservationRecord]) async -> MQTTDevice {
@@ -39,7 +56,7 @@ struct DeviceDirectory: Sendable {
         let backlog = (try? await house.store.pendingAnalysisCount()) ?? 0
         let health = board.map { Self.entity($0, isDiagnostic: true) }
         return MQTTDevice(
-            id: "", name: "Edge Aggregator \(house.boxName)", model: "Edge Aggregator", stateTopic: "state",
+            id: "", name: "Edge Aggregator \(house.boxName)", model: "Edge Aggregator", stateLevels: ["state"],
             entities: [
                 .init("detections", "Detections", stateClass: "total_increasing"),
                 .init("listeners", "Listeners", stateClass: "measurement"),
@@ -56,45 +73,44 @@ struct DeviceDirectory: Sendable {
     }
 
     private func listeners() async -> [MQTTDevice] {
+        // Before the connections: a listener that connects meanwhile is connected in this look, and a visitor in the next.
+        let visitors = visits.take(from: house.registry)
         let connected = Dictionary(grouping: house.registry.connections) { $0.listener.text }
         let known = (try? await house.store.lastSeen(limit: Self.mostListeners)) ?? []
+        visits.keep(visitors, except: known.map(\.id))
         return known.map { known in
             let statuses = (connected[known.id] ?? []).map(\.status)
             let seen = statuses.map(\.lastReceivedNanoseconds).max() ?? known.lastSeenNanoseconds
+            let rest = [
+                // By the minute, so that a listener that sends does not change each time it is looked at.
+                ("last_seen", "\"\(ISOTime.text(seen - seen % 60_000_000_000))\""),
+                ("gaps", "\(statuses.reduce(0) { $0 + $1.gaps })"),
+            ]
             return MQTTDevice(
                 id: "listener_\(known.id)", name: "Listener \(known.id)", model: "Listener",
-                stateTopic: "listeners/\(Self.topicPart(known.id))",
+                stateLevels: ["listeners", known.id],
                 entities: [
                     .init("connected", "Connected", platform: .binarySensor, deviceClass: "connectivity"),
                     .init("last_seen", "Last heard", deviceClass: "timestamp"),
                     .init("gaps", "Gaps", stateClass: "measurement", isDiagnostic: true),
                 ],
-                values: [
-                    ("connected", "\(!statuses.isEmpty)"),
-                    // By the minute, so that a listener that sends does not change each time it is looked at.
-                    ("last_seen", "\"\(ISOTime.text(seen - seen % 60_000_000_000))\""),
-                    ("gaps", "\(statuses.reduce(0) { $0 + $1.gaps })"),
-                ])
+                values: [("connected", "\(!statuses.isEmpty)")] + rest,
+                passedValues: statuses.isEmpty && visitors.all.contains(known.id)
+                    ? [("connected", "true")] + rest : nil)
         }
     }
 
-    private func sensor(_ source: String, _ observations: [ObservationRecord]) -> MQTTDevice {
-        device(
-            "sensor_\(source)", source, model: "Sensor", topic: "sensors/\(Self.topicPart(source))", observations)
-    }
-
     private func device(
-        _ id: String, _ name: String, model: String, topic: String, _ observations: [ObservationRecord]
+        _ id: String, _ name: String, model: String, levels: [String], _ observations: [ObservationRecord]
     ) -> MQTTDevice {
-        MQTTDevice(
-            id: id, name: name, model: model, stateTopic: topic,
-            entities: observations.map { Self.entity($0, isDiagnostic: false) },
-            values: observations.map { ($0.quantity, "\($0.value)") })
-    }
-
-    /// What would be another level or a pattern in a topic.
-    private static func topicPart(_ text: String) -> String {
-        String(text.map { "/+#".contains($0) ? "_" : $0 })
+        let newest = Self.groups(observations, by: \.quantity).compactMap {
+            // A node that has sent readings of several layouts may have a quantity in more than one.
+            $0.values.max { $0.timeNanoseconds < $1.timeNanoseconds }
+        }
+        return MQTTDevice(
+            id: id, name: name, model: model, stateLevels: levels,
+            entities: newest.map { Self.entity($0, isDiagnostic: false) },
+            values: newest.map { ($0.quantity, "\($0.value)") })
     }
 
     /// By the quantity's name up to its first `_` and a number, such as `temperature_1` (Home Assistant, "Sensor entity",
@@ -112,10 +128,17 @@ struct DeviceDirectory: Sendable {
 
     private static let growing: Set<String> = ["disk_written", "network_received", "network_sent", "uptime"]
 
+    /// `temperature` of `temperature_1`.
+    private static func stem(_ quantity: String) -> String {
+        var rest = quantity.utf8[...]
+        while let last = rest.last, last == UInt8(ascii: "_") || (0x30...0x39).contains(last) { rest.removeLast() }
+        return String(Substring(rest))
+    }
+
     private static func entity(_ observation: ObservationRecord, isDiagnostic: Bool) -> MQTTDevice.Entity {
-        let stem = String(observation.quantity.reversed().drop { $0.isNumber || $0 == "_" }.reversed())
+        let stem = Self.stem(observation.quantity)
         let known = classes[observation.quantity] ?? classes[stem]
-        let name = observation.quantity.replacing("_", with: " ")
+        let name = observation.quantity.replacingText("_", with: " ")
         return MQTTDevice.Entity(
             observation.quantity, name.prefix(1).uppercased() + name.dropFirst(), unit: observation.unit,
             deviceClass: known.map { $0.unit == observation.unit ? $0.deviceClass : "" } ?? "",

@@ -1,67 +1,9 @@
-/// Something that Home Assistant shows as a device of its own: the box, a listener, a sensor.
-public struct MQTTDevice: Sendable {
-    /// One of a device's entities.
-    public struct Entity: Sendable, Hashable {
-        public enum Platform: String, Sendable {
-            case sensor
-            case binarySensor = "binary_sensor"
-        }
-
-        /// Its name among the state's JSON values, and in its id.
-        public var key: String
-        public var name: String
-        public var platform: Platform
-        public var unit: String
-        /// Of Home Assistant; empty for none.
-        public var deviceClass: String
-        public var stateClass: String
-        public var isDiagnostic: Bool
-
-        public init(
-            _ key: String, _ name: String, platform: Platform = .sensor, unit: String = "", deviceClass: String = "",
-            stateClass: String = "", isDiagnostic: Bool = false
-        ) {
-            self.key = key
-            self.name = name
-            self.platform = platform
-            self.unit = unit
-            self.deviceClass = deviceClass
-            self.stateClass = stateClass
-            self.isDiagnostic = isDiagnostic
-        }
-    }
-
-    /// Among the box's devices; empty for the box itself.
-    public var id: String
-    public var name: String
-    public var model: String
-    /// Below the box's topic.
-    public var stateTopic: String
-    public var entities: [Entity]
-    /// JSON values by name.
-    public var values: [(name: String, json: String)]
-
-    public init(
-        id: String, name: String, model: String, stateTopic: String, entities: [Entity],
-        values: [(name: String, json: String)]
-    ) {
-        self.id = id
-        self.name = name
-        self.model = model
-        self.stateTopic = stateTopic
-        self.entities = entities
-        self.values = values
-    }
-
-    var state: [UInt8] {
-        var json = JSONText()
-        for (name, value) in values { json.addRaw(name, value) }
-        return json.bytes
-    }
-}
+import TextParts
 
 /// What Home Assistant is told of devices: one retained message for each, with all its entities (Home Assistant, "MQTT
 /// device discovery").
+///
+/// Different devices have different topics and ids (``MQTTNames``), and so have their entities (``UniqueIDs``).
 struct HomeAssistantDiscovery: Sendable {
     let aggregator: String
     let version: String
@@ -70,20 +12,47 @@ struct HomeAssistantDiscovery: Sendable {
     /// `<prefix>/<aggregator>`
     let boxTopic: String
 
-    func topic(_ device: MQTTDevice) -> String { "\(discoveryPrefix)/device/\(id(device))/config" }
+    /// Below the box's topic, and retained: Home Assistant asks for it again when it starts.
+    static let lastDetectionTopic = "last_detection"
+    private static let lastDetectionKey = "last_detection"
 
-    /// Only letters, digits, `_` and `-` may stand in an object id.
-    func id(_ device: MQTTDevice) -> String {
-        let text = device.id.isEmpty ? aggregator : "\(aggregator)_\(device.id)"
-        return "edge_aggregator_"
-            + String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "_" })
+    func topic(_ device: MQTTDevice) -> String { topic(id: id(device)) }
+
+    /// Where earlier releases described the device; nil where that is the same.
+    func formerTopic(_ device: MQTTDevice) -> String? {
+        let name = device.id.isEmpty ? aggregator : "\(aggregator)_\(device.id)"
+        let former = topic(id: "edge_aggregator_" + MQTTNames.formerDiscoveryID(name))
+        return former == topic(device) ? nil : former
     }
 
-    func payload(_ device: MQTTDevice) -> [UInt8] {
+    private func topic(id: String) -> String { "\(discoveryPrefix)/device/\(id)/config" }
+
+    func id(_ device: MQTTDevice) -> String {
+        // Encoded apart, so that no escape reaches over the border.
+        let box = "edge_aggregator_" + MQTTNames.discoveryID(aggregator)
+        return device.id.isEmpty ? box : "\(box)_\(MQTTNames.discoveryID(device.id))"
+    }
+
+    /// Whether a retained description, as earlier releases wrote it too, is of one of this box's devices.
+    func isOwn(_ payload: [UInt8]) -> Bool {
+        String(decoding: payload, as: UTF8.self)
+            .holds("\"availability_topic\":\(JSONText.quoted(availabilityTopic))")
+    }
+
+    func uniqueIDs(_ devices: [MQTTDevice]) -> UniqueIDs {
+        UniqueIDs(
+            devices.map { device in
+                (id(device), device.entities.map(\.key) + (device.id.isEmpty ? [Self.lastDetectionKey] : []))
+            })
+    }
+
+    func payload(_ device: MQTTDevice, _ names: UniqueIDs) -> [UInt8] {
         let id = id(device)
         var components = JSONText()
-        for entity in device.entities { components.addRaw(entity.key, component(entity, id)) }
-        if device.id.isEmpty { components.addRaw("last_detection", lastDetection(id)) }
+        for entity in device.entities { components.addRaw(entity.key, component(entity, names[id, entity.key])) }
+        if device.id.isEmpty {
+            components.addRaw(Self.lastDetectionKey, lastDetection(names[id, Self.lastDetectionKey]))
+        }
         var about = JSONText()
         about.addRaw("ids", "[\(JSONText.quoted(id))]")
         about.add("name", device.name)
@@ -91,7 +60,7 @@ struct HomeAssistantDiscovery: Sendable {
         about.add("mdl", device.model)
         about.add("sw", version)
         if !device.id.isEmpty {
-            let box = MQTTDevice(id: "", name: "", model: "", stateTopic: "", entities: [], values: [])
+            let box = MQTTDevice(id: "", name: "", model: "", stateLevels: [], entities: [], values: [])
             about.add("via_device", self.id(box))
         }
         var origin = JSONText()
@@ -107,12 +76,12 @@ struct HomeAssistantDiscovery: Sendable {
         return payload.bytes
     }
 
-    private func component(_ entity: MQTTDevice.Entity, _ id: String) -> String {
+    private func component(_ entity: MQTTDevice.Entity, _ uniqueID: String) -> String {
         var component = JSONText()
         component.add("p", entity.platform.rawValue)
         component.add("name", entity.name)
-        component.add("unique_id", "\(id)_\(entity.key)")
-        let value = "value_json['\(entity.key.filter { $0 != "'" && $0 != "\\" })']"
+        component.add("unique_id", uniqueID)
+        let value = "value_json['\(Self.jinja(entity.key))']"
         component.add(
             "value_template", entity.platform == .sensor ? "{{ \(value) }}" : "{{ 'ON' if \(value) else 'OFF' }}")
         if !entity.unit.isEmpty { component.add("unit_of_measurement", entity.unit) }
@@ -122,14 +91,51 @@ struct HomeAssistantDiscovery: Sendable {
         return component.object
     }
 
-    private func lastDetection(_ id: String) -> String {
+    /// Within a string of a template, which is written as in Python.
+    private static func jinja(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if scalar == "'" || scalar == "\\" { result.append("\\") }
+            result.append(scalar)
+        }
+        return String(result)
+    }
+
+    private func lastDetection(_ uniqueID: String) -> String {
         var last = JSONText()
         last.add("p", "sensor")
         last.add("name", "Last detection")
-        last.add("unique_id", "\(id)_last_detection")
-        last.add("state_topic", "\(boxTopic)/detections")
+        last.add("unique_id", uniqueID)
+        last.add("state_topic", "\(boxTopic)/\(Self.lastDetectionTopic)")
         last.add("value_template", "{{ value_json.common_name }}")
-        last.add("json_attributes_topic", "\(boxTopic)/detections")
+        last.add("json_attributes_topic", "\(boxTopic)/\(Self.lastDetectionTopic)")
         return last.object
+    }
+}
+
+extension HomeAssistantDiscovery {
+    /// The ids of entities. `<device>_<key>` names two entities alike when one device's id goes on as the other's key begins:
+    /// quantity `led_signal` of node `a`, and quantity `signal` of node `a_led`. Then the longer id is set off by `--5f`, which
+    /// ``MQTTNames`` writes nowhere else.
+    struct UniqueIDs {
+        /// The shortest device id that takes a plain unique id.
+        private var shortest: [[UInt8]: Int] = [:]
+
+        init(_ devices: [(id: String, keys: [String])]) {
+            for (id, keys) in devices {
+                for key in keys {
+                    let plain = Array(Self.plain(id, key).utf8)
+                    shortest[plain] = min(shortest[plain] ?? .max, id.utf8.count)
+                }
+            }
+        }
+
+        subscript(id: String, key: String) -> String {
+            let plain = Self.plain(id, key)
+            let isTaken = (shortest[Array(plain.utf8)] ?? .max) < id.utf8.count
+            return isTaken ? "\(id)--5f\(MQTTNames.discoveryID(key))" : plain
+        }
+
+        private static func plain(_ id: String, _ key: String) -> String { "\(id)_\(MQTTNames.discoveryID(key))" }
     }
 }

@@ -2,30 +2,6 @@ import CMosquitto
 import Foundation
 import Synchronization
 
-/// How a broker is reached.
-public struct MQTTConfiguration: Sendable {
-    public var host: String
-    public var port = 1883
-    public var user = ""
-    public var password = ""
-    public var isTLS = false
-    /// Certificates to trust instead of the system's.
-    public var certificateFile = ""
-    /// Known to the broker, which keeps the session of that name.
-    public var clientID: String
-    /// Retained: `online`, and `offline` as the last will; empty for none.
-    public var availabilityTopic: String
-    public var subscriptions: [String] = []
-    /// MQTT 3.1.1 instead of 5, for brokers of any age.
-    public var isOldProtocol = false
-
-    public init(host: String, clientID: String, availabilityTopic: String = "") {
-        self.host = host
-        self.clientID = clientID
-        self.availabilityTopic = availabilityTopic
-    }
-}
-
 /// One connection to a broker, which comes back by itself: libmosquitto on a thread of its own, MQTT 5, QoS 1.
 ///
 /// MQTT 5 is what tells a denied publish (reason 135) from a taken one.
@@ -46,6 +22,9 @@ public struct MQTTConfiguration: Sendable {
         var isUnauthorised = false
         var isRunning = false
         var waiting: [Int32: CheckedContinuation<Result<Void, Failure>, Never>] = [:]
+        var losses = ConnectionLosses()
+        /// The cause that was reported last, so that it is reported once.
+        var isWarned = false
     }
 
     /// Messages without an answer that libmosquitto may have at a time.
@@ -58,22 +37,26 @@ public struct MQTTConfiguration: Sendable {
     private let handle: OpaquePointer
     private let onConnect: @Sendable () -> Void
     private let onMessage: @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
+    private let onWarning: @Sendable (_ reason: String) -> Void
 
     /// - Parameters:
     ///   - onConnect: called on libmosquitto's thread, at each connection.
     ///   - onMessage: called there, for messages of the subscriptions; the broker hears that a message has arrived after this
     ///     returns. False when it could not be kept: then the connection is broken off, so that the broker sends it again.
+    ///   - onWarning: called there, once, when connections end again and again for a cause that somebody must remove.
     init(
         configuration: MQTTConfiguration, onConnect: @escaping @Sendable () -> Void,
-        onMessage: @escaping @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
+        onMessage: @escaping @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool,
+        onWarning: @escaping @Sendable (_ reason: String) -> Void = { _ in }
     ) throws(Failure) {
         mosquitto_lib_init()
         self.configuration = configuration
         self.onConnect = onConnect
         self.onMessage = onMessage
+        self.onWarning = onWarning
         // Memory: libmosquitto copies the client's name. It keeps the address of this object for the callbacks, which it calls
         // only from `mosquitto_loop`: on the thread that retains this object.
-        guard let handle = unsafe mosquitto_new(configuration.clientID, false, nil) else {
+        guard let handle = unsafe mosquitto_new(configuration.clientID, !configuration.keepsSession, nil) else {
             throw .notConnected(reason: "libmosquitto could not be started")
         }
         unsafe self.handle = handle
@@ -112,6 +95,7 @@ public struct MQTTConfiguration: Sendable {
                 state.withLock { state in
                     state.isConnected = false
                     state.reason = "\(configuration.host):\(configuration.port): \(reason)"
+                    state.losses.couldNotConnect()
                 }
             }
             while result == 0, !isStopping.load(ordering: .relaxed) {
@@ -121,6 +105,7 @@ public struct MQTTConfiguration: Sendable {
             // libmosquitto does not report every end. ``publish(_:_:retain:)`` must see this one before `connect` replaces the
             // descriptors that it writes to.
             if result != 0, state.withLock({ $0.isConnected }) { disconnected(result) }
+            pause = max(pause, state.withLock { $0.losses.pauseSeconds })
             // Spread, so that a fleet does not come back all at once.
             let end = ContinuousClock.now + .seconds(pause * Double.random(in: 0.5...1))
             while ContinuousClock.now < end, !isStopping.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.1) }
@@ -137,7 +122,7 @@ public struct MQTTConfiguration: Sendable {
     /// Memory: the properties are made and freed here. libmosquitto copies them, and the address, during the call.
     private func connect() -> Int32 {
         var properties: OpaquePointer?
-        if !configuration.isOldProtocol {
+        if !configuration.isOldProtocol, configuration.keepsSession {
             unsafe mosquitto_property_add_int32(
                 &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpirySeconds)
         }
@@ -191,6 +176,9 @@ public struct MQTTConfiguration: Sendable {
         fail(.notConnected(reason: "the connection was ended"))
     }
 
+    /// Ends the thread at its next step, and waits for nothing: an attempt to connect may take minutes.
+    func abandon() { isStopping.store(true, ordering: .relaxed) }
+
     /// Like ``stop()``, for tasks.
     func end() async {
         await withCheckedContinuation { continuation in
@@ -209,6 +197,17 @@ public struct MQTTConfiguration: Sendable {
             return state.isUnauthorised ? .unauthorised(reason: state.reason) : .notConnected(reason: state.reason)
         }
     }
+
+    /// Why the connection is likely to end soon, although there may be one; nil when nothing speaks for that.
+    var warning: String? {
+        state.withLock { $0.losses.warning(clientID: configuration.clientID, at: .now) }
+    }
+
+    /// Asks for the messages of a topic from now on, and for its retained one. Memory: libmosquitto copies the topic.
+    func subscribe(_ topic: String) { unsafe mosquitto_subscribe(handle, nil, topic, 1) }
+
+    /// Memory: libmosquitto copies the topic.
+    func unsubscribe(_ topic: String) { unsafe mosquitto_unsubscribe(handle, nil, topic) }
 
     /// Sends a message and returns when the broker has it.
     ///
@@ -281,6 +280,7 @@ public struct MQTTConfiguration: Sendable {
             state.isConnected = true
             state.isUnauthorised = false
             state.reason = ""
+            state.losses.connected(at: .now)
         }
         for topic in configuration.subscriptions { unsafe mosquitto_subscribe(handle, nil, topic, 1) }
         let online = Array("online".utf8)
@@ -291,12 +291,20 @@ public struct MQTTConfiguration: Sendable {
     }
 
     private func disconnected(_ code: Int32) {
-        state.withLock { state in
+        let isEnding = isStopping.load(ordering: .relaxed)
+        let news = state.withLock { state -> String? in
             state.isConnected = false
+            if !isEnding { state.losses.lost(reason: code, at: .now) }
+            let warning = state.losses.warning(clientID: configuration.clientID, at: .now)
             if !state.isUnauthorised {
-                state.reason = "the connection to \(configuration.host):\(configuration.port) ended (\(code))"
+                state.reason =
+                    "the connection to \(configuration.host):\(configuration.port) ended (\(code))"
+                    + (warning.map { "; \($0)" } ?? "")
             }
+            defer { state.isWarned = warning != nil }
+            return state.isWarned ? nil : warning
         }
+        if let news { onWarning(news) }
         fail(.notConnected(reason: "the connection ended before the broker had the message"))
     }
 

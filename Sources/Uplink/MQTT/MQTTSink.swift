@@ -1,7 +1,7 @@
 import Foundation
+public import Logging
 public import ServiceLifecycle
 public import Store
-import Synchronization
 
 /// An MQTT broker: detections and observations as JSON messages, and the state of the box and what is behind it for Home
 /// Assistant.
@@ -11,22 +11,13 @@ public struct MQTTSink: Sink, Service {
     public let name = "mqtt"
     public let limits = SinkLimits(deliveries: 64, facts: 512, concurrency: 2, kinds: [.detections, .observations])
 
-    private let boxTopic: String
-    private let connection: MQTTConnection
-    private let discovery: HomeAssistantDiscovery?
-    private let store: Store
-    private let devices: @Sendable () async -> [MQTTDevice]
-    private let greetings: Doorbell
-    private let told: Told
-
-    /// What the broker keeps already, so that it is sent again only when it changes or is asked for.
-    private final class Told: Sendable {
-        private let payloads = Mutex<[String: [UInt8]]>([:])
-
-        func forget() { payloads.withLock { $0 = [:] } }
-        func isNew(_ topic: String, _ payload: [UInt8]) -> Bool { payloads.withLock { $0[topic] != payload } }
-        func note(_ topic: String, _ payload: [UInt8]) { payloads.withLock { $0[topic] = payload } }
-    }
+    let boxTopic: String
+    let connection: MQTTConnection
+    let discovery: HomeAssistantDiscovery?
+    let store: Store
+    let devices: @Sendable () async -> [MQTTDevice]
+    let wake: Doorbell
+    let retained: RetainedState
 
     /// - Parameters:
     ///   - prefix: messages go to `<prefix>/<aggregator>/…`.
@@ -34,46 +25,61 @@ public struct MQTTSink: Sink, Service {
     ///   - devices: what is told of the box and what is behind it.
     public init(
         configuration: MQTTConfiguration, prefix: String, aggregator: String, version: String, discoveryPrefix: String,
-        store: Store, devices: @escaping @Sendable () async -> [MQTTDevice]
+        store: Store, logger: Logger, devices: @escaping @Sendable () async -> [MQTTDevice]
     ) throws {
         boxTopic = "\(prefix)/\(aggregator)"
         self.store = store
         self.devices = devices
-        discovery =
+        let discovery =
             discoveryPrefix.isEmpty
             ? nil
             : HomeAssistantDiscovery(
                 aggregator: aggregator, version: version, discoveryPrefix: discoveryPrefix,
                 availabilityTopic: configuration.availabilityTopic, boxTopic: boxTopic)
-        let greetings = Doorbell()
-        let told = Told()
-        self.greetings = greetings
-        self.told = told
+        let wake = Doorbell()
+        let retained = RetainedState()
+        self.discovery = discovery
+        self.wake = wake
+        self.retained = retained
+        let homeAssistant = "\(discoveryPrefix)/status"
         var configuration = configuration
-        if !discoveryPrefix.isEmpty { configuration.subscriptions.append("\(discoveryPrefix)/status") }
-        let greet: @Sendable () -> Void = {
-            told.forget()
-            greetings.ring()
-        }
+        if discovery != nil { configuration.subscriptions.append(homeAssistant) }
         connection = try MQTTConnection(
-            configuration: configuration, onConnect: greet,
-            onMessage: { _, payload in
-                // Home Assistant has started: it wants to hear everything again.
-                if payload == Array("online".utf8) { greet() }
+            configuration: configuration,
+            onConnect: {
+                retained.forget()
+                wake.ring()
+            },
+            onMessage: { topic, payload in
+                if topic == homeAssistant {
+                    // Home Assistant has started: it wants to hear everything again.
+                    guard payload == Array("online".utf8) else { return true }
+                    retained.forget()
+                    wake.ring()
+                } else if !payload.isEmpty, retained.foundFormer(topic, isOwn: { discovery?.isOwn(payload) ?? false }) {
+                    wake.ring()
+                }
                 return true
+            },
+            onWarning: { reason in
+                logger.warning("The connection to the MQTT broker does not last", metadata: ["reason": "\(reason)"])
             })
     }
+
+    /// While another client ends the connections, one is used only when it lasts.
+    public func pauseReason() -> String? { connection.warning }
 
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         if let failure = connection.failure { return SinkReport(farEnd: failure.farEnd) }
         var report = SinkReport()
         do {
             for delivery in deliveries {
-                let messages = try await messages(delivery)
+                let (messages, newest) = try await messages(delivery)
                 let (sent, failure) = await publish(messages)
                 report.bytes += messages[..<sent].reduce(0) { $0 + Int64($1.payload.count) }
                 guard let failure else {
                     report.outcomes[delivery.id] = .done
+                    if let newest, retained.noteDetection(newest) { wake.ring() }
                     continue
                 }
                 if sent > 0 { report.outcomes[delivery.id] = .sent(throughID: messages[sent - 1].lastID) }
@@ -126,56 +132,26 @@ public struct MQTTSink: Sink, Service {
         return (messages.count, nil)
     }
 
-    private func messages(_ delivery: DeliveryRecord) async throws(StoreError) -> [Message] {
+    /// The messages, and the newest of the detections among them.
+    private func messages(
+        _ delivery: DeliveryRecord
+    ) async throws(StoreError) -> (messages: [Message], newest: RetainedState.Detection?) {
         switch delivery.kind {
         case .detections:
-            try await store.detectionFacts(of: [delivery]).map { fact in
+            let messages = try await store.detectionFacts(of: [delivery]).map { fact in
                 Message(
                     topic: "\(boxTopic)/detections", payload: MQTTMessages.detection(fact),
                     lastID: fact.detection.id ?? 0)
             }
+            return (messages, messages.last.map { RetainedState.Detection(id: $0.lastID, payload: $0.payload) })
         case .observations:
-            try await store.observationFacts(of: [delivery]).byMoment.map { together in
+            let messages = try await store.observationFacts(of: [delivery]).byMoment.map { together in
                 Message(
                     topic: "\(boxTopic)/observations", payload: MQTTMessages.observations(together),
                     lastID: together.last?.id ?? 0)
             }
-        case .coverage, .analysis, .upload, .metrics, .catalogue, .field, .fieldRemoval, .recording: []
-        }
-    }
-
-    // MARK: - What is behind the box
-
-    /// How often it is looked at when nothing asks for it.
-    static let stateInterval: Duration = .seconds(30)
-    /// More are left out.
-    static let mostDevices = 500
-
-    public func run() async throws {
-        connection.start()
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                if connection.failure == nil { await tell() }
-                await greetings.wait(atMost: Self.stateInterval)
-            }
-        }
-        await connection.end()
-    }
-
-    private func tell() async {
-        for device in await devices().prefix(Self.mostDevices) {
-            if let discovery { await retain(discovery.topic(device), discovery.payload(device)) }
-            await retain("\(boxTopic)/\(device.stateTopic)", device.state)
-        }
-    }
-
-    private func retain(_ topic: String, _ payload: [UInt8]) async {
-        guard told.isNew(topic, payload) else { return }
-        do throws(MQTTConnection.Failure) {
-            try await connection.publish(topic, payload, retain: true)
-            told.note(topic, payload)
-        } catch {
-            // It is new the next time too.
+            return (messages, nil)
+        case .coverage, .analysis, .upload, .metrics, .catalogue, .field, .fieldRemoval, .recording: return ([], nil)
         }
     }
 }

@@ -1,3 +1,4 @@
+public import Logging
 public import ServiceLifecycle
 
 /// Listens to a broker. A message is acknowledged when it has been kept, and the broker holds what comes while nobody
@@ -8,18 +9,18 @@ public struct MQTTSubscriber: Service {
     /// - Parameter onMessage: called on a thread of its own, which may wait. False when the message could not be kept: it will
     ///   come again.
     public init(
-        configuration: MQTTConfiguration, onMessage: @escaping @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
+        configuration: MQTTConfiguration, logger: Logger,
+        onMessage: @escaping @Sendable (_ topic: String, _ payload: [UInt8]) -> Bool
     ) throws {
-        connection = try MQTTConnection(configuration: configuration, onConnect: {}, onMessage: onMessage)
+        connection = try MQTTConnection(
+            configuration: configuration, onConnect: {}, onMessage: onMessage,
+            onWarning: { reason in
+                logger.warning("The connection to the MQTT broker does not last", metadata: ["reason": "\(reason)"])
+            })
     }
 
     /// Why there is no connection; nil when there is one.
-    public var failure: String? {
-        switch connection.failure {
-        case .notConnected(let reason), .unauthorised(let reason), .denied(let reason): reason
-        case nil: nil
-        }
-    }
+    public var failure: String? { connection.failure?.reason }
 
     public func run() async throws {
         connection.start()
