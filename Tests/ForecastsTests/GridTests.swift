@@ -93,12 +93,24 @@ struct GridTests {
             longitude: RegularAxis(first: 178, step: 0.5, count: 8))
         let values = (0..<40).map { $0 % 7 == 0 ? Float.nan : Float($0) / 3 }
         let writer = try FieldWriter(
-            .init(kind: .currents, grid: grid, times: [1_787_961_600], runSeconds: 1_787_950_000),
+            .init(
+                kind: .currents, grid: grid, times: [1_787_961_600], runSeconds: 1_787_950_000,
+                history: FieldWriter.Description.history(
+                    atSeconds: 1_787_961_601, program: "edge-aggregator 1.0", made: "made of \"two\" files")),
             path: "\(folder)/x.nc")
         for variable in 0..<2 {
             try writer.put(variable: variable, time: 0, rows: 5, columns: 8, values: values)
         }
         try writer.finish()
+        // CF-1.8 §2.6.2. `date -u -d @1787961601 +%FT%TZ`
+        let output = "\(folder)/x.cdl"
+        let dump = try TestProgram(
+            "/bin/sh", ["-c", "'\(TestProgram.tools)/bin/ncdump' -h '\(folder)/x.nc' > '\(output)'"])
+        #expect(dump.wait() == 0)
+        let head = try String(contentsOfFile: output, encoding: .utf8)
+        #expect(
+            head.contains(
+                #":history = "2026-08-29T00:00:01Z: edge-aggregator 1.0: made of \"two\" files" ;"#), "\(head)")
         let reader = try FieldReader(path: "\(folder)/x.nc")
         #expect(reader.grid == grid && reader.kind == .currents && reader.times == [1_787_961_600])
         let box = try #require(GeoBox(minLatitude: 50.2, maxLatitude: 50.8, minLongitude: -180, maxLongitude: -179))

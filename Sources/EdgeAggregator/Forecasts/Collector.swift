@@ -20,7 +20,7 @@ struct Collector: Sendable {
             id: "\(kind.rawValue)-\(moment)", kind: kind.rawValue, status: .running,
             startedSeconds: started)
         do {
-            if let shortage = house.shortage() { throw CollectionFailure.failed(shortage) }
+            if let shortage = house.shortage() { throw NoRoom(description: shortage) }
             try await house.store.commit([.collection(record)])
             let outcome = try await kind == .currents ? collectCurrents() : collectGFS(kind)
             record.collected = outcome.collected
@@ -43,7 +43,11 @@ struct Collector: Sendable {
             "type": "\(record.kind)", "collected": "\(record.collected)",
             "seconds": "\((record.completedSeconds ?? record.startedSeconds) - record.startedSeconds)",
         ]
-        if record.status == .completed {
+        if record.status == .completed, let reason = record.error {
+            house.logger.warning(
+                "Forecast fields are collected, except some", metadata: metadata.merging(["reason": "\(reason)"]) { $1 }
+            )
+        } else if record.status == .completed {
             house.logger.notice("Forecast fields are collected", metadata: metadata)
         } else {
             house.logger.warning(
@@ -57,72 +61,108 @@ struct Collector: Sendable {
         /// What is told, also where all went well.
         var problem: String?
         var isWhole = true
+        /// Whether more of the same would fail as well.
+        var isStopped = false
+    }
+
+    /// The disk has no room for fields.
+    private struct NoRoom: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// A field that was obtained.
+    struct Collected: Sendable {
+        /// Nil when it was there already.
+        var dataset: DatasetRecord?
+        /// Why it is of the run before; nil when it is not.
+        var substitution: String?
     }
 
     private func collectGFS(_ kind: ForecastKind) async throws -> Outcome {
         let collection = GFSCollection(house, kind)
         let plan = try await collection.plan()
-        // The past may be gone from the servers.
-        return try await gather(
-            kind, runSeconds: plan.runSeconds, forecast: plan.forecast, history: plan.history, mayMissHistory: true,
-            parallel: house.settings.parallelRequests
-        ) { step, isHistory in try await collection.collect(step, isHistory: isHistory) }
+        let parallel = house.settings.parallelRequests
+        var outcome = try await gather(
+            kind, runSeconds: plan.runSeconds, forecast: plan.forecast, parallel: parallel,
+            { Collected(dataset: try await collection.collect($0, isHistory: false)) })
+        guard !outcome.isStopped else { return outcome }
+        var past = plan.history
+        if !outcome.isWhole {
+            // Of a run that cannot be had whole nothing is shown, so the run before must be there.
+            let before = try await collection.forecast(ofRunBefore: plan.runSeconds)
+            let earlier = try await gather(
+                kind, runSeconds: before.runSeconds, forecast: before.steps, parallel: parallel,
+                { Collected(dataset: try await collection.collect($0, isHistory: false)) })
+            outcome.collected += earlier.collected
+            guard !earlier.isStopped else { return outcome }
+            past.removeAll { before.steps.contains($0) }
+        }
+        await addPast(past, kind, parallel: parallel, to: &outcome) { step in
+            try await collection.collectPast(step, kept: plan.kept)
+        }
+        return outcome
     }
 
     private func collectCurrents() async throws -> Outcome {
         let collection = CurrentsCollection(house)
         let plan = try await collection.plan()
         // One field at a time, and of it several chunks: a global one has forty megabytes on the way.
-        return try await gather(
-            .currents, runSeconds: plan.runSeconds, forecast: plan.forecast, history: plan.history,
-            mayMissHistory: false, parallel: 1
-        ) { step, isHistory in try await collection.collect(step, plan, isHistory: isHistory) }
+        var outcome = try await gather(.currents, runSeconds: plan.runSeconds, forecast: plan.forecast, parallel: 1) {
+            Collected(dataset: try await collection.collect($0, plan, isHistory: false))
+        }
+        guard !outcome.isStopped else { return outcome }
+        await addPast(plan.history, .currents, parallel: 1, to: &outcome) {
+            Collected(dataset: try await collection.collect($0, plan, isHistory: true))
+        }
+        return outcome
     }
 
-    /// The forecast, shown when all of it is there, so that nobody sees half of one; then the past.
+    /// The forecast, shown when all of it is there, so that nobody sees half of one.
     private func gather<Step: Sendable>(
-        _ kind: ForecastKind, runSeconds: Int64, forecast: [Step], history: [Step], mayMissHistory: Bool, parallel: Int,
-        _ body: @escaping @Sendable (Step, _ isHistory: Bool) async throws -> DatasetRecord
+        _ kind: ForecastKind, runSeconds: Int64, forecast: [Step], parallel: Int,
+        _ body: @escaping @Sendable (Step) async throws -> Collected
     ) async throws -> Outcome {
-        let total = forecast.count + history.count
-        var outcome = await each(forecast, kind, from: 0, of: total, mayMiss: false, parallel: parallel) {
-            try await body($0, false)
-        }
+        let tally = await each(forecast, kind, parallel: parallel, body)
+        let outcome = Outcome(
+            collected: tally.collected, problem: tally.report, isWhole: tally.isWhole,
+            isStopped: tally.stopReason != nil)
         guard outcome.isWhole else { return outcome }
         try await house.store.commit([
             .runIsWhole(
                 kind: kind.rawValue, runSeconds: runSeconds, atNanoseconds: house.time.now().utcNanoseconds)
         ])
-        let past = await each(
-            history, kind, from: outcome.collected, of: total, mayMiss: mayMissHistory, parallel: parallel
-        ) { try await body($0, true) }
-        outcome.collected += past.collected
-        outcome.problem = past.problem
-        outcome.isWhole = past.isWhole
         return outcome
     }
 
-    /// Collects several at a time. After the first that fails no more are begun; what has been collected stays, and is not
-    /// fetched again the next time.
-    ///
-    /// - Parameter mayMiss: whether one that does not exist (any more) is passed over.
+    /// The past: each field is shown by itself. What cannot be had is left out and reported.
+    private func addPast<Step: Sendable>(
+        _ history: [Step], _ kind: ForecastKind, parallel: Int, to outcome: inout Outcome,
+        _ body: @escaping @Sendable (Step) async throws -> Collected
+    ) async {
+        let tally = await each(history, kind, parallel: parallel, body)
+        outcome.collected += tally.collected
+        outcome.problem = outcome.problem ?? tally.report
+        outcome.isWhole = outcome.isWhole && tally.isDoneApartFromGaps
+        house.metrics.leftOut.add(Int64(tally.missing + tally.failed))
+    }
+
+    /// Collects several at a time. What has been collected stays, and is not fetched again the next time.
     private func each<Step: Sendable>(
-        _ steps: [Step], _ kind: ForecastKind, from done: Int, of total: Int, mayMiss: Bool, parallel: Int,
-        _ body: @escaping @Sendable (Step) async throws -> DatasetRecord
-    ) async -> Outcome {
-        var outcome = Outcome()
-        var missing = 0
+        _ steps: [Step], _ kind: ForecastKind, parallel: Int,
+        _ body: @escaping @Sendable (Step) async throws -> Collected
+    ) async -> StepTally {
+        var tally = StepTally()
         var rest = steps[...]
-        progress(kind, done, total)
-        await withTaskGroup(of: Result<Void, any Error>.self) { group in
+        progress(kind, 0, steps.count)
+        await withTaskGroup(of: Result<Collected, any Error>.self) { group in
             func begin() {
-                guard outcome.isWhole, let step = rest.popFirst() else { return }
+                guard tally.stopReason == nil, let step = rest.popFirst() else { return }
                 group.addTask {
                     do {
-                        if let shortage = house.shortage() { throw CollectionFailure.failed(shortage) }
-                        let dataset = try await body(step)
-                        try await house.store.commit([.dataset(dataset)])
-                        return .success(())
+                        if let shortage = house.shortage() { throw NoRoom(description: shortage) }
+                        let collected = try await body(step)
+                        if let dataset = collected.dataset { try await house.store.commit([.dataset(dataset)]) }
+                        return .success(collected)
                     } catch {
                         return .failure(error)
                     }
@@ -131,22 +171,14 @@ struct Collector: Sendable {
             for _ in 0..<parallel { begin() }
             for await result in group {
                 switch result {
-                case .success:
-                    outcome.collected += 1
-                    progress(kind, done + outcome.collected, total)
-                case .failure(CollectionFailure.missing(let reason)) where mayMiss:
-                    missing += 1
-                    outcome.problem = outcome.problem ?? "\(reason)"
-                case .failure(let error):
-                    if outcome.isWhole { outcome.problem = "\(error)" }
-                    outcome.isWhole = false
+                case .success(let collected):
+                    tally.noteCollected(substitution: collected.substitution)
+                    progress(kind, tally.collected, steps.count)
+                case .failure(let error): tally.note(error)
                 }
                 begin()
             }
         }
-        if missing > 0, outcome.isWhole {
-            outcome.problem = "\(missing) fields are not there: \(outcome.problem ?? "")"
-        }
-        return outcome
+        return tally
     }
 }

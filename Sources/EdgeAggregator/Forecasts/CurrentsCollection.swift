@@ -75,7 +75,10 @@ struct CurrentsCollection: Sendable {
         let id = Self.id(plan.runSeconds, step)
         let path = FieldArchive.path(kind: Self.kind, runSeconds: plan.runSeconds, id: id)
         let description = FieldWriter.Description(
-            kind: Self.kind, grid: plan.window.grid, times: [step.validSeconds], runSeconds: plan.runSeconds)
+            kind: Self.kind, grid: plan.window.grid, times: [step.validSeconds], runSeconds: plan.runSeconds,
+            history: house.history(
+                "made of Zarr, \(house.settings.copernicus.dataset) as of \(CalendarTime.text(plan.runSeconds))",
+                plan.window.grid))
         let executor = house.archive.executor
         let file = try await withTaskExecutorPreference(executor) { try house.archive.begin(path, description) }
         do {

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Sensors
 import Store
+import TextParts
 
 /// Removes what is too old or too much, and puts right what a power cut has left: files that the catalogue does not know, and
 /// rows whose file is gone.
@@ -142,8 +143,8 @@ struct FieldCleanup: Sendable {
     }
 
     private static func isRegion(_ text: String) -> Bool {
-        let parts = text.dropLast().split(separator: ",", omittingEmptySubsequences: false)
-        return text.hasSuffix("\n") && parts.count == 4 && parts.allSatisfy { Double($0) != nil }
+        let parts = text.dropLast().parts(at: ",", omittingEmpty: false)
+        return text.utf8.last == 0x0A && parts.count == 4 && parts.allSatisfy { Double($0) != nil }
     }
 
     /// At a start, before anything is collected.
@@ -209,7 +210,7 @@ struct FieldCleanup: Sendable {
     private func record(
         _ path: String, _ bytes: Int64, _ kind: ForecastKind, _ valid: ClosedRange<Int64>, _ cutKinds: Set<String>
     ) -> DatasetRecord? {
-        let parts = path.split(separator: "/")
+        let parts = path.parts(at: "/")
         let day = Array(parts[1])
         let id = String(parts[3].dropLast(3))
         guard day.count == 8,
@@ -228,7 +229,7 @@ struct FieldCleanup: Sendable {
 
     /// Whether a file has a name that fields get: others are none of our business.
     static func isOurs(_ path: String) -> Bool {
-        let parts = path.split(separator: "/")
+        let parts = path.parts(at: "/")
         return parts.count == 4 && ForecastKind(rawValue: String(parts[0])) != nil
             && parts[3].hasPrefix("\(parts[0])-") && (parts[3].hasSuffix(".nc") || parts[3].hasSuffix(".nc.part"))
     }

@@ -2,10 +2,17 @@ import Forecasts
 
 extension FieldQuery.Series {
     /// As CF NetCDF. Runs on the archive's thread.
-    func netCDF() throws -> [UInt8] {
+    ///
+    /// - Parameter house: Tells the time of the answer.
+    func netCDF(_ house: ForecastHouse) throws -> [UInt8] {
+        let first = runs.min().map { CalendarTime.text($0) } ?? ""
+        let last = runs.max().map { CalendarTime.text($0) } ?? ""
+        let of = first == last ? "run of \(first)" : "runs of \(first) to \(last)"
+        let history = house.history("made of \(times.count) files of \(kind.source), \(of)", grid)
         let run = Set(runs).count == 1 ? runs.first : nil
         let writer = try FieldWriter(
-            FieldWriter.Description(kind: kind, grid: grid, times: times, runSeconds: run), path: nil)
+            FieldWriter.Description(kind: kind, grid: grid, times: times, runSeconds: run, history: history),
+            path: nil)
         for (variable, all) in values.enumerated() {
             for (time, part) in all.enumerated() {
                 try writer.put(

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Store
+import TextParts
 
 /// `/v1/data/<type>`: values for a box or a place, as the drift models of the former system ask for them.
 struct FieldRoutes: Sendable {
@@ -48,7 +49,7 @@ struct FieldRoutes: Sendable {
         let from = try fields.time("start_time").map { $0 / 1_000_000_000 } ?? now
         let to = try fields.time("end_time").map { $0 / 1_000_000_000 } ?? from + 5 * CalendarTime.daySeconds
         guard from <= to else { return try bad("start_time is after end_time") }
-        let format = fields.text("format") ?? ((request.headers[.accept] ?? "").contains("json") ? "json" : "netcdf")
+        let format = fields.text("format") ?? ((request.headers[.accept] ?? "").holds("json") ? "json" : "netcdf")
         guard ["json", "netcdf"].contains(format) else { return try bad("format: `\(format)` is not json or netcdf") }
         guard let slot = await gate.enter() else { return try busy() }
         let series: FieldQuery.Series?
@@ -61,7 +62,7 @@ struct FieldRoutes: Sendable {
         let bytes =
             format == "json"
             ? series.json()
-            : try await withTaskExecutorPreference(house.archive.executor) { try series.netCDF() }
+            : try await withTaskExecutorPreference(house.archive.executor) { try series.netCDF(house) }
         var headers: HTTPFields = [
             .contentType: format == "json" ? "application/json" : "application/netcdf", .cacheControl: "no-store",
         ]

@@ -49,6 +49,14 @@ struct ForecastHouse: Sendable {
     /// Seconds since 1970.
     func now() -> Int64 { time.now().utcNanoseconds / 1_000_000_000 }
 
+    /// The attribute `history` of a file or an answer that is made now.
+    func history(_ made: String, _ grid: RegularGrid) -> String {
+        func range(_ axis: RegularAxis) -> String { "\(axis.first) to \(axis.last)" }
+        return FieldWriter.Description.history(
+            atSeconds: now(), program: "edge-aggregator \(Version.text)",
+            made: "\(made), latitude \(range(grid.latitude)), longitude \(range(grid.longitude))")
+    }
+
     /// Kinds that can be collected.
     var kinds: [ForecastKind] {
         settings.kinds.filter { $0 != .currents || settings.copernicus.isSet }
@@ -82,6 +90,8 @@ final class ForecastMetrics: Sendable {
     let orphans = Counter()
     let removed = Counter()
     let removedBytes = Counter()
+    /// Fields of the past that no server had right, and that are left out.
+    let leftOut = Counter()
     private let jobs = Mutex(Jobs())
 
     var snapshot: Jobs { jobs.withLock(\.self) }

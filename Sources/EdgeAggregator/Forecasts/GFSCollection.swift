@@ -9,6 +9,11 @@ struct GFSCollection: Sendable {
         let runSeconds: Int64
         let hour: Int
         var validSeconds: Int64 { runSeconds + Int64(hour) * 3600 }
+        /// The same time, six hours later in the run that began six hours before.
+        var ofRunBefore: Step {
+            Step(
+                runSeconds: runSeconds - GFSSource.cycleSeconds, hour: hour + Int(GFSSource.cycleSeconds / 3600))
+        }
     }
 
     let house: ForecastHouse
@@ -35,15 +40,19 @@ struct GFSCollection: Sendable {
         /// Of the newest run, then of the past, the newest first.
         let forecast: [Step]
         let history: [Step]
+        /// Fields that are there and shown.
+        let kept: Set<String>
     }
 
     func plan() async throws -> Plan {
         let now = house.now()
-        guard let last = house.settings.hours.last else { return Plan(runSeconds: now, forecast: [], history: []) }
+        guard let last = house.settings.hours.last else {
+            return Plan(runSeconds: now, forecast: [], history: [], kept: [])
+        }
         let run = try await source.newestRun(notAfter: now, lastHour: last, fetcher: house.fetcher)
         let begin = now - Int64(house.settings.historyDays) * CalendarTime.daySeconds
-        let kept = Set(
-            try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: min(begin, run)).map(\.id))
+        let rows = try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: min(begin, run))
+        let kept = Set(rows.map(\.id))
         let forecast = house.settings.hours.map { Step(runSeconds: run, hour: $0) }
         let interval = Int64(house.settings.intervalHours) * 3600
         var history: [Step] = []
@@ -56,7 +65,34 @@ struct GFSCollection: Sendable {
         }
         func isMissing(_ step: Step) -> Bool { !kept.contains(Self.id(kind, step)) }
         return Plan(
-            runSeconds: run, forecast: forecast.filter(isMissing), history: history.filter(isMissing))
+            runSeconds: run, forecast: forecast.filter(isMissing), history: history.filter(isMissing),
+            kept: Set(rows.filter { $0.state == .ready }.map(\.id)))
+    }
+
+    /// What is missing of the forecast of the run before.
+    func forecast(ofRunBefore runSeconds: Int64) async throws -> (runSeconds: Int64, steps: [Step]) {
+        let run = runSeconds - GFSSource.cycleSeconds
+        let kept = Set(try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: run).map(\.id))
+        let steps = house.settings.hours.map { Step(runSeconds: run, hour: $0) }
+        return (run, steps.filter { !kept.contains(Self.id(kind, $0)) })
+    }
+
+    /// Fetches a field of the past; where no server has it right, the one of the run before for the same time.
+    ///
+    /// - Parameter kept: Ids of fields that are there.
+    func collectPast(_ step: Step, kept: Set<String>) async throws -> Collector.Collected {
+        do {
+            return Collector.Collected(dataset: try await collect(step, isHistory: true))
+        } catch  where StepTally.isOfOneField(error) {
+            let substitute = Collector.Collected(substitution: "\(error)")
+            if kept.contains(Self.id(kind, step.ofRunBefore)) { return substitute }
+            do {
+                let dataset = try await collect(step.ofRunBefore, isHistory: true)
+                return Collector.Collected(dataset: dataset, substitution: substitute.substitution)
+            } catch let second where StepTally.isOfOneField(second) {
+                throw error
+            }
+        }
     }
 
     /// Fetches a field, checks it, cuts the region out and writes it; its row, which is not in the catalogue yet.
@@ -84,9 +120,13 @@ struct GFSCollection: Sendable {
             throw CollectionFailure.failed("no point of the field is in forecast_region")
         }
         let description = FieldWriter.Description(
-            kind: kind, grid: window.grid, times: [step.validSeconds], runSeconds: step.runSeconds)
+            kind: kind, grid: window.grid, times: [step.validSeconds], runSeconds: step.runSeconds,
+            history: house.history(
+                "made of GRIB2, run of \(CalendarTime.text(step.runSeconds)), hour \(step.hour)", window.grid))
         return try house.archive.write(path, description) { file in
             for (place, field) in fields.enumerated() {
+                // A field takes up to some seconds; the daemon may stop in between.
+                try Task.checkCancellation()
                 let whole = try field.field()
                 guard whole.grid == grid else { throw CollectionFailure.failed("the fields are on different grids") }
                 let part = whole.cut(window)

@@ -59,6 +59,10 @@ extension MetricsCollector {
             ("removed_total", "Fields that were removed because they were old or too much.", house.metrics.removed),
             ("removed_bytes_total", "Their bytes.", house.metrics.removedBytes),
             (
+                "fields_left_out_total", "Fields of the past that no server had right, at each collection.",
+                house.metrics.leftOut
+            ),
+            (
                 "orphans_total", "Files without a row, and rows without a file, that were cleared up at starts.",
                 house.metrics.orphans
             ),

@@ -7,6 +7,8 @@ public enum BloscChunk {
     }
 
     private static let headerBytes = 16
+    /// Blocks of a chunk. Writers make blocks of some kilobytes and more; each costs time, however small it is.
+    static let maximumBlocks = 65_536
 
     /// Unpacks a chunk whose size is known.
     ///
@@ -26,6 +28,10 @@ public enum BloscChunk {
         }
         guard stored == packed.count else {
             throw Malformed(description: "\(packed.count) of a chunk's \(stored) bytes")
+        }
+        let blockBytes = number(8)
+        guard byteCount == 0 || blockBytes > 0, byteCount / max(1, blockBytes) < maximumBlocks else {
+            throw Malformed(description: "a chunk in blocks of \(blockBytes) bytes")
         }
         // Memory: Blosc reads `packed` and writes to `room`, which the new array owns, during the calls only. The size in the header,
         // by which it reads, is that of `packed`.

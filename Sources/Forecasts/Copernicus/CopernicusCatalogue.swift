@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// Copernicus Marine's catalogue: where a dataset's newest version is. Each document is judged by itself; nothing is fetched
 /// here.
@@ -23,7 +24,7 @@ public enum CopernicusCatalogue {
 
     static func product(of dataset: String, _ mapping: [UInt8]) throws(CollectionFailure) -> String {
         let products = try object(mapping, "the list of datasets")[dataset] as? String
-        guard let product = products?.split(separator: ",").first else {
+        guard let product = products?.parts(at: ",").first else {
             throw .missing("Copernicus Marine has no dataset \(dataset) (copernicus_dataset)")
         }
         return String(product)
@@ -35,7 +36,7 @@ public enum CopernicusCatalogue {
         var found: [(version: String, path: String)] = []
         for link in links where link["rel"] as? String == "item" {
             guard let path = link["href"] as? String,
-                let folder = path.split(separator: "/").dropLast().last.map(String.init),
+                let folder = path.parts(at: "/").dropLast().last.map(String.init),
                 folder.hasPrefix(dataset)
             else { continue }
             let suffix = folder.dropFirst(dataset.count)

@@ -1,10 +1,12 @@
+import TextParts
+
 /// `hours since 1950-01-01`: how the numbers of a time axis are meant.
 public struct TimeUnits: Sendable, Equatable {
     private let unitSeconds: Double
     private let epochSeconds: Int64
 
     public init(_ text: String) throws(ZarrError) {
-        let parts = text.split(separator: " ", maxSplits: 2)
+        let parts = text.parts(at: " ", maximumSplits: 2)
         let units = [
             "milliseconds": 0.001, "seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "second": 1,
             "hour": 3600,

@@ -15,12 +15,24 @@ public final class FieldWriter {
         public var times: [Int64]
         /// When the forecast begins that the fields are of; nil for several.
         public var runSeconds: Int64?
+        /// How the file was made, for the attribute `history` (CF-1.8 §2.6.2): ``history(atSeconds:program:made:)``.
+        public var history: String
 
-        public init(kind: ForecastKind, grid: RegularGrid, times: [Int64], runSeconds: Int64?) {
+        public init(kind: ForecastKind, grid: RegularGrid, times: [Int64], runSeconds: Int64?, history: String) {
+            self.history = history
             self.kind = kind
             self.grid = grid
             self.times = times
             self.runSeconds = runSeconds
+        }
+
+        /// A line of `history`: when, by which program, and of what.
+        ///
+        /// - Parameters:
+        ///   - seconds: UTC, since 1970.
+        ///   - program: Name and version.
+        public static func history(atSeconds seconds: Int64, program: String, made: String) -> String {
+            "\(CalendarTime.text(seconds)): \(program): \(made)"
         }
     }
 
@@ -102,6 +114,7 @@ public final class FieldWriter {
         for (name, text) in [
             ("Conventions", "CF-1.8"), ("title", "\(description.kind.source): \(description.kind.rawValue)"),
             ("source", description.kind.source), ("references", description.kind.attribution),
+            ("history", description.history),
         ] {
             try unsafe check(nc_put_att_text(file, NC_GLOBAL, name, text.utf8.count, text))
         }

@@ -23,6 +23,49 @@ struct JPEG2000Packing {
         init(_ bytes: [UInt8]) { self.bytes = bytes }
     }
 
+    /// Tiles, and packets of all tiles, of an image. NCEP's writers make one tile with some ten packets; a header of a few octets
+    /// can name millions, each of which costs time and memory.
+    static let maximumTiles = 1024
+    static let maximumPackets = 65_536
+
+    /// Rejects an image whose structure takes too long to go through, before anything of it is decoded.
+    ///
+    /// Memory: the caller owns the codec. OpenJPEG makes the information, which is destroyed before the return.
+    private static func checkWork(
+        _ codec: UnsafeMutablePointer<opj_codec_t?>, width: Int, height: Int
+    ) throws(GRIBError) {
+        var info = unsafe opj_get_cstr_info(codec)
+        defer { unsafe opj_destroy_cstr_info(&info) }
+        guard let found = unsafe info, let component = unsafe found.pointee.m_default_tile_info.tccp_info else {
+            throw .malformed("its image has no description")
+        }
+        let tiles = unsafe Int(found.pointee.tw) * Int(found.pointee.th)
+        guard (1...maximumTiles).contains(tiles) else { throw .unsupported("an image of \(tiles) tiles") }
+        let (tileWidth, tileHeight) = unsafe (
+            min(Int(found.pointee.tdx), width), min(Int(found.pointee.tdy), height)
+        )
+        let resolutions = unsafe min(33, Int(component.pointee.numresolutions))
+        let (widths, heights) = unsafe (component.pointee.prcw, component.pointee.prch)
+        // Without the lowest bit no sizes of precincts are given: each is 2^15 samples wide and high (ISO/IEC 15444-1, A.6.1).
+        let hasSizes = unsafe component.pointee.csty & 1 != 0
+        var precincts = 0
+        // Memory: the tuples are this function's and borrowed for the closure; a tuple of C's has its elements in order.
+        unsafe withUnsafeBytes(of: widths) { widths in
+            unsafe withUnsafeBytes(of: heights) { heights in
+                let widths = unsafe widths.bindMemory(to: UInt32.self)
+                let heights = unsafe heights.bindMemory(to: UInt32.self)
+                for resolution in 0..<resolutions {
+                    let shift = resolutions - 1 - resolution
+                    let widthBits = unsafe hasSizes ? Int(widths[resolution]) : 15
+                    let heightBits = unsafe hasSizes ? Int(heights[resolution]) : 15
+                    precincts += ((tileWidth >> shift) >> widthBits + 2) * ((tileHeight >> shift) >> heightBits + 2)
+                }
+            }
+        }
+        let packets = unsafe precincts * tiles * max(1, Int(found.pointee.m_default_tile_info.numlayers))
+        guard packets <= maximumPackets else { throw .unsupported("an image of \(packets) packets") }
+    }
+
     /// The samples of a codestream that has one component and `count` of them.
     ///
     /// Memory: codec, stream and image are created here and destroyed before the return on every path. The stream holds a reference
@@ -87,6 +130,7 @@ struct JPEG2000Packing {
             throw .malformed(
                 "its image has \(width) × \(height) samples in \(components) components, for \(count) values")
         }
+        try unsafe Self.checkWork(codec, width: width, height: height)
         guard unsafe opj_decode(codec, stream, found) == 1, let component = unsafe found.pointee.comps,
             unsafe Int(component.pointee.w) * Int(component.pointee.h) == count,
             let data = unsafe component.pointee.data

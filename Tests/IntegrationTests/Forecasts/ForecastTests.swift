@@ -84,7 +84,7 @@ struct ForecastTests {
         // Over the date line.
         let url = "/v1/data/wind?" + query(175, -175, upstream.run, upstream.run + 3 * Upstream.hour, "netcdf")
         let connection = try RawConnection(port: daemon.port)
-        try connection.send("GET \(url) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        try connection.send("GET \(url) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         let answer = try connection.read(1_000_000)
         let head = try #require(answer.firstRange(of: Array("\r\n\r\n".utf8)))
         let file = "\(daemon.folder)/answer.nc"
@@ -97,6 +97,19 @@ struct ForecastTests {
         #expect(text.contains("longitude = 5 ;") && text.contains("time = 2 ;"))
         #expect(text.contains("longitude = 175, 177.5, 180, 182.5, 185 ;"))
         #expect(text.contains(":Conventions = \"CF-1.8\" ;"))
+        // CF-1.8 §2.6.2: when, by which program, of what.
+        let history =
+            /:history = "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: edge-aggregator \S+: made of 2 files of NOAA GFS, run of \d/
+        #expect(text.firstMatch(of: history) != nil, "\(text.prefix(2000))")
+        let kept = try #require(daemon.fieldFiles().first)
+        let ofFile = try TestProgram(
+            "/bin/sh",
+            ["-c", "'\(TestProgram.tools)/bin/ncdump' -h '\(daemon.folder)/forecasts/\(kept)' > '\(output)'"])
+        #expect(ofFile.wait() == 0)
+        let headOfFile = try String(contentsOfFile: output, encoding: .utf8)
+        #expect(
+            headOfFile.firstMatch(of: /:history = "\d{4}-\S+Z: edge-aggregator \S+: made of GRIB2, run of \d/)
+                != nil)
         #expect(text.contains("x_wind:standard_name = \"x_wind\" ;") && text.contains("y_wind:units = \"m s-1\" ;"))
         let u = try real(upstream, "10u")
         let values = try #require(text.firstMatch(of: /x_wind =\n([^;]+);/)).1.split { " ,\n".contains($0) }.compactMap
