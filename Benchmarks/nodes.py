@@ -174,7 +174,7 @@ def piwardrive(results):
 
 
 def memory(results):
-    daemon = Daemon(ANALYZE_RECORDINGS="false", NODE_ADMISSION="open", HEALTH_INTERVAL_SEC=0)
+    daemon = Daemon(ANALYZE_RECORDINGS="false", NODE_ADMISSION="open", HEALTH_INTERVAL_SEC=0, MAX_NODES_PER_ADDRESS=2000)
     daemon.get("/metrics")
     time.sleep(2)
     idle = daemon.memory()[0]

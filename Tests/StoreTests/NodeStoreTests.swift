@@ -117,6 +117,19 @@ struct NodeStoreTests {
         }
     }
 
+    @Test func forgetsOnlyAWaitingNodeOfWhichNothingIsStored() async throws {
+        try await withStore { store in
+            let stranger = NodeKey(kind: "co2", name: "stranger")
+            let sender = NodeKey(kind: "co2", name: "sender")
+            for key in [stranger, sender] {
+                try await store.commit([.node(NodeSighting(key: key, seenNanoseconds: 7, admission: .waiting))])
+            }
+            try await store.commit([.nodeFileAnew(sender, path: "data/x.tsv"), .readings(batch([1]))])
+            for key in [stranger, sender, Self.key] { try await store.commit([.forgetWaitingNode(key)]) }
+            #expect(try await store.nodes().map(\.key) == [Self.key, sender].sorted { $0.source < $1.source })
+        }
+    }
+
     @Test func forgetsWhatIsDeliveredAndOld() async throws {
         try await withStore { store in
             try await store.commit([.readings(batch([1, 2, 3]))])

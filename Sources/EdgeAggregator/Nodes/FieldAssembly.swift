@@ -20,13 +20,14 @@ struct FieldAssembly: Sendable {
     init(
         _ settings: NodeSettings, store: Store, time: any TimeSource, events: EventHub, disk: DiskGuard, logger: Logger
     ) throws {
-        let registry = try NodeRegistry(settings.admission, most: settings.most, store: store)
+        let registry = try NodeRegistry(settings.admission, limits: settings.limits, store: store)
         house = NodeHouse(
             store: store, time: time, registry: registry, metrics: NodeMetrics(), events: events,
             executor: IngestExecutor(threads: 2, name: "nodes"), logger: logger)
         let depot = CO2Depot(
-            folder: settings.co2.dataFolder, mostUnitBytes: settings.co2.mostUnitBytes,
+            folder: settings.co2.dataFolder, limits: settings.co2.limits,
             permit: disk.permit(for: .nodeData, at: settings.co2.dataFolder),
+            fellows: { [registry] unit in registry.fellows(of: unit) },
             begunAnew: { [store] unit, path in
                 try store.commitBlocking([.nodeFileAnew(unit.key, path: path.text)])
             })

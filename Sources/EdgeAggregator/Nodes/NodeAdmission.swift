@@ -17,6 +17,12 @@ struct NodeAdmission: Sendable {
         isOpen || allowed.contains(Name(kind: node.kind, id: node)) || allowed.contains(Name(kind: node.kind, id: nil))
     }
 
+    /// Whether the operator has named this very node in the settings, not only its kind.
+    func isNamed(_ node: NodeID) -> Bool {
+        let name = Name(kind: node.kind, id: node)
+        return allowed.contains(name) || tokens[name] != nil
+    }
+
     /// Whether the token is right, or none is needed.
     func isRight(_ token: String?, for node: NodeID) -> Bool {
         let ofKind = tokens.filter { $0.key.kind == node.kind }

@@ -1,10 +1,11 @@
 import CSQLite
+import TextParts
 
 /// A SQLite file of somebody else's, opened so that it cannot do harm whatever is in it.
 ///
 /// Read only, immutable (nothing is made beside it), no schema of its own is trusted, no functions, views, triggers or
-/// attached files, only the columns named here are read (never `users`), and a budget of steps. What is torn gives the rows
-/// before the damage.
+/// attached files, only the columns named here are read (never `users`), and a ``DatabaseBudget`` of steps and of processor
+/// time. What is torn gives the rows before the damage.
 ///
 /// Memory: `handle` is opened in `init` and closed in `deinit`; it does not leave the class. Statements are finalized before the
 /// method that prepares them returns. SQLite copies texts of SQL.
@@ -31,13 +32,7 @@ import CSQLite
     }
 
     private let handle: OpaquePointer
-    private let budget: Budget
-
-    /// Steps of SQLite's machine that may yet be done, in thousands.
-    private final class Budget {
-        var thousands: Int
-        init(_ thousands: Int) { self.thousands = thousands }
-    }
+    private let budget: DatabaseBudget
 
     /// Longest text or blob that is read.
     private static let longestValueBytes: Int32 = 1 << 20
@@ -45,13 +40,21 @@ import CSQLite
     /// - Parameters:
     ///   - path: of the file; it must not change while it is open.
     ///   - bytes: its size, which sets the budget.
-    public init(path: String, bytes: Int64) throws(Failure) {
+    ///   - isCancelled: asked many times a second of work; true ends it, and the file counts as unreadable.
+    public convenience init(
+        path: String, bytes: Int64, isCancelled: @escaping () -> Bool = { false }
+    ) throws(Failure) {
+        try self.init(path: path, budget: DatabaseBudget(bytes: bytes, isCancelled: isCancelled))
+    }
+
+    init(path: String, budget: DatabaseBudget) throws(Failure) {
         guard sqlite3_threadsafe() != 0 else {
             throw Failure(description: "SQLite was built without threads", isOfTheMoment: false)
         }
         var opened: OpaquePointer?
         // `?`, `#` and `%` would be taken for parts of the address.
-        let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
+        let escaped = path.replacingText("%", with: "%25").replacingText("?", with: "%3f").replacingText(
+            "#", with: "%23")
         let flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_PRIVATECACHE
         let result = unsafe sqlite3_open_v2("file:\(escaped)?mode=ro&immutable=1", &opened, flags, nil)
         guard let opened = unsafe opened, result == SQLITE_OK else {
@@ -59,8 +62,7 @@ import CSQLite
             throw Failure(description: "it cannot be opened", isOfTheMoment: true)
         }
         unsafe handle = opened
-        // Some 20 steps a row, rows of 20 bytes at least.
-        budget = Budget(Int(bytes / 200) + 1000)
+        self.budget = budget
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 65_536)
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 16)
@@ -79,12 +81,10 @@ import CSQLite
         }
         // Memory: SQLite keeps the address of `budget`, which this object holds until after `deinit` has closed the database.
         unsafe sqlite3_progress_handler(
-            handle, 1000,
+            handle, Int32(DatabaseBudget.stepsPerCheck),
             { context in
                 guard let context = unsafe context else { return 1 }
-                let budget = unsafe Unmanaged<Budget>.fromOpaque(context).takeUnretainedValue()
-                budget.thousands -= 1
-                return budget.thousands < 0 ? 1 : 0
+                return unsafe Unmanaged<DatabaseBudget>.fromOpaque(context).takeUnretainedValue().mayGoOn() ? 0 : 1
             }, Unmanaged.passUnretained(budget).toOpaque())
         // A column that is computed may cost a great deal for each row, and counts as one step.
         for table in Self.tables where unsafe Self.hasComputedColumns(table, handle) { computed.insert(table) }
@@ -140,7 +140,10 @@ import CSQLite
     /// Memory: SQLite owns the text, until the next call with this handle; it is copied before.
     private var reason: String { unsafe String(cString: sqlite3_errmsg(handle)) }
 
-    private var failure: Failure { Failure(description: reason, isOfTheMoment: isOfTheMoment) }
+    private var failure: Failure {
+        if let end = budget.end { return Failure(description: end.rawValue, isOfTheMoment: end == .cancelled) }
+        return Failure(description: reason, isOfTheMoment: isOfTheMoment)
+    }
 
     /// Whether the last call failed for what may be otherwise later.
     private var isOfTheMoment: Bool {
@@ -148,7 +151,9 @@ import CSQLite
     }
 
     private var outcomeOfFailure: Outcome {
-        if budget.thousands < 0 { return .broken(reason: "it takes too many steps") }
+        if let end = budget.end {
+            return end == .cancelled ? .unreadable(reason: end.rawValue) : .broken(reason: end.rawValue)
+        }
         return isOfTheMoment ? .unreadable(reason: reason) : .broken(reason: reason)
     }
 

@@ -50,7 +50,7 @@ extension ISEMSReading {
 
     private static func text(_ value: Any?) -> String? {
         switch value {
-        case let text as String: text.isEmpty ? nil : String(text.prefix(64))
+        case let text as String: Self.text(text)
         case let number as NSNumber: "\(number)"
         default: nil
         }

@@ -1,11 +1,14 @@
+import TextParts
+
 /// What an ISEMS solar node says of itself at a moment: a line of CSV (revision 1, separated by semicolons, 18 or 19
 /// fields), or the JSON form of later nodes.
 public struct ISEMSReading: Sendable, Equatable {
     public var nodeID: String
-    /// Of the format: `1`.
+    /// Of the format: `1`. Nil when the node has not sent any.
     public var revision: String?
     /// UTC, seconds since 1970.
     public var timeSeconds: Int64
+    /// Nil when the node has not sent any.
     public var firmware: String?
     /// By ``Field``; NaN for what is missing.
     public var values: [Double]
@@ -64,7 +67,8 @@ public struct ISEMSReading: Sendable, Equatable {
 
     /// - Parameter line: without its line feed; a carriage return at its end is let pass.
     public init(line: Substring) throws(RejectedLine) {
-        let fields = line.split(separator: ";", omittingEmptySubsequences: false)
+        // By scalars: a mark that combines with the separator before it must not hide it.
+        let fields = line.unicodeScalars.split(separator: ";", omittingEmptySubsequences: false).map { Substring($0) }
         guard fields.count == 18 || fields.count == 19 else {
             throw RejectedLine(line, "it has \(fields.count) fields, not 18 or 19")
         }
@@ -94,10 +98,13 @@ public struct ISEMSReading: Sendable, Equatable {
         try checkTime(line)
     }
 
-    private static func text(_ field: Substring) -> String? {
-        let text = field.stripped
-        return text.isEmpty ? nil : String(String.UnicodeScalarView(text.unicodeScalars.prefix(64)))
+    /// Text as the node sent it, at most ``longestText`` Unicode scalars: neither trimmed nor, when it is empty, taken for none.
+    static func text(_ field: some StringProtocol) -> String {
+        String(String.UnicodeScalarView(field.unicodeScalars.prefix(longestText)))
     }
+
+    /// Unicode scalars of ``revision`` and ``firmware``.
+    static let longestText = 256
 
     func checkTime(_ line: some StringProtocol) throws(RejectedLine) {
         guard (Self.earliestSeconds..<Self.latestSeconds).contains(timeSeconds) else {
@@ -121,7 +128,7 @@ public struct ISEMSReading: Sendable, Equatable {
     ) -> (readings: [ISEMSReading], rejected: [RejectedLine]) {
         var readings: [ISEMSReading] = []
         var rejected: [RejectedLine] = []
-        for line in text.split(whereSeparator: { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }) {
+        for line in Substring(text).withoutByteOrderMark.lines() {
             let line = Substring(line)
             if line.allSatisfy(\.isWhitespace) { continue }
             do throws(RejectedLine) {

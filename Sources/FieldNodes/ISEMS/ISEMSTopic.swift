@@ -1,3 +1,5 @@
+import TextParts
+
 /// Where a node's message came from: topics end in `<nodeid>/csvlog` or `<nodeid>/data.json`, whatever is before.
 public struct ISEMSTopic: Sendable, Equatable {
     public enum Form: Sendable { case csv, json }
@@ -7,7 +9,7 @@ public struct ISEMSTopic: Sendable, Equatable {
 
     /// Nil when a topic is none of these.
     public init?(_ topic: some StringProtocol) {
-        let parts = topic.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = Substring(topic).parts(at: "/", omittingEmpty: false)
         guard parts.count >= 2, let node = NodeID(.isems, parts[parts.count - 2]) else { return nil }
         switch parts[parts.count - 1] {
         case "csvlog": form = .csv
@@ -19,7 +21,7 @@ public struct ISEMSTopic: Sendable, Equatable {
 
     /// Of the address `…/<nodeid>/data`, to which nodes POST the JSON form.
     public init?(path: some StringProtocol) {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        let parts = Substring(path).parts(at: "/")
         guard parts.count >= 2, parts.last == "data", let node = NodeID(.isems, parts[parts.count - 2]) else {
             return nil
         }

@@ -11,6 +11,16 @@ public struct UnitHealth: Sendable, Equatable {
         ("cpu_temperature", "°C"), ("cpu", "%"), ("memory", "%"), ("disk", "%"),
     ]
 
+    /// A row that cannot be taken: its timestamp is no date, or of a clock that was not set.
+    public struct Rejected: Error, Sendable, Equatable {
+        /// As the unit wrote it, at most 64 Unicode scalars; empty where there is none.
+        public let timestamp: String
+
+        public init(timestamp: String?) {
+            self.timestamp = String(String.UnicodeScalarView((timestamp ?? "").unicodeScalars.prefix(64)))
+        }
+    }
+
     /// Nil when the timestamp is none.
     public init?(timestamp: String, temperature: Double?, cpu: Double?, memory: Double?, disk: Double?) {
         guard timestamp.utf8.count <= 64, let time = CivilTime.nanoseconds(isoText: timestamp),

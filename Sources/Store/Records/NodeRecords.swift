@@ -1,4 +1,5 @@
 public import GRDB
+import TextParts
 
 /// Which node: its fleet, and its checked name in it.
 public struct NodeKey: Sendable, Hashable {
@@ -98,7 +99,7 @@ public struct ReadingLayout: Sendable, Hashable {
 
     init(text: String) {
         self.text = text
-        let columns = text.split(separator: ",").map { $0.split(separator: " ", maxSplits: 1) }
+        let columns = text.parts(at: ",").map { $0.parts(at: " ", maximumSplits: 1) }
         names = columns.map { String($0.first ?? "") }
         units = columns.map { $0.count > 1 ? String($0[1]) : "" }
     }

@@ -51,6 +51,18 @@ struct NodeWriter {
         ).execute(arguments: [key.kind, key.name, admission.rawValue, now])
     }
 
+    /// Removes a node that still waits, if nothing is stored of it.
+    func forgetWaiting(_ key: NodeKey) throws {
+        let tables = ["readings", "node_files", "node_errors", "access_points", "reading_sums"]
+        let isBare = tables.map { "NOT EXISTS (SELECT 1 FROM \($0) WHERE node_id = nodes.id)" }
+        try database.cachedStatement(
+            sql: """
+                DELETE FROM nodes WHERE kind = ? AND name = ? AND admission = 'waiting'
+                    AND \(isBare.joined(separator: " AND "))
+                """
+        ).execute(arguments: [key.kind, key.name])
+    }
+
     func noteFile(_ key: NodeKey, path: String, from: Int64, to: Int64) throws {
         try database.cachedStatement(
             sql: """

@@ -215,4 +215,22 @@ struct ChunkTests {
             #expect(box.handedOut == box.readings.values.reduce(0) { $0 + $1.count }, "seed \(seed): read twice")
         }
     }
+
+    /// Short lines take many times their bytes of memory, so they are handed out in parts; nothing is lost between them.
+    @Test func handsOutABoundedNumberOfLines() {
+        let file = Array((0..<1000).map { "\($0)\n\n" }.joined().utf8) + Array("half".utf8)
+        var progress = CO2FileProgress(recorded: 0, confirmed: 0)
+        var all: [String] = []
+        var parts: [Int] = []
+        var hasMore = true
+        while hasMore {
+            var some: [String] = []
+            hasMore = progress.take(file[Int(progress.readOffset)...], mostLines: 300) { some.append(String($0.text)) }
+            parts.append(some.count)
+            all += some
+        }
+        #expect(parts == [300, 300, 300, 100])
+        #expect(all == (0..<1000).map { "\($0)" })
+        #expect(progress.position == Int64(file.count - 4))
+    }
 }

@@ -94,4 +94,39 @@ struct ISEMSFormatTests {
         #expect(ISEMSTopic(path: "/api/isems/testdrive/foobar/n1/data")?.nodeID == "n1")
         #expect(ISEMSReading.isPage(Array(" \n<!DOCTYPE html>".utf8)) && !ISEMSReading.isPage(Array("n;1;".utf8)))
     }
+
+    /// Text goes in and the same text comes out; what was not sent is something else.
+    @Test func keepsTextsAsTheyWereSent() throws {
+        let fields = Self.old.split(separator: ";", omittingEmptySubsequences: false).map(String.init)
+        for text in ["", " ", " 1 ", "ESP_1A", "1\u{1B}e", "\u{1B}", "s\u{301}", String(repeating: "x", count: 200)] {
+            var line = fields
+            (line[1], line[3]) = (text, text)
+            let reading = try ISEMSReading(line: line.joined(separator: ";")[...])
+            #expect(reading.revision == text && reading.firmware == text, "`\(text)`")
+            let texts = ISEMSReading.texts(stored: reading.storedTexts)
+            #expect(texts.revision == text && texts.firmware == text, "`\(text)`")
+        }
+        let object = #"{"batteryVoltage": 13.9, "openMPPTFirmwareVersion": "", "isemsRevision": " 1;2 "}"#
+        let reading = try ISEMSReading(json: Array(object.utf8), nodeID: "n", arrivalSeconds: 1_700_000_000)
+        #expect(reading.revision == " 1;2 " && reading.firmware == "")
+        let texts = ISEMSReading.texts(stored: reading.storedTexts)
+        #expect(texts.revision == " 1;2 " && texts.firmware == "")
+        // Neither was sent. Earlier versions stored the first of these for it, and nothing stored is the same.
+        let bare = try ISEMSReading(
+            json: Array(#"{"batteryVoltage": 13.9, "isemsRevision": null}"#.utf8), nodeID: "n",
+            arrivalSeconds: 1_700_000_000)
+        #expect(bare.revision == nil && bare.firmware == nil && bare.storedTexts == ";")
+        for stored in [";", "", nil] {
+            let none = ISEMSReading.texts(stored: stored)
+            #expect(none.revision == nil && none.firmware == nil)
+        }
+        let before = ISEMSReading.texts(stored: "1;ATmega8_A_1")
+        #expect(before.revision == "1" && before.firmware == "ATmega8_A_1")
+    }
+
+    /// A mark that combines with the separator before it does not hide it.
+    @Test func separatesFieldsByCharactersOfTheFormat() throws {
+        let reading = try ISEMSReading(line: Self.old.replacing("ATmega8_A_1", with: "\u{301}x")[...])
+        #expect(reading.revision == "1" && reading.firmware.map { Array($0.utf8) } == Array("\u{301}x".utf8))
+    }
 }

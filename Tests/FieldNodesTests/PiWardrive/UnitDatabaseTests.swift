@@ -177,4 +177,29 @@ struct UnitDatabaseTests {
             """)
         #expect(found.points.map(\.bssid) == ["part 0"])
     }
+
+    @Test func tellsWhichTimestampsAreNoDates() throws {
+        let (path, folder) = try Self.make(
+            """
+            db = sqlite3.connect(path)
+            db.execute("CREATE TABLE health_records (timestamp TEXT, cpu_temp REAL, cpu_percent REAL, memory_percent REAL, disk_percent REAL)")
+            for stamp in ["2025-07-01T12:00:00", "yesterday", None, "2025-13-01T12:00:00", "1970-01-01T00:00:10", b"2025"]:
+                db.execute("INSERT INTO health_records VALUES (?, 1, 2, 3, 4)", (stamp,))
+            db.commit()
+            """)
+        defer { TestFolders.remove(folder) }
+        let bytes = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
+        let database = try GuardedDatabase(path: path, bytes: bytes)
+        var rejected: [String] = []
+        var taken: [String] = []
+        let outcome = database.readHealth(onRejected: { rejected.append($0.timestamp) }) { row in
+            if let row { taken.append(row.timestamp) }
+        }
+        #expect(outcome == .whole && taken == ["2025-07-01T12:00:00"])
+        #expect(rejected == ["yesterday", "", "2025-13-01T12:00:00", "1970-01-01T00:00:10", ""])
+        let records =
+            #"[{"timestamp": "never", "cpu_percent": 1}, {"cpu_percent": 2}, 7, {"timestamp": "2025-07-01T12:00:00"}]"#
+        let found = try #require(UnitHealth.all(json: Array(records.utf8)))
+        #expect(found.records.count == 1 && found.rejected.map(\.timestamp) == ["never", "", ""])
+    }
 }

@@ -138,6 +138,32 @@ struct ISEMSNodeTests {
         #expect(try daemon.get("/").status == 200)
     }
 
+    /// Text goes in and the same text comes out; null is for what was not sent.
+    @Test func handsOutTextsAsTheyCame() throws {
+        let daemon = try daemon(["NODE_ADMISSION": "open"])
+        func post(_ node: String, _ texts: String) throws {
+            let answer = try DaemonProcess.request(
+                "POST", "/api/isems/testdrive/foobar/\(node)/data", port: daemon.port,
+                headers: ["Content-Type: application/json"], body: Array("{\"batteryVoltage\":13.9\(texts)}".utf8))
+            #expect(answer.status == 200, "\(answer)")
+        }
+        try post("empty", #","isemsRevision":"","openMPPTFirmwareVersion":"""#)
+        try post("none", "")
+        try post("odd", #","isemsRevision":" 1;2 ","openMPPTFirmwareVersion":" x\t""#)
+        var line = Self.line("line", Self.now).split(separator: ";").map(String.init)
+        (line[1], line[3]) = ("", " A ")
+        _ = try importLog(daemon, [line.joined(separator: ";")])
+        for (node, revision, firmware) in [
+            ("empty", "\"\"", "\"\""), ("none", "null", "null"), ("odd", "\" 1;2 \"", "\" x\\t\""),
+            ("line", "\"\"", "\" A \""),
+        ] {
+            let body = try daemon.get("/measurements/\(node)/latest").body
+            #expect(body.contains("\"isemsRevision\":\(revision),"), "\(body)")
+            #expect(body.contains("\"openMPPTFirmwareVersion\":\(firmware),"), "\(body)")
+        }
+        #expect(daemon.stop() == 0)
+    }
+
     @Test func takesWhatNodesPost() throws {
         let daemon = try daemon(["NODE_ALLOW": "isems:n1,isems:n2", "NODE_TOKENS": "isems:n2=secret"])
         let json = Array(#"{"batteryVoltage":13.9,"isPowerSaveMode":1,"status":"50a"}"#.utf8)

@@ -79,7 +79,7 @@ import Testing
         }
         #expect(try daemon.json("/api/v1/nodes/co2/co2unit-quiet")["state"] as? String == "silent")
         let events = try RawConnection(port: daemon.port)
-        try events.send("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        try events.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try StockUnit("co2unit-quiet", port: daemon.port).ping()
         #expect(try daemon.json("/api/v1/nodes/co2/co2unit-quiet")["state"] as? String == "ok")
         var heard = ""

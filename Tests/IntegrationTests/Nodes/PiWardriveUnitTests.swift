@@ -296,4 +296,59 @@ struct PiWardriveUnitTests {
             (try daemon.json("/overlay?bins=1")["points"] as? [[Double]])?.first?.last == 1001
         }
     }
+
+    /// The former service merges before it answers, so a question right after the answer sees what was sent.
+    @Test func aQuestionAfterTheAnswerSeesTheUpload() throws {
+        let daemon = try daemon()
+        let content = try database(health: [("2025-07-01T12:00:00", 40, 10, 50, 20)])
+        var seen = 0
+        for number in 0..<20 {
+            #expect(try upload(daemon, content, path: "/upload?unit=van\(number)").status == 200)
+            if try daemon.get("/stats?unit=van\(number)").body.contains("\"temp_avg\":40.0") { seen += 1 }
+        }
+        // The answer waits for a second at most, which may be too short on a machine that does much else.
+        #expect(seen > 10, "\(seen) of 20")
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A merge that takes long does not hold up the answer: the unit waits for five seconds.
+    @Test func theAnswerDoesNotWaitForAMergeThatCannotBeDone() throws {
+        let folder = try TestFolders.temporary("edge-merge")
+        defer { TestFolders.remove(folder) }
+        let order = "\(folder)/order"
+        let daemon = try daemon([
+            "LD_PRELOAD": try Interposer.make("failing_read", in: folder), "READ_FAILURE_FILE": order,
+        ])
+        try Data("read \(EIO) 76616e37.db".utf8).write(to: URL(fileURLWithPath: order))
+        let content = try database(health: [("2025-07-01T12:00:00", 40, 10, 50, 20)])
+        #expect(try upload(daemon, content, path: "/upload?unit=van7").status == 200)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/spool/piwardrive").count == 1)
+        try FileManager.default.removeItem(atPath: order)
+        try waitForMerges(daemon, 1)
+        #expect(daemon.stop() == 0)
+    }
+
+    @Test func rowsWithoutADateAreToldAtTheNode() throws {
+        let daemon = try daemon()
+        let content = try database(health: [
+            ("2025-07-01T12:00:00", 40, 10, 50, 20), ("yesterday", 1, 1, 1, 1), ("2025-13-45T12:00:00", 1, 1, 1, 1),
+        ])
+        #expect(try upload(daemon, content, path: "/upload?unit=van7").status == 200)
+        try waitForMerges(daemon, 1)
+        let page = try daemon.json("/api/v1/nodes/piwardrive/van7/errors")["errors"] as? [[String: Any]] ?? []
+        #expect(page.count == 1 && page.first?["type"] as? String == "timestamp")
+        let message = page.first?["message"] as? String ?? ""
+        #expect(message.contains("2 rows") && message.contains("1 rows were taken"), "\(message)")
+        let metrics = try daemon.get("/metrics").body
+        #expect(metrics.contains("edge_aggregator_node_rejected_total{kind=\"piwardrive\"} 2\n"))
+        let records = #"[{"timestamp": "never", "cpu_percent": 1.5}]"#
+        #expect(
+            try DaemonProcess.request(
+                "POST", "/u/van9/upload", port: daemon.port, headers: ["Content-Type: text/plain; charset=utf-8"],
+                body: Array(records.utf8)
+            ).status == 200)
+        try waitForMerges(daemon, 2)
+        #expect(try daemon.get("/api/v1/nodes/piwardrive/van9/errors").body.contains("`never`"))
+        #expect(daemon.stop() == 0)
+    }
 }

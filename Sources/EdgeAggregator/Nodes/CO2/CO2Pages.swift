@@ -5,6 +5,7 @@ import Hummingbird
 import Sensors
 import Store
 import Synchronization
+import TextParts
 
 /// The pages and pictures of CO2 units for people, under the former server's addresses. They are made when they are asked
 /// for, and kept for as long as browsers were told to keep them.
@@ -47,7 +48,7 @@ final class CO2Pages: Sendable {
             let parsed = Ping(
                 unitID: ping.key.name, nickname: ping.text, rssiRaw: number(1), rssiDBm: number(0))
             return parsed.line(nanoseconds: ping.timeNanoseconds - ping.timeNanoseconds % 1_000_000_000)
-                .replacing("\tco2unit-", with: "\t")
+                .replacingText("\tco2unit-", with: "\t")
         }
         if isAscending { lines.reverse() }
         let text = lines.joined(separator: "\n") + "\n"
@@ -61,7 +62,7 @@ final class CO2Pages: Sendable {
     /// `GET /status/alive/…`, `/data/co2/…`, `/var/pub/…`
     @Sendable
     func page(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let name = request.uri.path.split(separator: "/").last.map(String.init) ?? ""
+        let name = request.uri.path.parts(at: "/").last.map(String.init) ?? ""
         let isCO2 = request.uri.path.hasPrefix("/data/co2/")
         let seconds: Int
         let text: String

@@ -37,9 +37,13 @@ final class CO2Reader: Service, Sendable {
 
     /// Of one file at a time; more than the longest line.
     private static let stretchBytes = 262_144
-    /// Files and bytes that share a transaction.
+    /// Lines of one file at a time: a rejected line takes some 500 bytes of memory, however short it is. Lines of units have 90
+    /// bytes, so that this is more than the bytes hold.
+    private static let stretchLines = 4096
+    /// Files, bytes and lines that share a transaction.
     private static let filesTogether = 64
     private static let bytesTogether = 1_048_576
+    private static let linesTogether = 8192
     /// Between two attempts to read what could not be read. The first pause; each is twice as long as the one before.
     private static let firstPause = Duration.seconds(2)
     private static let maximumPause = Duration.seconds(300)
@@ -148,15 +152,16 @@ final class CO2Reader: Service, Sendable {
         do {
             var changes: [StoreChange] = []
             var unfinished: [Place] = []
-            var bytes = 0
+            var (bytes, lines) = (0, 0)
             for place in places {
-                guard bytes < Self.bytesTogether else {
+                guard bytes < Self.bytesTogether, lines < Self.linesTogether else {
                     unfinished.append(place)
                     continue
                 }
                 guard let stretch = try await read(place) else { continue }
                 changes += stretch.changes
                 bytes += stretch.bytes
+                lines += stretch.lines
                 if stretch.hasMore { unfinished.append(place) }
             }
             try await house.store.commit(changes)
@@ -174,6 +179,7 @@ final class CO2Reader: Service, Sendable {
     private struct Stretch {
         var changes: [StoreChange]
         let bytes: Int
+        let lines: Int
         let hasMore: Bool
     }
 
@@ -194,9 +200,10 @@ final class CO2Reader: Service, Sendable {
         let end = progress.readOffset + Int64(file.bytes.count)
         let handled = handledBytes(of: place, progress, isAnew: recorded < 0)
         var result = CO2FileParser.Result()
+        var lines: [CO2FileProgress.Line] = []
+        var isEnd = end >= file.size
         if place.path.isReadings || place.path.isErrors {
-            var lines: [CO2FileProgress.Line] = []
-            progress.take(file.bytes[...]) { lines.append($0) }
+            if progress.take(file.bytes[...], mostLines: Self.stretchLines, { lines.append($0) }) { isEnd = false }
             var parser = CO2FileParser(
                 unit: place.unit, path: place.path, nowNanoseconds: house.time.now().utcNanoseconds)
             parser.handledBytes = handled
@@ -209,7 +216,7 @@ final class CO2Reader: Service, Sendable {
         let position = progress.position
         again.withLock {
             $0.unreadable.remove(place)
-            $0.handled[place] = position < handled && end < file.size ? handled : nil
+            $0.handled[place] = position < handled && !isEnd ? handled : nil
         }
         // Of a file that was begun again nothing is noted before something of it was read: its number stays.
         let isNoted = position == recorded && position == confirmed || recorded < 0 && position == 0
@@ -221,7 +228,7 @@ final class CO2Reader: Service, Sendable {
             result.changes.append(.nodeFileRead(key, path: confirmation, from: confirmed, to: position))
         }
         return Stretch(
-            changes: result.changes, bytes: file.bytes.count, hasMore: end < file.size && position > start)
+            changes: result.changes, bytes: file.bytes.count, lines: lines.count, hasMore: !isEnd && position > start)
     }
 
     /// Up to where an earlier version has read a file that is read again now, over all its stretches.

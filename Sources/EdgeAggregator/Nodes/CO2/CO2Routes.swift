@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import Sensors
 import Store
+import TextParts
 
 /// What CO2 units ask and tell, in the manners that their HTTP client needs: every answer has a length and ends the
 /// connection, since the client reads to the end; nothing is chunked, nothing is redirected.
@@ -39,14 +40,14 @@ struct CO2Routes: Sendable {
 
     /// The path's parts behind `/ou/<id>/`. Nothing is decoded: no name here has anything to decode.
     private static func parts(_ request: Request) -> (unit: NodeID, rest: [String])? {
-        let parts = request.uri.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst(2)
+        let parts = request.uri.path.parts(at: "/", omittingEmpty: false).dropFirst(2)
         guard let first = parts.first, let unit = NodeID(.co2, first) else { return nil }
         return (unit, parts.dropFirst().map(String.init))
     }
 
     /// Nil when the unit may send.
     private func refusal(_ unit: NodeID, _ context: EdgeContext) async -> Response? {
-        let verdict = await house.judge(unit, remoteAddress: context.remoteAddress)
+        let verdict = await house.judge(unit, token: nil, context)
         return verdict == .admitted ? nil : Self.message(verdict.reason(unit), .forbidden, context)
     }
 
@@ -142,6 +143,7 @@ struct CO2Routes: Sendable {
             metadata: ["unit": "\(unit.text)", "file": "\(path)", "error": "\(error)"])
         switch (error as? CO2Depot.Failure)?.code {
         case .tooLarge: return Self.message("\(error)", .contentTooLarge, context)
+        case .tooOften: return Self.message("\(error)", .serviceUnavailable, context)
         case .full: return Self.message("The disk is full", StockAnswer.insufficientStorage, context)
         case .failed, nil: return Self.message("Internal Server Error", .internalServerError, context)
         }

@@ -62,4 +62,43 @@ enum FolderFiles {
         if errno != 0 { onFailure(Failure(path: folder, errnoValue: errno)) }
         return names.sorted()
     }
+
+    /// Bytes, and files and folders, that are in a folder; itself and links are counted too.
+    ///
+    /// Memory: the path and the status are borrowed for the call.
+    static func usage(of folder: String, depth: Int = 6) -> CO2Usage {
+        var status = EdgeFileStatus()
+        guard unsafe edge_lstat(folder, &status) == 0 else { return CO2Usage() }
+        var usage = CO2Usage(bytes: status.isFile ? status.size_bytes : 0, entries: 1)
+        guard status.isFolder, depth >= 0 else { return usage }
+        for name in names(in: folder, onFailure: { _ in }) {
+            usage = usage + Self.usage(of: "\(folder)/\(name)", depth: depth - 1)
+        }
+        return usage
+    }
+
+    /// Removes empty files, and folders without anything, that were last changed before a time.
+    ///
+    /// - Parameter beforeNanoseconds: UTC.
+    /// - Returns: whether anything was removed.
+    ///
+    /// Memory: the paths and the status are borrowed for the calls.
+    @discardableResult
+    static func removeEmpty(below folder: String, before beforeNanoseconds: Int64, depth: Int = 6) -> Bool {
+        var hasRemoved = false
+        for name in names(in: folder, onFailure: { _ in }) {
+            let path = "\(folder)/\(name)"
+            var status = EdgeFileStatus()
+            guard unsafe edge_lstat(path, &status) == 0 else { continue }
+            if status.isFolder, depth > 0 {
+                if removeEmpty(below: path, before: beforeNanoseconds, depth: depth - 1) { hasRemoved = true }
+                // Its time is of before the removal of what was in it. Only a folder with nothing in it can be removed.
+                guard status.modified_ns < beforeNanoseconds else { continue }
+                if unsafe rmdir(path) == 0 { hasRemoved = true }
+            } else if status.isFile, status.size_bytes == 0, status.modified_ns < beforeNanoseconds {
+                if unsafe unlink(path) == 0 { hasRemoved = true }
+            }
+        }
+        return hasRemoved
+    }
 }

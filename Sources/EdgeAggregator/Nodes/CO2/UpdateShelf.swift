@@ -1,6 +1,7 @@
 import CEdgeSystem
 import FieldNodes
 import Foundation
+import TextParts
 
 /// Updates for units: `remote_data/<unit>/updates/update-…/`, which become program code and settings on them. Only the
 /// operator puts anything here; units look for the last name and fetch its files one by one.
@@ -41,7 +42,7 @@ struct UpdateShelf: Sendable {
         guard status.isFolder else { return nil }
         if isRecursive {
             let files = FolderFiles.all(below: place).map(\.path)
-            return .names(files.filter { path in path.split(separator: "/").allSatisfy { FileName.isPlain($0) } })
+            return .names(files.filter { path in path.parts(at: "/").allSatisfy { FileName.isPlain($0) } })
         }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
         return .names(names.filter { FileName.isPlain($0) }.sorted())
@@ -60,7 +61,7 @@ struct UpdateShelf: Sendable {
     /// Puts a file of an update that is not published yet.
     func stage(_ unit: NodeID, _ name: String, path: String, bytes: [UInt8]) throws {
         try Self.check(name)
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = path.parts(at: "/", omittingEmpty: false)
         guard (1..<Self.mostParts).contains(parts.count), parts.allSatisfy({ FileName.isPlain($0) }) else {
             throw Problem("`\(path)` is not a path of A-Z a-z 0-9 . _ - and /")
         }
@@ -81,7 +82,7 @@ struct UpdateShelf: Sendable {
             throw Problem("an update has \(Self.mostFiles) files at most")
         }
         // Memory: the path is borrowed for the call; the text of the error is the system's and is copied at once.
-        let descriptor = unsafe open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        let descriptor = unsafe open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o640)
         guard descriptor >= 0 else { throw Problem(unsafe "\(place): \(String(cString: strerror(errno)))") }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         try handle.write(contentsOf: Data(bytes))

@@ -64,7 +64,7 @@ struct ISEMSIntake: Sendable {
                 reject(reading, "it is of another node than its topic, \(expected)")
                 continue
             }
-            let verdict = house.registry.judgeTrusted(node)
+            let verdict = house.registry.judgeTrusted(node, nowNanoseconds: now)
             guard verdict == .admitted else {
                 house.metrics.isems.refused.add(1)
                 reject(reading, verdict.reason(node))
@@ -72,7 +72,7 @@ struct ISEMSIntake: Sendable {
             }
             batches[node, default: ReadingBatch(key: node.key, layout: Self.layout)].add(
                 timeNanoseconds: reading.timeSeconds * 1_000_000_000, reading.values,
-                text: "\(reading.revision ?? "");\(reading.firmware ?? "")")
+                text: reading.storedTexts)
         }
         for (node, var batch) in batches {
             if let stamp {

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import ServiceLifecycle
 import Store
+import TextParts
 import Uplink
 
 /// Fetches the logs of ISEMS nodes at intervals, several at a time. One that fails holds up nobody, and is left alone for
@@ -92,7 +93,7 @@ struct ISEMSPoller: Service {
                 outcome.failure = "it answers with a page, not a log; its log may be at /csv.log (isems_router_ips)"
                 return outcome
             }
-            let result = intake.lines(answer.body, expected: nil, from: address)
+            let result = intake.lines(answer.body, expected: nil, from: address.hidingPasswords)
             try await intake.house.store.commit(result.changes)
             (outcome.readings, outcome.rejected) = (result.readings, result.rejected)
         } catch {

@@ -5,6 +5,7 @@ import Hummingbird
 import NIOCore
 import Sensors
 import Store
+import TextParts
 
 /// What the map app of ISEMS asks, and what nodes POST.
 struct ISEMSRoutes: Sendable {
@@ -50,9 +51,9 @@ struct ISEMSRoutes: Sendable {
     /// `GET /measurements/<id>/latest`
     @Sendable
     func one(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let parts = request.uri.path.split(separator: "/")
+        let parts = request.uri.path.parts(at: "/")
         let name = parts.count >= 2 ? String(parts[parts.count - 2]).removingPercentEncoding ?? "" : ""
-        if name.contains("/") { return StockAnswer.notFound() }
+        if name.holds("/") { return StockAnswer.notFound() }
         var bytes = Array("{\"measurements\":[".utf8)
         if let node = NodeID(.isems, name) {
             var filter = ReadingFilter(key: node.key)
@@ -76,16 +77,13 @@ struct ISEMSRoutes: Sendable {
                 "The address must end in /<nodeid>/data", status: .notFound, channel: context.channel)
         }
         let house = intake.house
-        let verdict = await house.judge(node, remoteAddress: context.remoteAddress)
-        guard verdict == .admitted else {
-            return StockAnswer.detail(verdict.reason(node), status: .forbidden, channel: context.channel)
-        }
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization], pathToken: nil)
-        guard house.registry.isRight(client.token, for: node) else {
-            house.metrics.isems.refused.add(1)
+        let verdict = await house.judge(node, token: client.token, context)
+        guard verdict == .admitted else {
             return StockAnswer.detail(
-                "The token is missing or wrong (node_tokens)", status: .unauthorized, channel: context.channel)
+                verdict.reason(node), status: verdict == .unauthorised ? .unauthorized : .forbidden,
+                channel: context.channel)
         }
         let bytes: [UInt8]
         do {

@@ -6,7 +6,7 @@ import Uplink
 /// Listens to the broker to which ISEMS nodes publish. A message is acknowledged when its readings are synced: what comes
 /// while the box is down, the broker keeps.
 enum ISEMSSubscription {
-    static func make(_ broker: ISEMSSettings.Broker, intake: ISEMSIntake) throws -> MQTTSubscriber {
+    static func configuration(_ broker: ISEMSSettings.Broker) -> MQTTConfiguration {
         var configuration = MQTTConfiguration(host: broker.host, clientID: broker.clientID)
         configuration.port = broker.port
         configuration.user = broker.user
@@ -16,7 +16,11 @@ enum ISEMSSubscription {
         configuration.subscriptions = broker.topics
         // As the former collector spoke.
         configuration.isOldProtocol = true
-        return try MQTTSubscriber(configuration: configuration) { topic, payload in
+        return configuration
+    }
+
+    static func make(_ broker: ISEMSSettings.Broker, intake: ISEMSIntake) throws -> MQTTSubscriber {
+        try MQTTSubscriber(configuration: configuration(broker), logger: intake.house.logger) { topic, payload in
             // Under a broad subscription others' messages come too.
             guard let place = ISEMSTopic(topic) else { return true }
             let from = "mqtt \(broker.host)"

@@ -8,7 +8,7 @@ struct MeasurementText: Sendable {
 
     func add(_ reading: ReadingRecord, to bytes: inout [UInt8]) {
         func value(_ field: ISEMSReading.Field) -> Double { reading.numbers[field.rawValue] }
-        let texts = (reading.text ?? ";").split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false)
+        let texts = ISEMSReading.texts(stored: reading.text)
         add("{\"batteryChargeEstimate\":", value(.batteryChargeEstimate), &bytes)
         add(",\"batteryHealthEstimate\":", value(.batteryHealthEstimate), &bytes)
         add(",\"batteryTemperature\":", value(.batteryTemperature), &bytes)
@@ -16,7 +16,7 @@ struct MeasurementText: Sendable {
         bytes += Array(",\"id\":\(reading.id),\"isPowerSaveMode\":".utf8)
         let saves = value(.isPowerSaveMode)
         bytes += Array((saves.isNaN ? "null" : saves == 1 ? "true" : "false").utf8)
-        add(",\"isemsRevision\":", texts.first, &bytes)
+        add(",\"isemsRevision\":", texts.revision, &bytes)
         add(",\"latitude\":", value(.latitude), &bytes)
         add(",\"longitude\":", value(.longitude), &bytes)
         add(",\"lowVoltageDisconnectVoltage\":", value(.lowVoltageDisconnectVoltage), &bytes)
@@ -24,7 +24,7 @@ struct MeasurementText: Sendable {
         bytes += Array(",\"nodeId\":".utf8)
         PythonText.addJSON(reading.key.name, to: &bytes)
         add(",\"openCircuitVoltage\":", value(.openCircuitVoltage), &bytes)
-        add(",\"openMPPTFirmwareVersion\":", texts.count > 1 ? texts[1] : nil, &bytes)
+        add(",\"openMPPTFirmwareVersion\":", texts.firmware, &bytes)
         add(",\"rateBatteryCapacity\":", value(.rateBatteryCapacity), &bytes)
         add(",\"ratedSolarModuleCapacity\":", value(.ratedSolarModuleCapacity), &bytes)
         bytes += Array(",\"status\":\"\(Self.status(value(.status)))\"".utf8)
@@ -55,10 +55,10 @@ struct MeasurementText: Sendable {
         text.withUTF8 { unsafe bytes.append(contentsOf: $0) }
     }
 
-    private func add(_ name: StaticString, _ value: Substring?, _ bytes: inout [UInt8]) {
+    private func add(_ name: StaticString, _ value: String?, _ bytes: inout [UInt8]) {
         add(name, &bytes)
-        if let value, !value.isEmpty {
-            PythonText.addJSON(String(value), to: &bytes)
+        if let value {
+            PythonText.addJSON(value, to: &bytes)
         } else {
             bytes += Array("null".utf8)
         }

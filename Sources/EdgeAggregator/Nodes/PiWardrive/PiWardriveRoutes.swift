@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import Sensors
 import Store
+import TextParts
 import Uplink
 
 /// What PiWardrive units send, and what is asked about them.
@@ -18,23 +19,24 @@ struct PiWardriveRoutes: Sendable {
 
     /// The JSON form is a hundred small records.
     private static let mostJSONBytes = 4_194_304
+    /// Of the unit's five seconds.
+    private static let longestMergeWait = Duration.seconds(1)
 
     // MARK: - In
 
     /// `POST /upload`, `POST /`, and both below `/u/<unit>`. The unit has one attempt and five seconds: the file is kept and
-    /// synced, the answer goes, and what the merge costs is the box's own affair.
+    /// synced, and merged. The answer waits for the merge for a second at most, so that a question after it usually sees what was sent; a
+    /// merge that takes longer goes on after the answer.
     @Sendable
     func upload(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let unit = Self.unit(request, context) else {
             return detail("The unit's name is not 1 to 64 bytes of plain text", .badRequest, context)
         }
-        let verdict = await house.judge(unit, remoteAddress: context.remoteAddress)
-        guard verdict == .admitted else { return detail(verdict.reason(unit), .forbidden, context) }
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization], pathToken: nil)
-        guard house.registry.isRight(client.token, for: unit) else {
-            house.metrics.piwardrive.refused.add(1)
-            return detail("The token is missing or wrong (node_tokens)", .unauthorized, context)
+        let verdict = await house.judge(unit, token: client.token, context)
+        guard verdict == .admitted else {
+            return detail(verdict.reason(unit), verdict == .unauthorised ? .unauthorized : .forbidden, context)
         }
         do {
             let saved = try await withTaskExecutorPreference(house.executor) {
@@ -45,8 +47,8 @@ struct PiWardriveRoutes: Sendable {
             {
                 house.store.enqueue([change])
             }
-            merger.ring()
-            return Answer.text(#"{"saved":"uploads/\#(saved)"}"#, type: "application/json")
+            await merger.merged(saved.path, atMost: Self.longestMergeWait)
+            return Answer.text(#"{"saved":"uploads/\#(saved.name)"}"#, type: "application/json")
         } catch let refusal as UnitForm.Refusal {
             house.metrics.piwardrive.refused.add(1)
             return answer(refusal, context)
@@ -70,7 +72,14 @@ struct PiWardriveRoutes: Sendable {
 
     private struct NoRoom: Error {}
 
-    private func take(_ request: Request, _ unit: NodeID) async throws -> String {
+    private struct Saved {
+        /// In the spool.
+        let path: String
+        /// As the unit calls it.
+        let name: String
+    }
+
+    private func take(_ request: Request, _ unit: NodeID) async throws -> Saved {
         let length = request.headers[.contentLength].flatMap { Int64($0) } ?? 0
         guard spool.hasRoom(length) else { throw NoRoom() }
         guard let type = request.headers[.contentType], let boundary = MultipartParser.boundary(contentType: type)
@@ -84,11 +93,10 @@ struct PiWardriveRoutes: Sendable {
             house.metrics.piwardrive.bytes.add(Int64(buffer.readableBytes))
         }
         let file = try form.finish()
-        try spool.take(file.path, of: unit, as: .database)
-        return form.filename
+        return Saved(path: try spool.take(file.path, of: unit, as: .database), name: form.filename)
     }
 
-    private func takeRecords(_ request: Request, _ unit: NodeID) async throws -> String {
+    private func takeRecords(_ request: Request, _ unit: NodeID) async throws -> Saved {
         let body: ByteBuffer
         do {
             body = try await request.body.collect(upTo: Self.mostJSONBytes)
@@ -102,8 +110,7 @@ struct PiWardriveRoutes: Sendable {
         defer { file.discard() }
         try file.write(bytes[...])
         try file.sync()
-        try spool.take(file.path, of: unit, as: .records)
-        return "records.json"
+        return Saved(path: try spool.take(file.path, of: unit, as: .records), name: "records.json")
     }
 
     /// Whose upload it is: Basic credentials' user, `unit=` in the query, `/u/<unit>/…`, else the address it comes from.
@@ -114,7 +121,7 @@ struct PiWardriveRoutes: Sendable {
             return NodeID(.piwardrive, user)
         }
         if let unit = Query(request).text("unit") { return NodeID(.piwardrive, unit) }
-        let parts = request.uri.path.split(separator: "/")
+        let parts = request.uri.path.parts(at: "/")
         if parts.count >= 2, parts[0] == "u" {
             return NodeID(.piwardrive, String(parts[1]).removingPercentEncoding ?? "")
         }

@@ -5,13 +5,14 @@ import Sensors
 import ServiceLifecycle
 import Store
 import Synchronization
+import TextParts
 
 /// Merges what PiWardrive units have sent into the store, one file after the other, on a thread of its own.
 ///
 /// A merge may be repeated: a moment of a unit's health and an access point of a unit are each known by their names. So a
 /// file is removed only when all of it is in, and a crash in between costs nothing.
 final class UnitMerger: Service, Sendable {
-    private let house: NodeHouse
+    let house: NodeHouse
     private let spool: UploadSpool
     private let overlay: OverlayHouse
     private let settings: PiWardriveSettings
@@ -19,6 +20,8 @@ final class UnitMerger: Service, Sendable {
     private let executor = IngestExecutor(threads: 1, name: "merge")
     private let bell: AsyncStream<Void>
     private let ringer: AsyncStream<Void>.Continuation
+    /// Uploads whose answers wait for the merge; one for each request that is under way.
+    private let waiting = Mutex<[String: Bell]>([:])
 
     static let healthLayout = ReadingLayout(UnitHealth.layout)
     /// Rows of one transaction.
@@ -40,7 +43,16 @@ final class UnitMerger: Service, Sendable {
         (bell, ringer) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    func ring() { ringer.yield() }
+    /// Waits until a file of the spool is merged, or could not be; no longer than so long. The merge goes on after that.
+    func merged(_ path: String, atMost duration: Duration) async {
+        let ended = Bell()
+        waiting.withLock { $0[path] = ended }
+        defer { waiting.withLock { $0[path] = nil } }
+        ringer.yield()
+        // It may have been merged before anybody waited for it.
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        await ended.wait(atMost: duration)
+    }
 
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
@@ -64,6 +76,7 @@ final class UnitMerger: Service, Sendable {
         var left = items.count
         for item in items where !Task.isCancelled {
             let isMerged = await withTaskExecutorPreference(executor) { merge(item) }
+            waiting.withLock { $0[item.path] }?.ring()
             // The store takes nothing: what waits is tried again later.
             guard isMerged else { return }
             // One that could not be read stays, and is tried again.
@@ -86,6 +99,10 @@ final class UnitMerger: Service, Sendable {
                 metadata["journal"] = "WAL mode, its -wal did not come with it"
                 try note(item, report)
             }
+            if let first = report.firstUndated {
+                metadata["undated"] = "\(report.undated)"
+                try noteUndated(item, report, first)
+            }
             if let reason = report.reason {
                 metadata["reason"] = "\(reason)"
                 house.metrics.uploadsBroken.add(1)
@@ -94,12 +111,20 @@ final class UnitMerger: Service, Sendable {
                 try reject(item, reason)
             } else {
                 house.metrics.uploadsMerged.add(1)
-                house.logger.info("A unit's upload is merged", metadata: metadata)
+                if report.undated > 0 {
+                    house.logger.warning(
+                        "A unit's upload is merged without rows whose timestamp is no date", metadata: metadata)
+                } else {
+                    house.logger.info("A unit's upload is merged", metadata: metadata)
+                }
             }
             house.metrics.piwardrive.readings.add(Int64(report.health))
             house.metrics.piwardrive.rejected.add(Int64(report.rejected))
             keep(item)
             return true
+        } catch is CancellationError {
+            // The daemon stops: it is merged after the next start.
+            return false
         } catch {
             house.logger.error(
                 "A unit's upload could not be merged; it is tried again",
@@ -113,35 +138,18 @@ final class UnitMerger: Service, Sendable {
         var health = 0
         var accessPoints = 0
         var rejected = 0
+        /// Those among them whose timestamp is no date, and the first such timestamp.
+        var undated = 0
+        var firstUndated: String?
         /// What is wrong with the file.
         var reason: String?
         /// Whether what the unit wrote last may be in a log that did not come with the file.
         var isWithoutLog = false
-    }
 
-    private func reject(_ item: UploadSpool.Item, _ reason: String) throws {
-        try house.store.commitBlocking([
-            .rejectedLines([
-                RejectedLineRecord(
-                    key: item.unit.key, line: "an upload of \(item.bytes) bytes", reason: reason,
-                    lastNanoseconds: house.time.now().utcNanoseconds)
-            ])
-        ])
-    }
-
-    /// Says at the node what was in an upload that may not be all of the unit's rows. Of each unit the last one is kept.
-    private func note(_ item: UploadSpool.Item, _ report: Report) throws {
-        let message =
-            "The last upload (\(item.bytes) bytes) is a database in WAL mode without its -wal: \(report.health) health records and \(report.accessPoints) access points are in it. What the unit wrote since its last checkpoint is missing; let it run PRAGMA wal_checkpoint(TRUNCATE) before it sends"
-        try house.store.commitBlocking([
-            .nodeErrors(
-                item.unit.key, path: "upload",
-                [
-                    NodeErrorRecord(
-                        position: 0, timeNanoseconds: house.time.now().utcNanoseconds, level: "WARN",
-                        type: "journal", message: message)
-                ])
-        ])
+        mutating func note(_ row: UnitHealth.Rejected) {
+            undated += 1
+            firstUndated = firstUndated ?? row.timestamp
+        }
     }
 
     /// Removes an upload from the spool, and keeps it elsewhere if it is to be kept. All of it that counts is in the store by now: where
@@ -165,7 +173,7 @@ final class UnitMerger: Service, Sendable {
     /// Memory: the paths are borrowed for the calls.
     private func moveToUploads(_ item: UploadSpool.Item) throws {
         // One a unit, under a name that no unit can choose.
-        let folder = "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.split(separator: ".")[1])"
+        let folder = "\(settings.uploadsFolder)/\((item.path as NSString).lastPathComponent.parts(at: ".")[1])"
         let path = "\(folder)/app.db"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         // Needs no room on the same disk.
@@ -192,12 +200,14 @@ final class UnitMerger: Service, Sendable {
         guard let (records, rejected) = UnitHealth.all(json: bytes) else {
             return Report(reason: "it is no JSON array")
         }
+        var report = Report(health: records.count, rejected: rejected.count)
+        for row in rejected { report.note(row) }
         var slice = HealthSlice(unit: item.unit)
         for record in records { slice.add(record) }
         let pending = PendingCommit()
         try commit(&slice, pending)
         try pending.wait()
-        return Report(health: records.count, rejected: rejected)
+        return report
     }
 
     private struct HealthSlice {
@@ -227,8 +237,9 @@ final class UnitMerger: Service, Sendable {
     private func mergeDatabase(_ item: UploadSpool.Item) throws -> Report {
         let database: GuardedDatabase
         do throws(GuardedDatabase.Failure) {
-            database = try GuardedDatabase(path: item.path, bytes: item.bytes)
+            database = try GuardedDatabase(path: item.path, bytes: item.bytes, isCancelled: { Task.isCancelled })
         } catch {
+            if Task.isCancelled { throw CancellationError() }
             if error.isOfTheMoment { throw error }
             return Report(reason: "it is no database: \(error)")
         }
@@ -238,7 +249,7 @@ final class UnitMerger: Service, Sendable {
         // Whatever happens, nothing is under way when this returns.
         defer { try? pending.wait() }
         var health = HealthSlice(unit: item.unit)
-        let ofHealth = database.readHealth { row in
+        let ofHealth = database.readHealth(onRejected: { report.note($0) }) { row in
             guard failure == nil else { return }
             guard let row else {
                 report.rejected += 1
@@ -273,6 +284,7 @@ final class UnitMerger: Service, Sendable {
         // Where all is new, the grids are made anew afterwards: a name may have come twice.
         if isFirst, report.accessPoints > 0 { overlay.forget(unit: item.unit.text) }
         if let failure { throw failure }
+        if Task.isCancelled { throw CancellationError() }
         for case .unreadable(let reason) in [ofHealth, ofPoints] {
             throw GuardedDatabase.Failure(description: reason, isOfTheMoment: true)
         }

@@ -2,6 +2,7 @@ import CEdgeSystem
 import FieldNodes
 import Foundation
 import Synchronization
+import TextParts
 
 /// Uploads that wait to be merged: files whose names say whose they are. What is here is synced, and acknowledged.
 final class UploadSpool: Sendable {
@@ -39,7 +40,7 @@ final class UploadSpool: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
         for name in names where isOwner && Self.isUnfinished(name) { unsafe unlink("\(folder)/\(name)") }
-        counter = Mutex(names.compactMap { $0.split(separator: ".").first.flatMap { Int($0) } }.max() ?? 0)
+        counter = Mutex(names.compactMap { $0.parts(at: ".").first.flatMap { Int($0) } }.max() ?? 0)
     }
 
     /// Whether a name is one that ``begin()`` gives; other files that somebody put there stay.
@@ -59,7 +60,7 @@ final class UploadSpool: Sendable {
     private static func items(in folder: String) -> [Item] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let items = names.compactMap { name -> (Int, Item)? in
-            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            let parts = name.parts(at: ".", omittingEmpty: false)
             guard parts.count == 3, let number = Int(parts[0]), let unit = unit(parts[1]),
                 let form = Form(rawValue: String(parts[2]))
             else { return nil }
@@ -74,10 +75,11 @@ final class UploadSpool: Sendable {
 
     func hasRoom(_ bytes: Int64) -> Bool { bytes <= mostBytes - self.bytes }
 
-    /// Takes a whole, synced file among what waits, durably.
+    /// Takes a whole, synced file among what waits, durably; its path there.
     ///
     /// Memory: the path is borrowed for the call.
-    func take(_ path: String, of unit: NodeID, as form: Form) throws {
+    @discardableResult
+    func take(_ path: String, of unit: NodeID, as form: Form) throws -> String {
         while true {
             let number = counter.withLock { counter in
                 counter += 1
@@ -86,7 +88,8 @@ final class UploadSpool: Sendable {
             let target = "\(folder)/\(number).\(Self.name(of: unit)).\(form.rawValue)"
             // Another process may have taken the number.
             if unsafe access(target, F_OK) == 0 { continue }
-            return try UploadForm.move(path, to: target)
+            try UploadForm.move(path, to: target)
+            return target
         }
     }
 
