@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// The API's token where the operator has set none: made at the first start, kept beside the database for the daemon's user alone.
 struct APITokenFile {
@@ -9,7 +10,7 @@ struct APITokenFile {
     /// The token, if it was made already and this user may read it.
     var existing: String? {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
-        let token = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        let token = String(text.withoutByteOrderMark.trimmed)
         return token.count >= 16 ? token : nil
     }
 

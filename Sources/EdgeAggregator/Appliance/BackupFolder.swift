@@ -31,7 +31,8 @@ struct BackupFolder {
         if let there = try? files.contentsOfDirectory(atPath: path), !there.isEmpty {
             throw Problem(description: "\(path) is not empty; name a new folder")
         }
-        try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try files.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         // On the device's own disk a backup leaves the room that sound leaves.
         let permit = DiskGuard(settings).permit(for: .sound, at: path)
         let source = "\(settings.box.baseFolder)/edge.db"

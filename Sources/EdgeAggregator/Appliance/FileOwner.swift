@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// The user to whom the daemon's files belong. What root makes for the daemon must not stay root's, or the daemon cannot use it.
 struct FileOwner {
@@ -27,7 +28,7 @@ struct FileOwner {
     /// Gives it a file and the folders on the way to it.
     func take(_ name: String, below folder: String) throws {
         var path = folder
-        for piece in name.split(separator: "/") {
+        for piece in name.parts(at: "/") {
             path += "/\(piece)"
             try take(path)
         }

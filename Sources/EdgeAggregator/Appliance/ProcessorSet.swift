@@ -1,4 +1,5 @@
 import CEdgeSystem
+import TextParts
 
 /// Processors by number, as taskset(1) and the settings write them: `0,2-3`.
 struct ProcessorSet: Equatable, Sendable {
@@ -8,8 +9,8 @@ struct ProcessorSet: Equatable, Sendable {
     /// Nil when the text is not such a list, or names none; numbers are 0...63.
     init?(_ text: String) {
         var mask: UInt64 = 0
-        for part in text.split(separator: ",") {
-            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        for part in text.parts(at: ",") {
+            let ends = part.parts(at: "-", maximumSplits: 1, omittingEmpty: false)
                 .map { Int(String($0).trimmingSpaces) }
             guard let first = ends[0], let last = ends[ends.count - 1], first >= 0, first <= last, last < 64 else {
                 return nil

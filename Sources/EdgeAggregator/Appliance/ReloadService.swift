@@ -1,16 +1,20 @@
 import Foundation
 import Logging
+import Sensors
 import ServiceLifecycle
 import UnixSignals
 
-/// On SIGHUP reads the settings again and takes over what can change while the daemon runs: tokens, the allow-list, the level of
-/// the log, the TLS identity. For the rest it says that a restart is needed. Wrong settings change nothing.
+/// On SIGHUP reads the settings again and takes over what can change while the daemon runs: tokens, the allow-list, host names, the
+/// level of the log, the TLS identity. For the rest it says that a restart is needed. Settings that are wrong, or that would silently
+/// remove a protection (``ReloadCheck``), change nothing.
 struct ReloadService: Service {
-    static let live: Set<String> = ["api_token", "listener_allow", "listener_tokens", "log_level"]
+    static let live: Set<String> = ["api_token", "host_names", "listener_allow", "listener_tokens", "log_level"]
 
     let settings: Settings
     let keeper: Doorkeeper
     let identity: ServerIdentity?
+    let status: ReloadStatus
+    let time: any TimeSource
     let logger: Logger
     /// Reads the settings as they are now.
     let load: @Sendable () throws -> Settings
@@ -21,19 +25,23 @@ struct ReloadService: Service {
             for await _ in await UnixSignalsSequence(trapping: .sighup) {
                 do {
                     let new = try load()
-                    apply(new, over: current)
-                    current = new
+                    if apply(new, over: current) { current = new }
                 } catch {
-                    logger.error(
-                        "The settings were not taken over: they are wrong; those of before stay",
-                        metadata: ["reason": "\(error)"])
+                    reject("\(error)")
                 }
             }
         }
         try? await gracefulShutdown()
     }
 
-    private func apply(_ new: Settings, over old: Settings) {
+    private func reject(_ reason: String) {
+        status.rejected(at: time.now().utcNanoseconds, reason: reason)
+        logger.error(
+            "The settings were not taken over: they are wrong; those of before stay", metadata: ["reason": "\(reason)"])
+    }
+
+    /// Returns whether the new settings are in force.
+    private func apply(_ new: Settings, over old: Settings) -> Bool {
         let token: String
         do {
             // The addresses are those of the start until a restart: a token that they needed is still asked for.
@@ -43,9 +51,17 @@ struct ReloadService: Service {
             logger.error("No token could be made; the one of before stays", metadata: ["reason": "\(error)"])
             token = keeper.apiToken
         }
+        let objections = ReloadCheck.objections(
+            to: ReloadCheck.Protection(apiToken: token, effective: new.effective),
+            over: ReloadCheck.Protection(apiToken: keeper.apiToken, effective: old.effective))
+        guard objections.isEmpty else {
+            reject(objections.joined(separator: "; "))
+            return false
+        }
         keeper.rules = Doorkeeper.Rules(
             listeners: ListenerAdmission(allowed: new.reception.allowed, tokens: new.reception.tokens),
-            apiToken: token)
+            apiToken: token, hosts: new.access.hosts)
+        status.accepted(at: time.now().utcNanoseconds)
         LogLevel.set(new.box.logLevel)
         do {
             try identity?.reload()
@@ -62,5 +78,6 @@ struct ReloadService: Service {
                 "taken_over": "\(changed.filter(Self.live.contains).joined(separator: ","))",
                 "need_a_restart": "\(waiting.joined(separator: ","))",
             ])
+        return true
     }
 }

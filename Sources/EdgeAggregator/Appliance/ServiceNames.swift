@@ -1,4 +1,5 @@
 import Logging
+import TextParts
 
 /// What the service library logs of services is their whole content, settings and secrets with it. Of that only the type's name
 /// comes through.
@@ -25,7 +26,7 @@ struct ServiceNames: LogHandler {
         var event = event
         event.metadata?["sl-services"] = nil
         if let service = event.metadata?["sl-service"] {
-            event.metadata?["sl-service"] = "\("\(service)".prefix { $0 != "(" })"
+            event.metadata?["sl-service"] = "\("\(service)".before("("))"
         }
         lines.log(event: event)
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import TextParts
 
 /// Counts starts that soon came to a bad end, in a small file beside the database, and says when the daemon had better begin in
 /// safe mode: it then receives and stores, and leaves analysis, deliveries and forecasts alone.
@@ -24,7 +25,7 @@ struct StartGuard: Sendable {
 
     /// Bad starts in a row until now. What cannot be read counts as none.
     var badStarts: Int {
-        let words = (try? String(contentsOfFile: path, encoding: .utf8))?.split(whereSeparator: \.isWhitespace) ?? []
+        let words = (try? String(contentsOfFile: path, encoding: .utf8))?.words() ?? []
         guard words.count == 2, words[1] == bootID, let count = Int(words[0]) else { return 0 }
         return min(max(count, 0), 1_000_000)
     }

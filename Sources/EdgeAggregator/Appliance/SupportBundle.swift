@@ -2,6 +2,7 @@ import CEdgeSystem
 import Foundation
 import Sensors
 import Store
+import TextParts
 
 /// Texts that tell how a box is, with every secret blotted out.
 struct SupportBundle {
@@ -20,7 +21,8 @@ struct SupportBundle {
     ]
 
     static func stamp() -> String {
-        ISOTime.text(edge_realtime_ns()).filter { $0.isNumber || $0 == "T" }.prefix(15) + "Z"
+        String(ISOTime.text(edge_realtime_ns()).unicodeScalars.filter { !"-:.".unicodeScalars.contains($0) }.prefix(15))
+            + "Z"
     }
 
     /// - Returns: the names of the texts.
@@ -52,6 +54,7 @@ struct SupportBundle {
             }
         }
         try put("journal.txt", journal())
+        try FileModes.makePrivate(target)
         let tar = try Self.run(["tar", "-czf", target, "-C", folder, "support"])
         guard tar.status == 0 else { throw BackupFolder.Problem(description: "tar: \(tar.text)") }
         return names
@@ -60,8 +63,7 @@ struct SupportBundle {
     /// Blots out every secret, wherever it stands, and what looks like a password in an address.
     func scrubbed(_ text: String) -> String {
         let secrets = Set(settings.secrets.filter { $0.count >= 4 }).sorted { $0.count > $1.count }
-        return secrets.reduce(text) { $0.replacing($1, with: "[hidden]") }
-            .replacing(#/:\/\/[^\/\s:@]{1,200}:[^\/\s@]{1,200}@/#, with: "://[hidden]@")
+        return secrets.reduce(text) { $0.replacingText($1, with: "[hidden]") }.hidingPasswords
     }
 
     private var settingsText: String {

@@ -2,6 +2,7 @@ import Foundation
 import Hummingbird
 import Sensors
 import Store
+import TextParts
 
 /// `GET /`: one page for the operator who stands beside the box. Plain HTML, made here, without scripts; it asks for
 /// itself again every ten seconds.
@@ -113,7 +114,7 @@ struct Dashboard: Sendable {
             detections.map { detection in
                 [
                     HTML.text(
-                        ISOTime.text(detection.startNanoseconds).replacing("T", with: " ").prefix(19).description),
+                        ISOTime.text(detection.startNanoseconds).replacingText("T", with: " ").prefix(19).description),
                     "\(HTML.text(detection.commonName)) <i>\(HTML.text(detection.scientificName))</i>",
                     String(format: "%.0f %%", detection.confidence * 100), HTML.text(detection.listenerID),
                 ]
@@ -180,8 +181,8 @@ struct Dashboard: Sendable {
 enum HTML {
     /// Text that cannot be taken for markup.
     static func text(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-            .replacing("\"", with: "&quot;").replacing("'", with: "&#39;")
+        text.replacingText("&", with: "&amp;").replacingText("<", with: "&lt;").replacingText(">", with: "&gt;")
+            .replacingText("\"", with: "&quot;").replacingText("'", with: "&#39;")
     }
 
     /// - Parameter rows: cells that are markup already.

@@ -6,6 +6,8 @@ final class Doorkeeper: Sendable {
         var listeners: ListenerAdmission
         /// Empty: none is asked for.
         var apiToken: String
+        /// By which names the box may be asked while no token is asked for.
+        var hosts = KnownHosts(configured: [])
     }
 
     private let state: Mutex<Rules>

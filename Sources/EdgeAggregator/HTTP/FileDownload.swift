@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import TextParts
 
 /// Hands out a file in pieces, whole or in part (RFC 9110 §14).
 struct FileDownload: Sendable {
@@ -58,10 +59,10 @@ struct FileDownload: Sendable {
 
     /// The first range of a Range header that the file has; nil when there is none.
     static func range(_ header: String, size: Int64) -> Range<Int64>? {
-        guard header.hasPrefix("bytes="), let first = header.dropFirst(6).split(separator: ",").first else {
+        guard header.hasPrefix("bytes="), let first = header.dropFirst(6).parts(at: ",").first else {
             return nil
         }
-        let ends = first.split(separator: "-", omittingEmptySubsequences: false)
+        let ends = first.parts(at: "-", omittingEmpty: false)
         guard ends.count == 2 else { return nil }
         if ends[0].isEmpty {
             guard let last = Int64(ends[1]), last > 0, size > 0 else { return nil }

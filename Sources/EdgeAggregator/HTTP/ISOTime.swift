@@ -1,5 +1,6 @@
 import CEdgeSystem
 import Foundation
+import TextParts
 
 /// Times at the edges: RFC 3339 in UTC with milliseconds inside answers, either that or seconds since 1970 in questions.
 enum ISOTime {
@@ -25,8 +26,10 @@ enum ISOTime {
     ///
     /// Memory: the texts and `seconds` are borrowed for the call, which returns a count and no pointer.
     static func nanoseconds(_ text: String) -> Int64? {
-        if let first = text.utf8.first, first == 0x2D || text.allSatisfy({ $0.isNumber || $0 == "." }), !text.isEmpty {
-            let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        if let first = text.utf8.first,
+            first == 0x2D || text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E }), !text.isEmpty
+        {
+            let parts = text.parts(at: ".", maximumSplits: 1, omittingEmpty: false)
             guard let whole = Int64(parts[0]), whole.magnitude < 9_000_000_000 else { return nil }
             return whole * 1_000_000_000 + (parts.count > 1 ? fraction(parts[1]) : 0)
         }

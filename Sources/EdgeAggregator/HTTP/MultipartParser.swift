@@ -1,3 +1,5 @@
+import TextParts
+
 /// Takes a multipart/form-data body apart while it arrives (RFC 7578, RFC 2046 §5.1).
 ///
 /// A value type without input or output. It keeps at most one delimiter and ``headerLimitBytes`` in memory, whatever
@@ -40,14 +42,14 @@ struct MultipartParser: Sendable {
 
     /// The boundary of a Content-Type, nil when it is not multipart/form-data with one.
     static func boundary(contentType: String) -> String? {
-        let pieces = contentType.split(separator: ";")
+        let pieces = contentType.parts(at: ";")
         guard let type = pieces.first, type.trimmed.lowercased() == "multipart/form-data" else { return nil }
         for piece in pieces.dropFirst() {
-            let pair = piece.split(separator: "=", maxSplits: 1)
+            let pair = piece.parts(at: "=", maximumSplits: 1)
             guard pair.count == 2, pair[0].trimmed.lowercased() == "boundary" else { continue }
             var value = pair[1].trimmed
-            if value.hasPrefix("\""), value.hasSuffix("\""), value.utf8.count >= 2 {
-                value = value.dropFirst().dropLast()
+            if value.utf8.first == 0x22, value.utf8.last == 0x22, value.utf8.count >= 2 {
+                value = Substring(value.utf8.dropFirst().dropLast())
             }
             return (1...200).contains(value.utf8.count) ? String(value) : nil
         }
@@ -127,8 +129,8 @@ struct MultipartParser: Sendable {
     }
 
     private static func begin(headers: String) -> Event {
-        for line in headers.split(separator: "\r\n") {
-            let pair = line.split(separator: ":", maxSplits: 1)
+        for line in headers.parts(atText: "\r\n") {
+            let pair = line.parts(at: ":", maximumSplits: 1)
             guard pair.count == 2, pair[0].trimmed.lowercased() == "content-disposition" else { continue }
             let fields = parameters(of: pair[1])
             return .begin(name: fields["name"] ?? "", filename: fields["filename"])
@@ -139,45 +141,36 @@ struct MultipartParser: Sendable {
     /// `form-data; name="file"; filename="a;b.wav"`: quoted values may hold separators, and `\"`.
     static func parameters(of value: some StringProtocol) -> [String: String] {
         var fields: [String: String] = [:]
-        var name = ""
-        var text = ""
+        var name = String.UnicodeScalarView()
+        var text = String.UnicodeScalarView()
         var isQuoted = false
         var isEscaped = false
         var isValue = false
         func keep() {
-            let key = name.lowercased().filter { !$0.isWhitespace }
-            if isValue, fields[key] == nil { fields[key] = text }
+            let key = String(name).lowercased().words().joined()
+            if isValue, fields[key] == nil { fields[key] = String(text) }
         }
-        for character in value {
+        for scalar in value.unicodeScalars {
             if isEscaped {
-                text.append(character)
+                text.append(scalar)
                 isEscaped = false
-            } else if isQuoted, character == "\\" {
+            } else if isQuoted, scalar == "\\" {
                 isEscaped = true
-            } else if character == "\"" {
+            } else if scalar == "\"" {
                 isQuoted.toggle()
-            } else if character == ";", !isQuoted {
+            } else if scalar == ";", !isQuoted {
                 keep()
-                (name, text, isValue) = ("", "", false)
-            } else if character == "=", !isValue {
+                (name, text, isValue) = (String.UnicodeScalarView(), String.UnicodeScalarView(), false)
+            } else if scalar == "=", !isValue {
                 isValue = true
             } else if isValue {
-                text.append(character)
+                text.append(scalar)
             } else {
-                name.append(character)
+                name.append(scalar)
             }
         }
         keep()
         return fields
-    }
-}
-
-extension StringProtocol {
-    fileprivate var trimmed: SubSequence {
-        var slice = self[...]
-        while slice.first?.isWhitespace == true { slice = slice.dropFirst() }
-        while slice.last?.isWhitespace == true { slice = slice.dropLast() }
-        return slice
     }
 }
 

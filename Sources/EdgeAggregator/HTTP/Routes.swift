@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import TextParts
 
 /// Every path that the daemon answers.
 struct Routes: Sendable {
@@ -30,12 +31,15 @@ struct Routes: Sendable {
 
     func router() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
+        router.add(middleware: NoSniffing())
         router.add(middleware: ErrorAnswers())
         router.add(middleware: ClientAddresses(proxies: access.trustedProxies))
         if access.stockPaths.contains(.recordings) { addStockPaths(router) }
         addNodePaths(router)
         addHealth(router)
         let guarded = router.group().add(middleware: SecurityHeaders()).add(middleware: ErrorAnswers()).add(
+            middleware: hostGuard
+        ).add(
             middleware: OriginGuard()
         ).add(
             middleware: tokenGuard)
@@ -67,6 +71,8 @@ struct Routes: Sendable {
         return router
     }
 
+    private var hostGuard: HostGuard { HostGuard(keeper: keeper, proxies: access.trustedProxies) }
+
     private var tokenGuard: TokenGuard {
         TokenGuard(keeper: keeper, requests: requests, failures: failures)
     }
@@ -74,12 +80,13 @@ struct Routes: Sendable {
     /// What the second port answers.
     func metricsRouter() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
+        router.add(middleware: NoSniffing())
         router.add(middleware: ErrorAnswers())
         router.add(middleware: ClientAddresses(proxies: access.trustedProxies))
         if access.stockPaths.contains(.metrics) {
             router.get("/metrics", use: metrics.answer)
         } else {
-            router.group().add(middleware: tokenGuard).get("/metrics", use: metrics.answer)
+            router.group().add(middleware: hostGuard).add(middleware: tokenGuard).get("/metrics", use: metrics.answer)
         }
         return router
     }
@@ -110,7 +117,7 @@ struct Routes: Sendable {
         // Whatever else a unit asks is answered in its own manners too.
         for path in ["/ou/:id/alive", "/ou/:id/push-sequential/**", "/ou/:id/**"] {
             for method in [HTTPRequest.Method.get, .head, .post, .put, .delete, .patch]
-            where !(method == .post && path.hasSuffix("alive")) && !(method == .put && path.contains("push")) {
+            where !(method == .post && path.hasSuffix("alive")) && !(method == .put && path.holds("push")) {
                 router.on(RouterPath(path), method: method, use: method == .get ? co2.fetch : co2.nothing)
             }
         }

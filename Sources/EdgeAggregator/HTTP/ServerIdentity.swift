@@ -45,7 +45,7 @@ final class ServerIdentity: Sendable {
 struct EncryptedChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 
-    let http: HTTP1Channel
+    let http: EdgeHTTPChannel
     let identity: ServerIdentity
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {

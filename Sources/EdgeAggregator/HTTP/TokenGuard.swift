@@ -35,10 +35,21 @@ struct TokenGuard: RouterMiddleware {
     }
 }
 
+/// Tells browsers to believe every answer's type: much of what is answered holds text that peers sent, and none of it is a page. All
+/// clients get the field, since those that do not know it pass over it (RFC 9110 §5.1).
+struct NoSniffing: RouterMiddleware {
+    func handle(
+        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        var response = try await next(request, context)
+        response.headers[.xContentTypeOptions] = "nosniff"
+        return response
+    }
+}
+
 /// What a browser is to know of the pages and answers that people see. The stock clients' answers stay as they know them.
 struct SecurityHeaders: RouterMiddleware {
     static let fields: [(HTTPField.Name?, String)] = [
-        (.xContentTypeOptions, "nosniff"),
         (HTTPField.Name("X-Frame-Options"), "DENY"),
         (HTTPField.Name("Referrer-Policy"), "no-referrer"),
         (HTTPField.Name("Cross-Origin-Resource-Policy"), "same-origin"),

@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
+import TextParts
 
 /// An address, or all that share its first bits (RFC 4632): `10.0.0.2`, `10.0.0.0/24`, `fd00::/8`.
 struct AddressRange: Equatable, Sendable {
@@ -8,7 +9,7 @@ struct AddressRange: Equatable, Sendable {
     private let bits: Int
 
     init?(_ text: String) {
-        let pieces = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let pieces = text.parts(at: "/", maximumSplits: 1, omittingEmpty: false)
         guard let bytes = Self.bytes(String(pieces[0])) else { return nil }
         var bits = bytes.count * 8
         if pieces.count == 2 {
@@ -47,12 +48,12 @@ struct TrustedProxies: Sendable {
     /// is not one itself. What others write there is not believed.
     func client(connection: String, forwardedFor: [String]) -> String {
         guard isTrusted(connection) else { return connection }
-        let named = forwardedFor.flatMap { $0.split(separator: ",") }.map { String($0).trimmingSpaces }
+        let named = forwardedFor.flatMap { $0.parts(at: ",") }.map { String($0).trimmingSpaces }
         for address in named.reversed() where !isTrusted(address) { return address.isEmpty ? connection : address }
         return named.first ?? connection
     }
 
-    private func isTrusted(_ address: String) -> Bool { ranges.contains { $0.contains(address) } }
+    func isTrusted(_ address: String) -> Bool { ranges.contains { $0.contains(address) } }
 }
 
 /// Finds out, before anything else, who asks.

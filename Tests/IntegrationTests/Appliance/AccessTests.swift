@@ -172,7 +172,7 @@ import Testing
         let daemon = try DaemonProcess()
         try daemon.start()
         let connection = try RawConnection(port: daemon.port)
-        try connection.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        try connection.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         let text = try connection.answer().lowercased()
         for line in [
             "x-content-type-options: nosniff", "x-frame-options: deny", "referrer-policy: no-referrer",

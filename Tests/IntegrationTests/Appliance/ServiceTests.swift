@@ -141,7 +141,7 @@ import Testing
         usleep(500_000)
         #expect(try status("second-one") == 200)
         // Without a token of its own the box still asks for one where it has to.
-        try write("require_api_token: yes\n")
+        try write("require_api_token: yes\nlistener_tokens: {}\n")
         kill(daemon.pid, SIGHUP)
         try waitFor("a token of the box's own") {
             FileManager.default.fileExists(atPath: "\(daemon.folder)/api-token")
@@ -149,6 +149,58 @@ import Testing
         try waitFor("the end of the second token") { try status("second-one") == 401 }
         let own = try String(contentsOfFile: "\(daemon.folder)/api-token", encoding: .utf8)
         #expect(try status(own.trimmingCharacters(in: .whitespacesAndNewlines)) == 200)
+        #expect(daemon.stop() == 0)
+    }
+
+    /// An editor that emptied the file, a file that is gone or cut off: nothing that protects the box is removed by it.
+    @Test func keepsTheLastGoodSettingsWhenAReloadWouldOpenTheBox() throws {
+        let daemon = try DaemonProcess(settings: ["LOG_LEVEL": ""])
+        let path = "\(daemon.folder)/settings.yaml"
+        func write(_ text: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
+        func answer() throws -> (status: Int, body: String) {
+            try DaemonProcess.request(
+                "GET", "/api/v1/status", port: daemon.port, headers: ["Authorization: Bearer first-one"])
+        }
+        func rejection() throws -> String? {
+            let status = try JSONSerialization.jsonObject(with: Data(answer().body.utf8)) as? [String: Any]
+            return (status?["settings"] as? [String: Any])?["rejected_reason"] as? String
+        }
+        func isClosed() throws -> Bool {
+            let open = try daemon.get("/api/v1/status").status
+            let upload = try daemon.uploadNothing()
+            return open == 401 && upload == 403
+        }
+        let good = "api_token: first-one\nlistener_tokens: {'*': ears}\nlog_level: notice\n"
+        try write(good)
+        let log = "\(daemon.folder)/log"
+        try daemon.start(logPath: log)
+        #expect(try isClosed() && rejection() == nil)
+        let cases: [(String?, String)] = [
+            ("", "is empty or gone"), ("# nothing\n", "is empty or gone"), (nil, "cannot be read"),
+            ("api_token: first-one\n", "listener_tokens would be removed"),
+            ("listener_tokens: {'*': ears}\n", "would ask for no token"), ("api_token: [\n", "YAML"),
+        ]
+        for (text, expected) in cases {
+            if let text { try write(text) } else { try FileManager.default.removeItem(atPath: path) }
+            kill(daemon.pid, SIGHUP)
+            try waitFor("the rejection: \(expected)") { try rejection()?.contains(expected) == true }
+            #expect(try isClosed(), "\(expected)")
+        }
+        try write("api_token: first-one\n")
+        kill(daemon.pid, SIGHUP)
+        try waitFor("the rejection") { try rejection()?.contains("listener_tokens") == true }
+        let told = try daemon.command("status").output
+        #expect(told.contains("NOT TAKEN OVER"), "\(told)")
+        let lines = try String(contentsOfFile: log, encoding: .utf8)
+        #expect(lines.contains("The settings were not taken over") && lines.contains("is empty or gone"))
+        // Put right, it is taken over; and what is written down is removed.
+        try write(good)
+        kill(daemon.pid, SIGHUP)
+        try waitFor("the good settings") { try rejection() == nil }
+        #expect(try isClosed())
+        try write("api_token: first-one\nlistener_tokens: {}\n")
+        kill(daemon.pid, SIGHUP)
+        try waitFor("the end of the listeners' tokens") { try daemon.uploadNothing() != 403 }
         #expect(daemon.stop() == 0)
     }
 
