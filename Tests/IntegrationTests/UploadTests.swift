@@ -128,7 +128,8 @@ import Testing
         let name = try #require(try daemon.recordings().first?["name"] as? String)
         let connection = try RawConnection(port: daemon.port)
         try connection.send(
-            "GET /api/v1/recordings/\(name)/audio HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\nConnection: close\r\n\r\n")
+            "GET /api/v1/recordings/\(name)/audio HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-3\r\nConnection: close\r\n\r\n"
+        )
         let part = try DaemonProcess.parse(connection.answer())
         #expect(part.status == 206)
         #expect(part.body == "RIFF")

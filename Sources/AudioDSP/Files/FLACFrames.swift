@@ -150,6 +150,7 @@ struct FLACFrameScanner {
     private let path: String
     private let format: PCMFormat
     private let fileBytes: Int64
+    private let limit: DecodingLimit
     private var window: [UInt8] = []
     private var windowOffset: Int64 = 0
 
@@ -157,7 +158,8 @@ struct FLACFrameScanner {
     /// More missing frames are not believed: a frame has this many bytes at least.
     private static let minimumFrameByteCount: Int64 = 10
 
-    init(descriptor: Int32, path: String, format: PCMFormat, fileBytes: Int64) {
+    init(descriptor: Int32, path: String, format: PCMFormat, fileBytes: Int64, limit: DecodingLimit) {
+        self.limit = limit
         self.descriptor = descriptor
         self.path = path
         self.format = format
@@ -175,6 +177,8 @@ struct FLACFrameScanner {
         var frames: [FLACFrame] = []
         var place = start
         while let next = try find(from: place) {
+            // Sound can be made to look like heads of frames, each of which costs a checksum of up to 2 MB.
+            try limit.check(path)
             let (found, resume) = try measure(next)
             guard let found else {
                 place = resume
@@ -193,6 +197,7 @@ struct FLACFrameScanner {
     private mutating func find(from offset: Int64) throws(SoundFileError) -> Int64? {
         var place = offset
         while place + 6 <= fileBytes {
+            try limit.check(path)
             try load(place, atLeast: FLACFrameHead.maximumByteCount + 1)
             let bytes = window.span
             var index = Int(place - windowOffset)

@@ -45,8 +45,11 @@ public struct FLACRemains {
     /// - Parameters:
     ///   - descriptor: open for reading and writing, and the caller's.
     ///   - format: as the recording was begun. What the file says itself may be damaged.
-    /// - Throws: when the file cannot be read now.
-    public init(descriptor: Int32, path: String, format: PCMFormat) throws(SoundFileError) {
+    ///   - limit: of the work.
+    /// - Throws: when the file cannot be read now, and where the limit ends the work.
+    public init(
+        descriptor: Int32, path: String, format: PCMFormat, limit: DecodingLimit = DecodingLimit()
+    ) throws(SoundFileError) {
         self.descriptor = descriptor
         self.path = path
         self.format = format
@@ -55,7 +58,8 @@ public struct FLACRemains {
         let fileBytes = Int64(end)
         let audio = try Self.audioOffset(descriptor, path, format)
         isHeadWhole = audio != nil
-        var scanner = FLACFrameScanner(descriptor: descriptor, path: path, format: format, fileBytes: fileBytes)
+        var scanner = FLACFrameScanner(
+            descriptor: descriptor, path: path, format: format, fileBytes: fileBytes, limit: limit)
         found = try scanner.frames(from: audio ?? 0)
         blockSize = found.map(\.blockSize).max() ?? Self.usualBlockSize
         let most = Int64(FLACFrameScanner.maximumByteCount(blockSize: blockSize, format))

@@ -16,6 +16,9 @@ public struct SoundFileError: Error, CustomStringConvertible {
         case sampleRate = "its sample rate is not supported"
         case read = "it could not be read on"
         case write = "it could not be written"
+        case tooLong = "it holds more sound than is allowed"
+        case tooCostly = "it takes too long to decode"
+        case cancelled = "it was not read to its end"
     }
 
     public let code: Code
@@ -41,8 +44,8 @@ public struct SoundFileError: Error, CustomStringConvertible {
 
 /// Reads WAV, FLAC and MP3 files (libsndfile). Used on one thread at a time.
 ///
-/// Memory: `file` is opened in `init` and closed in `deinit`; it does not leave the class. libsndfile's error texts are its own;
-/// they are copied at once, while the file is open.
+/// Memory: `file` is opened in `init` and closed in `deinit`; it does not leave the class. libsndfile reads from `source`, which
+/// lives until after that. libsndfile's error texts are its own; they are copied at once, while the file is open.
 @safe public final class SoundFileReader {
     public let path: String
     /// Hertz.
@@ -56,14 +59,19 @@ public struct SoundFileError: Error, CustomStringConvertible {
     public let encoding: String
 
     private let file: OpaquePointer
+    private let source: SoundFileSource
+    private let limit: DecodingLimit
     private var block: [Float] = []
     private var position: Int64 = 0
     /// Of a read that gave sound all the same. The next one fails with it, since libsndfile forgets it.
     private var failure: SoundFileError?
 
-    public init(path: String) throws(SoundFileError) {
+    /// - Parameter limit: of the work, that of opening the file included.
+    public init(path: String, limit: DecodingLimit = DecodingLimit()) throws(SoundFileError) {
         var info = SF_INFO()
-        guard let file = unsafe sf_open(path, Int32(SFM_READ), &info) else {
+        let source = try SoundFileSource(path: path, limit: limit)
+        guard let file = unsafe source.open(&info) else {
+            try limit.check(path)
             throw unsafe Self.failure(.open, path, reason: String(cString: sf_strerror(nil)))
         }
         guard PCMFormat.channelRange.contains(Int(info.channels)) else {
@@ -75,6 +83,8 @@ public struct SoundFileError: Error, CustomStringConvertible {
             throw SoundFileError(code: .sampleRate, path: path, reason: "\(info.samplerate) Hz; 8000 to 384000 are")
         }
         unsafe self.file = file
+        self.source = source
+        self.limit = limit
         self.path = path
         sampleRate = Int(info.samplerate)
         channels = Int(info.channels)
@@ -119,24 +129,12 @@ public struct SoundFileError: Error, CustomStringConvertible {
     /// Reads on, as one channel with full scale ±1.
     ///
     /// - Returns: how many sample frames were handed to `body`; 0 at the end.
-    /// - Throws: at the first place that cannot be decoded, after all sound before it was handed over.
+    /// - Throws: at the first place that cannot be decoded, after all sound before it was handed over; where the limit ends the
+    ///   work.
     public func readMono(
         channel: MonoConverter.Channel, maxFrames: Int, _ body: (Span<Float>) -> Void
     ) throws(SoundFileError) -> Int {
-        if let failure { throw failure }
-        if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
-        // Memory: libsndfile writes into `block` during the call only.
-        let count = unsafe block.withUnsafeMutableBufferPointer { block in
-            unsafe Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
-        }
-        position += Int64(max(count, 0))
-        // What follows the last sample, such as a tag, is none of ours.
-        let hasFailed = unsafe sf_error(file) != 0
-        if count < 0 || hasFailed && position != frames {
-            let failure = unsafe Self.failure(.read, path, reason: String(cString: sf_strerror(file)))
-            guard count > 0 else { throw failure }
-            self.failure = failure
-        }
+        let count = try readBlock(maxFrames: maxFrames)
         if count > 0 {
             mix(frames: count, channel)
             let block = block
@@ -145,28 +143,74 @@ public struct SoundFileError: Error, CustomStringConvertible {
         return count
     }
 
+    /// Reads on into `block`, all channels.
+    private func readBlock(maxFrames: Int) throws(SoundFileError) -> Int {
+        if let failure { throw failure }
+        try limit.check(path)
+        if block.count < maxFrames * channels { block = [Float](repeating: 0, count: maxFrames * channels) }
+        // Memory: libsndfile writes into `block` during the call only.
+        let count = unsafe block.withUnsafeMutableBufferPointer { block in
+            unsafe Int(sf_readf_float(file, block.baseAddress, sf_count_t(maxFrames)))
+        }
+        position += Int64(max(count, 0))
+        // The source ends where the limit does: the sound may be short, or broken, for that.
+        try limit.check(path)
+        // What follows the last sample, such as a tag, is none of ours.
+        let hasFailed = unsafe sf_error(file) != 0
+        if count < 0 || hasFailed && position != frames {
+            let failure = unsafe Self.failure(.read, path, reason: String(cString: sf_strerror(file)))
+            guard count > 0 else { throw failure }
+            self.failure = failure
+        }
+        return count
+    }
+
     /// Decodes all that is left, and keeps nothing of it.
     ///
     /// - Parameter mostFrames: more than so many sample frames are not decoded.
     /// - Returns: how many sample frames there were.
-    /// - Throws: when any of it cannot be decoded, when a FLAC file has fewer samples than it declares, and when there are more
-    ///   than `mostFrames`.
+    /// - Throws: as ``decodeOn(maximumFrames:isPaused:)``.
     public func decodeThrough(mostFrames: Int64) throws(SoundFileError) -> Int64 {
         let start = position
-        var isTooLong = frames - start > mostFrames
-        while !isTooLong {
-            let count = try readMono(channel: .index(0), maxFrames: 16_384) { _ in }
-            isTooLong = position - start > mostFrames
-            guard count == 0 else { continue }
-            // Other containers only estimate how long they are, or are read to the end of the file.
-            guard container != "flac" || frames < 0 || position >= frames else {
-                throw SoundFileError(
-                    code: .read, path: path, reason: "it ends after \(position) of \(frames) sample frames")
-            }
-            return position - start
+        let maximumFrames = mostFrames > .max - start ? .max : start + mostFrames
+        while true {
+            if let end = try decodeOn(maximumFrames: maximumFrames, isPaused: { false }) { return end - start }
         }
-        throw SoundFileError(code: .read, path: path, reason: "it has more than \(mostFrames) sample frames")
     }
+
+    /// Decodes on from where it was left, and keeps nothing of it.
+    ///
+    /// - Parameters:
+    ///   - maximumFrames: sample frames that the whole file may have. What is decoded counts, and what a file declares where
+    ///     that is more.
+    ///   - isPaused: asked after each block; true to go on later.
+    /// - Returns: how many sample frames the whole file has; nil while it is not decoded to its end.
+    /// - Throws: when any of it cannot be decoded, when a FLAC file has fewer samples than it declares, when there are more than
+    ///   `maximumFrames` (`tooLong`), and where the limit ends the work.
+    public func decodeOn(maximumFrames: Int64, isPaused: () -> Bool) throws(SoundFileError) -> Int64? {
+        guard frames <= maximumFrames else {
+            throw SoundFileError(code: .tooLong, path: path, reason: "it declares \(frames) sample frames")
+        }
+        while true {
+            let count = try readBlock(maxFrames: Self.framesPerBlock)
+            guard position <= maximumFrames else {
+                throw SoundFileError(code: .tooLong, path: path, reason: "more than \(maximumFrames) sample frames")
+            }
+            if count == 0 { break }
+            if isPaused() { return nil }
+        }
+        // Other containers only estimate how long they are, or are read to the end of the file.
+        guard container != "flac" || frames < 0 || position >= frames else {
+            throw SoundFileError(
+                code: .read, path: path, reason: "it ends after \(position) of \(frames) sample frames")
+        }
+        return position
+    }
+
+    private static let framesPerBlock = 16_384
+
+    /// Sample frames that were decoded so far.
+    public var decodedFrames: Int64 { position }
 
     /// Puts one channel of the first frames of `block` at its beginning.
     private func mix(frames: Int, _ channel: MonoConverter.Channel) {

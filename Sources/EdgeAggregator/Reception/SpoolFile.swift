@@ -31,7 +31,7 @@ struct SpoolFile {
             unsafe $0.baseAddress.map { unsafe String(cString: $0) } ?? ""
         }
         guard descriptor >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
-        fchmod(descriptor, 0o644)
+        fchmod(descriptor, 0o640)
     }
 
     /// - Throws: ``SegmentError``; with the code `diskFull` also where the permit or the budget is refused.

@@ -70,7 +70,13 @@ struct UploadForm {
         let folder = (path as NSString).deletingLastPathComponent
         _ = try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         // A file of this name that nobody knows of is not replaced.
-        guard unsafe edge_rename_new(from, path) == 0 else {
+        var isMoved = unsafe edge_rename_new(from, path) == 0
+        if !isMoved, errno == ENOENT {
+            // The folder was empty and has just been removed.
+            _ = try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            isMoved = unsafe edge_rename_new(from, path) == 0
+        }
+        guard isMoved else {
             throw SegmentError(.create, path: path, errnoValue: errno)
         }
         try RecordingSegment.syncDirectory(folder)

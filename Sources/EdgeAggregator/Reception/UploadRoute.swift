@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import Sensors
 import Store
+import TextParts
 
 /// `POST /recordings_upload`: a whole file in a form.
 struct UploadRoute: Sendable {
@@ -24,12 +25,7 @@ struct UploadRoute: Sendable {
             query: request.uri.query, authorization: request.headers[.authorization],
             pathToken: context.parameters.get("token"))
         do {
-            do {
-                try judge(client)
-            } catch {
-                try await passOver(request.body)
-                throw error
-            }
+            try judge(client)
             let name = try await withTaskExecutorPreference(house.executor) {
                 var form = UploadForm(
                     boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes,
@@ -40,7 +36,7 @@ struct UploadRoute: Sendable {
                     try form.consume(buffer)
                 }
                 let upload = try form.finish()
-                return try await store(upload, client: client)
+                return try await store(upload, client: client, address: ClientAddress(context.client))
             }
             house.metrics.uploads.add(1)
             return Answer.text(#"{"status":"ok","filename":"\#(name)"}"#, type: "application/json")
@@ -63,19 +59,6 @@ struct UploadRoute: Sendable {
                 "The upload could not be stored: send it again", status: .internalServerError, channel: context.channel)
         }
     }
-
-    /// Reads the body of a refused upload and keeps nothing, so that its sender comes to hear why; of a large one only the beginning.
-    private func passOver(_ body: RequestBody) async throws {
-        var bytes = 0
-        let end = ContinuousClock.now + Self.longestPassingOver
-        for try await buffer in body {
-            bytes += buffer.readableBytes
-            if bytes > Self.mostPassedOverBytes || .now > end { break }
-        }
-    }
-
-    private static let mostPassedOverBytes = 4 << 20
-    private static let longestPassingOver = Duration.seconds(30)
 
     /// Before anything is written: whoever cannot be admitted whichever listener the form names, and a disk without room.
     private func judge(_ client: StreamRequest) throws {
@@ -104,22 +87,54 @@ struct UploadRoute: Sendable {
                 channel: context.channel)
         case .notAdmitted(let reason):
             StockAnswer.detail(reason, status: .forbidden, channel: context.channel)
+        case .tooLong(let hours, let maximumHours):
+            StockAnswer.detail(
+                "The file holds \(hours.map { String(format: "%.1f", $0) } ?? "more than \(maximumHours)") hours of sound; max_upload_audio_hours allows \(maximumHours)",
+                status: .contentTooLarge, channel: context.channel)
+        case .tooCostly(let maximumSeconds):
+            StockAnswer.detail(
+                "Decoding the file takes more than \(maximumSeconds) s of processor time, which max_upload_decode_sec allows",
+                status: .contentTooLarge, channel: context.channel)
+        case .tooBusy:
+            StockAnswer.detail(
+                "Too many uploads wait to be decoded: nothing was stored, send it again later",
+                status: .serviceUnavailable, channel: context.channel)
+        case .stopping:
+            StockAnswer.detail(
+                "The device is stopping: nothing was stored, send it again later", status: .serviceUnavailable,
+                channel: context.channel)
         }
     }
 
     /// Checks a spooled file, takes it among the recordings and writes it down. Returns the name under which it is kept.
-    private func store(_ upload: UploadForm.Upload, client: StreamRequest) async throws -> String {
+    private func store(
+        _ upload: UploadForm.Upload, client: StreamRequest, address: ClientAddress
+    ) async throws -> String {
         let described = UploadName(filename: upload.filename)
         let text = upload.listenerID ?? client.listenerID ?? described.listener ?? "upload"
         guard let listener = ListenerID(text) else { throw UploadRefusal.badListenerID }
         if case .refused(let reason) = keeper.listeners.judge(listener, token: client.token) {
             throw UploadRefusal.notAdmitted(reason: reason)
         }
+        do throws(AddressBudgets.Refusal) {
+            try house.addresses.note(
+                listener, isNamed: keeper.listeners.isNamed(listener), at: address,
+                nowNanoseconds: house.time.now().monotonicNanoseconds)
+        } catch {
+            throw UploadRefusal.notAdmitted(reason: error.rawValue)
+        }
+        if let pause = house.addresses.takeRecordings(
+            1, at: address, nowNanoseconds: house.time.now().monotonicNanoseconds)
+        {
+            house.metrics.pauses.add(1)
+            try await Task.sleep(for: pause)
+        }
+        let received = house.time.now()
+        let audio = try await house.decoding.inspect(
+            upload.path, expected: upload.container, address: address.text)
         guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
-        let audio = try AudioFacts(
-            path: upload.path, expected: upload.container, maximumSeconds: AudioFacts.maximumSeconds)
         let now = house.time.now()
-        let start = described.startNanoseconds ?? (now.utcNanoseconds - audio.durationNanoseconds)
+        let start = described.startNanoseconds ?? (received.utcNanoseconds - audio.durationNanoseconds)
         let name = house.names.name(
             for: listener.text, startNanoseconds: start, nowNanoseconds: now.utcNanoseconds,
             fileExtension: upload.container.rawValue)
@@ -166,6 +181,11 @@ enum UploadRefusal: Error, Equatable {
     case tooLarge(most: Int64)
     case noRoom
     case notAdmitted(reason: String)
+    /// - hours: what the file declares; nil for one that declares less.
+    case tooLong(hours: Double?, maximumHours: Double)
+    case tooCostly(maximumSeconds: Double)
+    case tooBusy
+    case stopping
 }
 
 /// What an uploaded file's name says, when it is `<listener>_<YYYYMMDD>T<HHMMSS>Z.<extension>`. Any other name is as good: it says nothing.
@@ -179,9 +199,8 @@ struct UploadName: Equatable, Sendable {
 
     /// Memory: the texts and `seconds` are borrowed for the call, which returns a count and no pointer.
     init(filename: String) {
-        let stem = filename.prefix(upTo: filename.lastIndex(of: ".") ?? filename.endIndex)
-        guard let underscore = stem.lastIndex(of: "_") else { return }
-        let stamp = stem[stem.index(after: underscore)...]
+        let stem = filename.halves(atLast: ".")?.before ?? filename[...]
+        guard let (name, stamp) = stem.halves(atLast: "_") else { return }
         var seconds: Int64 = 0
         guard stamp.utf8.count == 16, unsafe edge_parse_time(String(stamp), "%Y%m%dT%H%M%SZ", &seconds) == 16 else {
             return
@@ -189,6 +208,6 @@ struct UploadName: Equatable, Sendable {
         // A year that no recorder has lived in is no time, only a name.
         guard (0..<Self.latestSeconds).contains(seconds) else { return }
         startNanoseconds = seconds * 1_000_000_000
-        listener = ListenerID(String(stem[..<underscore]))?.text
+        listener = ListenerID(String(name))?.text
     }
 }

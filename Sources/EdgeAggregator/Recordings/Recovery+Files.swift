@@ -17,7 +17,9 @@ extension Recovery {
 
     /// Only a file that this program was writing is repaired. Others, such as uploads of which the database was lost, stay as they
     /// are, byte for byte.
-    private func facts(_ path: String, _ container: RecordingContainer) throws -> Adopted? {
+    private func facts(
+        _ path: String, _ container: RecordingContainer, _ limit: DecodingLimit
+    ) throws -> Adopted? {
         guard let before = try RecordingRemains.status(path) else { return nil }
         guard before.isFile else { throw RecordingRemains.Obstacle(description: "it is no plain file") }
         if container == .wav {
@@ -30,27 +32,38 @@ extension Recovery {
             }
         }
         // One that was cut off while it was recorded ends in the middle of a block.
-        let audio = try AudioFacts(beginningOf: path, expected: container)
+        let audio = try AudioFacts(beginningOf: path, expected: container, limit: limit)
         return Adopted(
             format: (audio.sampleRate, audio.encoding, audio.channels), frames: audio.frames,
             fileBytes: before.size_bytes, modifiedNanoseconds: before.modified_ns)
     }
 
     /// A file without a row was made just before its row would have been written, or its row was lost with a database.
-    func adopt(_ path: String, _ orphan: Orphan, _ summary: inout Summary) {
+    func adopt(_ path: String, _ orphan: Orphan, _ limit: DecodingLimit, _ summary: inout Summary) {
         do {
-            if let adopted = try facts(path, orphan.container) {
+            if let adopted = try facts(path, orphan.container, limit) {
                 try adopt(adopted, orphan)
                 summary.adopted += 1
             }
         } catch is UploadRefusal {
             logger.warning(
                 "A file among the recordings holds no sound; it is left alone", metadata: ["path": "\(path)"])
+        } catch let error as SoundFileError where error.code == .tooCostly || error.code == .cancelled {
+            waiting.withLock { $0.orphans[path] = orphan }
+            return
         } catch {
             let isNew = waiting.withLock { $0.orphans.updateValue(orphan, forKey: path) == nil }
             if isNew { tellOfWaiting("A file that has no row", path, error) }
             return
         }
+        waiting.withLock { _ = $0.orphans.removeValue(forKey: path) }
+    }
+
+    /// Gives up a file that takes too long to decode. It is decoded again after the next start.
+    func leaveAlone(_ path: String) {
+        metrics.failures.add(1)
+        logger.warning(
+            "A file among the recordings takes too long to decode; it is left alone", metadata: ["path": "\(path)"])
         waiting.withLock { _ = $0.orphans.removeValue(forKey: path) }
     }
 
@@ -79,7 +92,7 @@ extension Recovery {
     ///
     /// Memory: the paths are borrowed for the call.
     func adoptUnderAnotherName(
-        _ file: File, _ container: RecordingContainer, _ summary: inout Summary
+        _ file: File, _ container: RecordingContainer, _ limit: DecodingLimit, _ summary: inout Summary
     ) throws {
         let stem = (file.name as NSString).deletingPathExtension
         var number = 2
@@ -100,6 +113,6 @@ extension Recovery {
         logger.warning(
             "A file has the name of a recording that is deleted, and is another: it is taken up under a new name",
             metadata: ["before": "\(file.name)", "now": "\(name)"])
-        adopt(path, Orphan(name: name, listener: file.listener, container: container), &summary)
+        adopt(path, Orphan(name: name, listener: file.listener, container: container), limit, &summary)
     }
 }

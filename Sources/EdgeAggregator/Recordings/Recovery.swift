@@ -47,6 +47,13 @@ final class Recovery: Sendable {
     }
 
     let waiting = Mutex(Waiting())
+    private let isStopping = CancellationFlag()
+
+    /// Processor time for files without a row at the start, all together, and for each open recording, in seconds: a start
+    /// does not wait for files that take hours. The others are decoded by ``tryAgain()``.
+    private static let maximumStartSeconds = 5.0
+    /// Processor time for each file without a row later, in seconds. Then it is left alone.
+    private static let maximumFileSeconds = 600.0
 
     struct Summary: Equatable {
         var closed = 0
@@ -78,6 +85,13 @@ final class Recovery: Sendable {
     /// How many things wait to be tried again.
     var waitingCount: Int { waiting.withLock { $0.count } }
 
+    /// Ends ``tryAgain()`` soon. What it was at waits for the next start.
+    func stop() { isStopping.set() }
+
+    private func limit(seconds: Double) -> DecodingLimit {
+        DecodingLimit(maximumProcessorSeconds: seconds, isCancelled: { [isStopping] in isStopping.isSet })
+    }
+
     /// For the start, before anything is received.
     func run() throws -> Summary {
         var summary = Summary()
@@ -85,8 +99,14 @@ final class Recovery: Sendable {
         let files = recordingFiles()
         // Before the rows: the only copy of an open recording may have the name of a copy.
         for file in files where file.path.hasSuffix(RecordingRemains.copySuffix) { restore(file.path) }
-        for row in try store.openRecordingsBlocking() { close(row, &summary) }
-        for file in files { try examine(file, &summary) }
+        for row in try store.openRecordingsBlocking() {
+            close(row, limit(seconds: Self.maximumStartSeconds), &summary)
+        }
+        let startLimit = limit(seconds: Self.maximumStartSeconds)
+        for file in files {
+            startLimit.resume()
+            try examine(file, startLimit, &summary)
+        }
         end(Set(try store.openSessionsBlocking()), &summary)
         clearSpool()
         summary.waiting = waitingCount
@@ -110,17 +130,19 @@ final class Recovery: Sendable {
     func tryAgain() -> Int {
         var summary = Summary()
         let work = waiting.withLock { $0 }
-        for name in work.rows.keys.sorted() {
+        for name in work.rows.keys.sorted() where !isStopping.isSet {
             guard let row = try? store.recordingBlocking(name: name) else { continue }
             if row.state == "open" {
-                close(row, &summary)
+                close(row, limit(seconds: .infinity), &summary)
             } else {
                 waiting.withLock { _ = $0.rows.removeValue(forKey: name) }
             }
         }
-        for (path, orphan) in work.orphans.sorted(by: { $0.key < $1.key }) {
+        for (path, orphan) in work.orphans.sorted(by: { $0.key < $1.key }) where !isStopping.isSet {
             guard store.isRecordedBlocking(name: orphan.name) == false else { continue }
-            adopt(path, orphan, &summary)
+            let limit = limit(seconds: Self.maximumFileSeconds)
+            adopt(path, orphan, limit, &summary)
+            if !limit.mayGoOn(), !isStopping.isSet { leaveAlone(path) }
         }
         for (path, name) in work.leftovers.sorted(by: { $0.key < $1.key }) {
             guard let row = try? store.recordingBlocking(name: name), row.state == "deleted" else { continue }
@@ -145,10 +167,10 @@ final class Recovery: Sendable {
 
     // MARK: - Open recordings
 
-    private func close(_ row: RecordingRecord, _ summary: inout Summary) {
+    private func close(_ row: RecordingRecord, _ limit: DecodingLimit, _ summary: inout Summary) {
         let path = path(row)
         do {
-            let verdict = try RecordingRemains(path: path).repair(row, salvagePermit)
+            let verdict = try RecordingRemains(path: path).repair(row, salvagePermit, limit)
             switch verdict {
             case .kept(let sound): try keep(row, sound, path, &summary)
             case .nothing(let fileBytes): try lose(row, Self.lostReason, fileBytes ?? 0, path, verdict, &summary)
@@ -283,20 +305,20 @@ final class Recovery: Sendable {
     }
 
     /// Decides about a file by its row, or takes it up when it has none.
-    private func examine(_ file: File, _ summary: inout Summary) throws {
+    private func examine(_ file: File, _ limit: DecodingLimit, _ summary: inout Summary) throws {
         if file.name.hasSuffix(Self.silencedSuffix) { return removeCopy(file) }
         guard let container = RecordingContainer(rawValue: (file.name as NSString).pathExtension) else { return }
         guard let row = try store.recordingBlocking(name: file.name) else {
             return adopt(
-                file.path, Orphan(name: file.name, listener: file.listener, container: container), &summary)
+                file.path, Orphan(name: file.name, listener: file.listener, container: container), limit, &summary)
         }
         guard row.state == "deleted", row.relativePath == "\(file.listener)/\(file.name)" else { return }
         do {
             guard let status = try RecordingRemains.status(file.path) else { return }
             if Self.isOf(row, status) { return clear(row, file.path) }
             // What holds no sound needs no row.
-            _ = try AudioFacts(beginningOf: file.path, expected: container)
-            try adoptUnderAnotherName(file, container, &summary)
+            try AudioFacts.requireSound(in: file.path, expected: container, limit: self.limit(seconds: 1))
+            try adoptUnderAnotherName(file, container, limit, &summary)
         } catch {
             metrics.failures.add(1)
             logger.warning(

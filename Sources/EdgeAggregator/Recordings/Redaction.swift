@@ -32,22 +32,32 @@ enum WAVRedaction {
     }
 }
 
-/// Encodes a FLAC file anew with a span of it silent.
+/// Encodes a FLAC file anew with spans of it silent.
 enum FLACRedaction {
-    /// - Parameter permit: For a second file of the same size.
+    /// - Parameters:
+    ///   - frames: in order, without overlaps.
+    ///   - permit: For a second file of the same size, and for what it has beyond that.
+    ///   - limit: of the work.
+    /// - Returns: how many sample frames were silenced.
     ///
     /// Memory: the paths and the status are borrowed for the calls.
-    static func silence(path: String, frames: Range<Int64>, permit: DiskPermit) throws -> Int64 {
+    static func silence(
+        path: String, frames: [Range<Int64>], permit: DiskPermit, limit: DecodingLimit
+    ) throws -> Int64 {
         var status = EdgeFileStatus()
         guard unsafe edge_stat(path, &status) == 0 else { throw SegmentError(.write, path: path, errnoValue: errno) }
         try permit.take(Int(status.size_bytes), path: path, isCopy: true)
         let replacement = path + ".silenced"
         unsafe unlink(replacement)
-        let file = unsafe open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        let file = unsafe open(replacement, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
         guard file >= 0 else { throw SegmentError(.create, path: replacement, errnoValue: errno) }
         defer { close(file) }
         do {
-            let silenced = try FLACFile.copy(from: path, to: file, silencing: frames)
+            var left = status.size_bytes
+            let silenced = try FLACFile.copy(from: path, to: file, silencing: frames, limit: limit) { bytes in
+                left -= bytes
+                return left >= 0 || (try? permit.take(Int(bytes), path: replacement, isCopy: true)) != nil
+            }
             guard fsync(file) == 0 else { throw SegmentError(.sync, path: replacement, errnoValue: errno) }
             guard unsafe rename(replacement, path) == 0 else {
                 throw SegmentError(.write, path: path, errnoValue: errno)

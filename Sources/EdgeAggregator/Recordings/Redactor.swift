@@ -9,7 +9,8 @@ import Synchronization
 /// written down.
 ///
 /// WAV is silenced in place, also while it is still being written, since sound is analysed only after it was handed to the
-/// kernel. A FLAC file is encoded anew once it is closed. A window may reach into the recording that follows: it is silenced in
+/// kernel. A FLAC file is encoded anew once it is closed, and once for all that was found in it, when its analysis ends: on a
+/// thread of its own, since a small file may have hours of sound. A window may reach into the recording that follows: it is silenced in
 /// both, or, as long as one of them cannot be, in none: then the recording in which it starts counts as not analysed, and is
 /// analysed from its file once both are closed. Until then neither is handed out. A file that can be neither (MP3) is deleted.
 final class Redactor: Sendable {
@@ -21,6 +22,11 @@ final class Redactor: Sendable {
     /// Recordings with a voice that cannot be silenced yet: they are analysed again.
     private let unsettled = Mutex<[String: Settlement]>([:])
     private let editing = Mutex(())
+    /// Sample frames of closed FLAC recordings in which a voice was heard, by the recording that is analyzed, then by the
+    /// recording that has them.
+    private let pending = Mutex<[String: [String: [Range<Int64>]]]>([:])
+    private let silencing = DispatchQueue(label: "silencing")
+    private let isStopping = CancellationFlag()
 
     init(
         recordingsFolder: String, store: Store, time: any TimeSource, permit: DiskPermit, logger: Logger
@@ -42,8 +48,64 @@ final class Redactor: Sendable {
         case refused(recording: String)
     }
 
-    /// Asked once, when the analysis of the recording ends.
-    func settlement(of progress: RecordingProgress) -> Settlement {
+    /// Ends what is being encoded anew; its recording counts as not analyzed.
+    func stop() { isStopping.set() }
+
+    /// Silences what waits for the end of a recording's analysis, and says what became of the voices in it. Called once, when
+    /// the analysis of the recording ends.
+    ///
+    /// - Parameter body: is called at once, or on a thread of the redactor's.
+    func settle(_ progress: RecordingProgress, _ body: @escaping @Sendable (Settlement) -> Void) {
+        let name = progress.recording.name
+        let spans = pending.withLock { $0.removeValue(forKey: name) }
+        // What could not be silenced is found again when all of it is analyzed again.
+        guard let spans, unsettled.withLock({ $0[name] == nil }) else { return body(settlement(of: progress)) }
+        silencing.async { [self] in
+            silence(spans, of: name)
+            body(settlement(of: progress))
+        }
+    }
+
+    /// Forgets what waits for the end of a recording's analysis, which will not come.
+    func forget(_ recording: String) { pending.withLock { _ = $0.removeValue(forKey: recording) } }
+
+    /// - Parameter spans: by the recordings that have them; the one that is analyzed comes last.
+    private func silence(_ spans: [String: [Range<Int64>]], of name: String) {
+        for current in spans.keys.filter({ $0 != name }).sorted() + [name] {
+            guard let frames = spans[current] else { continue }
+            do {
+                guard let row = try store.recordingBlocking(name: current), row.state == "closed" else { continue }
+                try withPatience {
+                    _ = try FLACRedaction.silence(
+                        path: "\(recordingsFolder)/\(row.relativePath)", frames: Self.merged(frames), permit: permit,
+                        limit: DecodingLimit(
+                            maximumProcessorSeconds: Self.maximumProcessorSeconds,
+                            isCancelled: { [isStopping] in isStopping.isSet }))
+                }
+            } catch {
+                note(error, of: current, in: name)
+                return
+            }
+        }
+    }
+
+    /// For one FLAC file.
+    private static let maximumProcessorSeconds = 3600.0
+
+    /// In order, without overlaps.
+    static func merged(_ ranges: [Range<Int64>]) -> [Range<Int64>] {
+        var merged: [Range<Int64>] = []
+        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = merged.last, range.lowerBound <= last.upperBound {
+                merged[merged.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                merged.append(range)
+            }
+        }
+        return merged
+    }
+
+    private func settlement(of progress: RecordingProgress) -> Settlement {
         unsettled.withLock { $0.removeValue(forKey: progress.recording.name) } ?? .settled
     }
 
@@ -68,20 +130,34 @@ final class Redactor: Sendable {
             for part in parts.reversed() {
                 current = part.row.name
                 try store.commitBlocking([.silenced(entry(part))])
-                // Two workers may have windows of one file, and what is encoded anew must have the silence of both.
-                try editing.withLock { _ in try silenceWithPatience(part) }
+                // A FLAC file is encoded anew once, for all its voices.
+                if part.row.container == RecordingContainer.flac.rawValue {
+                    pending.withLock { $0[name, default: [:]][current, default: []].append(part.frames) }
+                } else {
+                    try editing.withLock { _ in try withPatience { try silence(part) } }
+                }
             }
-        } catch  where error.isOfTheMoment {
-            logger.error(
-                "Sound with a human voice cannot be silenced now; its recording is not handed out, and is analysed again",
-                metadata: ["recording": "\(current)", "error": "\(error)"])
-            note(.refused(recording: current), of: name)
         } catch {
+            note(error, of: current, in: name)
+        }
+    }
+
+    /// Deals with a recording that could not be silenced.
+    ///
+    /// - Parameter name: the recording that is analyzed.
+    private func note(_ error: any Error, of current: String, in name: String) {
+        if isStopping.isSet { return note(.waiting, of: name) }
+        guard error.isOfTheMoment else {
             logger.error(
                 "Sound with a human voice could not be silenced; its recording is removed",
                 metadata: ["recording": "\(current)", "error": "\(error)"])
             if !remove(current) { note(.refused(recording: current), of: name) }
+            return
         }
+        logger.error(
+            "Sound with a human voice cannot be silenced now; its recording is not handed out, and is analysed again",
+            metadata: ["recording": "\(current)", "error": "\(error)"])
+        note(.refused(recording: current), of: name)
     }
 
     private struct Part {
@@ -142,16 +218,16 @@ final class Redactor: Sendable {
     private static let attempts = 5
 
     /// What the system refuses at this moment is tried again before the recording is given up.
-    private func silenceWithPatience(_ part: Part) throws {
+    private func withPatience(_ body: () throws -> Void) throws {
         for _ in 1..<Self.attempts {
             do {
-                return try silence(part)
+                return try body()
             } catch {
-                guard error.isOfTheMoment else { throw error }
+                guard error.isOfTheMoment, !isStopping.isSet else { throw error }
                 Thread.sleep(forTimeInterval: 1)
             }
         }
-        try silence(part)
+        try body()
     }
 
     private func silence(_ part: Part) throws {
@@ -160,8 +236,7 @@ final class Redactor: Sendable {
         let path = "\(recordingsFolder)/\(row.relativePath)"
         switch RecordingContainer(rawValue: row.container) {
         case .wav: _ = try WAVRedaction.silence(path: path, frames: part.frames)
-        case .flac: _ = try FLACRedaction.silence(path: path, frames: part.frames, permit: permit)
-        case .mp3, nil: throw SegmentError(.write, path: path, errnoValue: ENOTSUP)
+        case .flac, .mp3, nil: throw SegmentError(.write, path: path, errnoValue: ENOTSUP)
         }
     }
 
