@@ -15,4 +15,9 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
             SettingsCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
             SupportBundleCommand.self, HealthcheckCommand.self,
         ])
+
+    static func main() async {
+        FileModes.restrict()
+        await main(nil)
+    }
 }

@@ -301,6 +301,9 @@ public final class Store: Sendable {
     /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
     public var stuck: Duration { writer.stuck }
 
+    /// Whether so much waits to be written that whoever can wait should not bring more.
+    public var isCrowded: Bool { writer.isCrowded }
+
     public var statistics: StoreStatistics {
         var statistics = writer.statistics
         statistics.databaseBytes = Self.size(path)

@@ -8,8 +8,10 @@ public final class RawConnection {
 
     private let descriptor: Int32
 
-    /// - Parameter host: `127.0.0.1` or `::1`.
-    public init(port: Int, host: String = "127.0.0.1") throws {
+    /// - Parameters:
+    ///   - host: `127.0.0.1` or `::1`.
+    ///   - source: the IPv4 address of loopback to come from, such as `127.0.0.2`.
+    public init(port: Int, host: String = "127.0.0.1", from source: String? = nil) throws {
         if host == "::1" {
             descriptor = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
             var address = sockaddr_in6()
@@ -27,6 +29,15 @@ public final class RawConnection {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        if let source {
+            address.sin_addr.s_addr = inet_addr(source)
+            let result = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            guard result == 0 else { throw Failure(description: "bind: errno \(errno)") }
+        }
         address.sin_port = in_port_t(UInt16(port).bigEndian)
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         let result = withUnsafePointer(to: &address) { pointer in
@@ -56,7 +67,9 @@ public final class RawConnection {
     public func isClosed(within seconds: Int) -> Bool {
         setTimeout(seconds)
         var byte: UInt8 = 0
-        return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) <= 0 && errno != EAGAIN
+        let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK))
+        // An end sets no errno.
+        return count == 0 || count < 0 && errno != EAGAIN
     }
 
     /// Everything until the other side closes, or the answer is whole by its Content-Length.
@@ -107,6 +120,9 @@ public final class RawConnection {
             bytes += block[..<got]
         }
     }
+
+    /// Ends it from another thread: what waits in a call fails.
+    public func breakOff() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// Breaks the connection off with a reset.
     public func reset() {

@@ -28,6 +28,9 @@ public struct SessionPlayer {
                 maximumGapFillFrames: maximumGapFillFrames, maximumRecordingNanoseconds: 20_000_000_000))
     }
 
+    /// Sets how many short recordings may still be made.
+    public mutating func allowShortRecordings(_ count: Int) { session.shortRecordingAllowance = count }
+
     public mutating func play(_ wire: [UInt8], at seconds: Double) {
         var actions: [SessionAction] = []
         var kept: [[UInt8]] = []

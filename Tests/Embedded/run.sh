@@ -15,7 +15,7 @@ swiftc -target aarch64-none-none-elf -parse-as-library -swift-version 6 -enable-
     -enable-experimental-feature Extern -wmo -Osize -module-name EmbeddedCheck -c -o "$out/check.o" \
     Sources/Sensors/Quantity.swift Sources/Sensors/Bus/Bus.swift Sources/Sensors/Watch/*.swift \
     Sources/Sensors/GPIO/LineWatch.swift Sources/Sensors/GPIO/LineKinds.swift Sources/Sensors/Drivers/*.swift \
-    Tests/SensorsTests/Drivers/Datasheets.swift Tests/Embedded/main.swift
+    Tests/SensorsTests/Drivers/{Datasheets,FaultyAnswers}.swift Tests/Embedded/main.swift
 aarch64-linux-gnu-gcc -static-pie "$out/check.o" Tests/Embedded/runtime.c "$tables" -lm -o "$out/check"
 file_kind=$(od -An -tx1 -j18 -N2 "$out/check" | tr -d ' ')
 # e_machine 183, AArch64.

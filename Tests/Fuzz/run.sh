@@ -17,6 +17,9 @@ fields+=($(pkg-config --cflags libopenjp2 | sed 's/-I/-Xcc -I/g') $(pkg-config -
 mkdir -p "$out"
 # The sanitizer's own report is enough.
 export SWIFT_BACKTRACE=enable=no
+# What the parsers import.
+swiftc -swift-version 6 -O -parse-as-library -wmo -emit-module -emit-module-path "$out/TextParts.swiftmodule" -module-name TextParts \
+    -sanitize=fuzzer,address -c -o "$out/TextParts.o" Sources/TextParts/*.swift
 echo "fuzz: seed $seed"
 
 total=0
@@ -49,7 +52,7 @@ for part in "FrameDecoder 300" "WAVHeader 300" "StreamWire 178" "ListenerSession
     esac
     # The four kinds of forecasts are one program.
     case "$name" in INDEX | ZARR | BLOSC) ln -f "$out/GRIB" "$out/$name" ;; *) swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address -module-name "$name" \
-        -o "$out/$name" "${sources[@]}" "Tests/Fuzz/$entry.swift" 2>&1 | { grep -v 'Cannot export local symbol' || true; } ;;
+        -I "$out" -o "$out/$name" "${sources[@]}" "Tests/Fuzz/$entry.swift" "$out/TextParts.o" 2>&1 | { grep -v 'Cannot export local symbol' || true; } ;;
     esac
     corpus="$out/corpus-$name"
     mkdir -p "$corpus"

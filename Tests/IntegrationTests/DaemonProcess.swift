@@ -115,7 +115,7 @@ final class DaemonProcess {
     ) throws -> (status: Int, body: String) {
         let connection = try RawConnection(port: port)
         let head =
-            ["\(method) \(path) HTTP/1.1", "Host: x", "Connection: close"] + headers
+            ["\(method) \(path) HTTP/1.1", "Host: 127.0.0.1:\(port)", "Connection: close"] + headers
             + (body.isEmpty ? [] : ["Content-Length: \(body.count)"])
         try connection.send(head.joined(separator: "\r\n") + "\r\n\r\n")
         try connection.send(body)

@@ -206,7 +206,7 @@ import Testing
     @Test func tellsOfDetectionsAsTheyComeAndShowsThemOnThePage() throws {
         let daemon = try analysed(["PRIVACY_THRESHOLD": "1", "METRICS_PORT": "0"])
         let events = try RawConnection(port: daemon.port)
-        try events.send("GET /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        try events.send("GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         try send(birds(), to: daemon, listener: "e<script>".filter(\.isLetter))
         try waitFor("detections") { (try daemon.json("/api/v1/detections")["detections"] as? [Any] ?? []).count >= 3 }
         let page = try daemon.get("/")
@@ -244,7 +244,7 @@ import Testing
     }
 
     @Test func refusesChangesThatAnotherPageAsksFor() throws {
-        let daemon = try DaemonProcess()
+        let daemon = try DaemonProcess(settings: ["HOST_NAMES": "box.local"])
         try daemon.start()
         func status(_ method: String, _ path: String, _ origin: String?) throws -> Int {
             let connection = try RawConnection(port: daemon.port)

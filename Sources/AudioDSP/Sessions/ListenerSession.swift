@@ -10,13 +10,18 @@
 /// 4. the first frame of a connection is taken whatever its number is;
 /// 5. a frame whose number lies behind is a duplicate or old: dropped and counted, the stream goes on;
 /// 6. up to `maximumGapFillFrames` missing frames are filled with silence of the last frame's length, more start a
-///    new recording;
-/// 7. a recording that has reached its longest duration at the end of a frame ends there; the next one continues it.
+///    new recording; those before a frame without sound count with the next frame that has some;
+/// 7. a recording that has reached its longest duration at the end of a frame ends there; the next one continues it;
+/// 8. once ``shortRecordingAllowance`` is spent, a recording begins only after the stream has gone on without a new
+///    beginning for the minimum duration; what comes before is a loss.
 public struct ListenerSession: Sendable {
     /// A WAV header is looked for in so many bytes of a frame.
     public static let headerLimitBytes = 8192
     /// A larger jump of the sequence than this much sound is not believed to be a gap of that length.
     public static let longestBelievedGapNanoseconds: Int64 = 3_600_000_000_000
+
+    /// The reason of the loss of sound that rule 8 holds back.
+    public static let heldBackReason = "too many short recordings"
 
     public struct Configuration: Sendable {
         /// The format of streams without a header.
@@ -25,11 +30,17 @@ public struct ListenerSession: Sendable {
         public var maximumGapFillFrames: Int
         /// A recording ends at the first frame end beyond this.
         public var maximumRecordingNanoseconds: Int64
+        /// A shorter recording is a short one; 0 for none.
+        public var minimumRecordingNanoseconds: Int64
 
-        public init(defaultFormat: PCMFormat, maximumGapFillFrames: Int = 9, maximumRecordingNanoseconds: Int64) {
+        public init(
+            defaultFormat: PCMFormat, maximumGapFillFrames: Int = 9, maximumRecordingNanoseconds: Int64,
+            minimumRecordingNanoseconds: Int64 = 0
+        ) {
             self.defaultFormat = defaultFormat
             self.maximumGapFillFrames = maximumGapFillFrames
             self.maximumRecordingNanoseconds = maximumRecordingNanoseconds
+            self.minimumRecordingNanoseconds = minimumRecordingNanoseconds
         }
     }
 
@@ -40,7 +51,16 @@ public struct ListenerSession: Sendable {
     /// Whether the times of the open recording are not final: a ``SessionAction/settle(_:)`` of its run follows.
     public var isUnsettled: Bool { recorder.isUnsettled }
 
+    /// Number of short recordings that may still be made before new beginnings are held back (rule 8). Each one that ends
+    /// takes one away, so it can go below 0. The caller sets it as often as it likes.
+    public var shortRecordingAllowance: Int {
+        get { recorder.shortRecordingAllowance }
+        set { recorder.shortRecordingAllowance = newValue }
+    }
+
     private let configuration: Configuration
+    /// Duration of continuous sound since a beginning was held back; nil while none is.
+    private var heldBackNanoseconds: Int64?
     private var tracker = SequenceTracker()
     private var recorder: RunRecorder
     private var frame = FrameState()
@@ -67,6 +87,10 @@ public struct ListenerSession: Sendable {
         var isReset = false
         /// Why its payload is dropped, if that is a loss.
         var lossReason: String?
+        /// Whether that loss takes the time until now.
+        var lossTakesTime = false
+        /// Missing frames before frames without sound, whose length only the next sound tells.
+        var missingBeforeEmpty = 0
         /// The length of the last frame that carried audio only.
         var lastAudioBytes = 0
         var pagesAreUniform = true
@@ -77,7 +101,9 @@ public struct ListenerSession: Sendable {
     public init(configuration: Configuration) {
         self.configuration = configuration
         self.format = configuration.defaultFormat
-        self.recorder = RunRecorder(maximumRecordingNanoseconds: configuration.maximumRecordingNanoseconds)
+        self.recorder = RunRecorder(
+            maximumRecordingNanoseconds: configuration.maximumRecordingNanoseconds,
+            minimumRecordingNanoseconds: configuration.minimumRecordingNanoseconds)
     }
 
     /// Takes one decoder event.
@@ -145,7 +171,9 @@ public struct ListenerSession: Sendable {
             case .missing(let count):
                 frame.missingBefore = count
                 counters.framesMissing += Int64(count)
-            case .reset: frame.isReset = true
+            case .reset:
+                frame.isReset = true
+                frame.missingBeforeEmpty = 0
             case .duplicate:
                 counters.framesDuplicate += 1
                 recorder.noteDuplicate(reason: "duplicate frame", bytes: payloadBytes)
@@ -157,6 +185,14 @@ public struct ListenerSession: Sendable {
                 frame.mode = .dropping
                 return
             }
+        }
+        frame.missingBefore += frame.missingBeforeEmpty
+        frame.missingBeforeEmpty = 0
+        if payloadBytes == 0, !frame.startsRecording, !frame.isReset {
+            // A frame without sound fills nothing: else a few bytes would be minutes of silence.
+            frame.missingBeforeEmpty = frame.missingBefore
+            frame.mode = .dropping
+            return
         }
         frame.mode = .inspecting
         if payloadBytes == 0 {
@@ -224,7 +260,8 @@ public struct ListenerSession: Sendable {
             return
         case .needMoreBytes where collected.count >= 12:
             // It says RIFF and WAVE and ends before its sound: no sound, and no format to be trusted.
-            try drop(reason: "unreadable WAV header", bytes: collected.count, arrival, perform)
+            try drop(
+                reason: "unreadable WAV header", bytes: collected.count, takesTime: format == nil, arrival, perform)
         case .needMoreBytes, .notWAV:
             let aligning = recorder.phaseBytes != 0 || frame.missingBefore != 0
             if aligning, !isWhole, collected.count < min(SampleAligner.inspectedBytes, frame.payloadBytes) { return }
@@ -245,6 +282,8 @@ public struct ListenerSession: Sendable {
         _ audio: SampleBytes, of block: Span<UInt8>, _ arrival: Int64,
         _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
+        let wasOpen = recorder.isOpen
+        if !wasOpen, try holdsBack(audio, arrival, perform) { return }
         if frame.startsRecording, frame.missingBefore > 0 {
             // They belong to what came before; nothing of them is put into the new recording.
             try recorder.leaveGap(
@@ -258,7 +297,8 @@ public struct ListenerSession: Sendable {
         guard let format else {
             try recorder.close(.restart, runGoesOn: false, perform)
             try drop(
-                reason: "unsupported format: \(unusableReason ?? "unknown")", bytes: audio.count, arrival, perform)
+                reason: "unsupported format: \(unusableReason ?? "unknown")", bytes: audio.count, takesTime: true,
+                arrival, perform)
             return
         }
         frame.mode = .passing
@@ -270,6 +310,8 @@ public struct ListenerSession: Sendable {
         } else {
             frame.pagesAreUniform = frame.lastAudioBytes == frame.payloadBytes || frame.lastAudioBytes == 0
         }
+        // The recording that this frame has ended may have been the last short one.
+        if wasOpen, !recorder.isOpen, try holdsBack(audio, arrival, perform) { return }
         if recorder.phaseBytes != 0 {
             let skip = format.bytesPerFrame - recorder.phaseBytes
             let judgement = audio.withSpan(of: block) { audio in
@@ -301,13 +343,40 @@ public struct ListenerSession: Sendable {
 
     // MARK: - What is dropped
 
+    /// Drops a frame that would begin a recording after too many short ones.
+    private mutating func holdsBack<Failure: Error>(
+        _ audio: SampleBytes, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+    ) throws(Failure) -> Bool {
+        guard let format, shortRecordingAllowance <= 0, !recorder.continuesRecording else {
+            heldBackNanoseconds = nil
+            return false
+        }
+        let isBeginning =
+            frame.startsRecording || frame.isReset || frame.missingBefore > configuration.maximumGapFillFrames
+        let before = isBeginning ? 0 : heldBackNanoseconds ?? 0
+        if before >= configuration.minimumRecordingNanoseconds {
+            heldBackNanoseconds = nil
+            return false
+        }
+        let audioBytes = max(0, frame.payloadBytes - frame.headerBytes)
+        heldBackNanoseconds = before + format.durationNanoseconds(frames: Int64(audioBytes / format.bytesPerFrame))
+        frame.missingBefore = 0
+        recorder.forgetPhase()
+        if audioBytes > 0 { frame.lastAudioBytes = audioBytes }
+        try drop(
+            reason: Self.heldBackReason, bytes: audio.count, takesTime: true, arrival, perform)
+        return true
+    }
+
     private mutating func drop<Failure: Error>(
-        reason: String, bytes: Int, _ arrival: Int64, _ perform: (SessionAction) throws(Failure) -> Void
+        reason: String, bytes: Int, takesTime: Bool, _ arrival: Int64,
+        _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
         frame.mode = .dropping
         frame.lossReason = reason
+        frame.lossTakesTime = takesTime
         try recorder.noteLoss(
-            reason: reason, bytes: bytes, wireFrames: 1, takesTime: format == nil, arrivalNanoseconds: arrival, perform)
+            reason: reason, bytes: bytes, wireFrames: 1, takesTime: takesTime, arrivalNanoseconds: arrival, perform)
     }
 
     private mutating func noteDropped<Failure: Error>(
@@ -315,6 +384,7 @@ public struct ListenerSession: Sendable {
     ) throws(Failure) {
         guard let reason = frame.lossReason else { return }
         try recorder.noteLoss(
-            reason: reason, bytes: bytes, wireFrames: 0, takesTime: format == nil, arrivalNanoseconds: arrival, perform)
+            reason: reason, bytes: bytes, wireFrames: 0, takesTime: frame.lossTakesTime, arrivalNanoseconds: arrival,
+            perform)
     }
 }

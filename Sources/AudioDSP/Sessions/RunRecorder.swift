@@ -12,7 +12,14 @@ struct RunRecorder: Sendable {
     /// Whether the times of the open recording are not final.
     var isUnsettled: Bool { unsettled.current?.isUnsettled ?? false }
 
+    /// Whether the next sound is of a recording that is open, or goes on after one that has reached its longest duration.
+    var continuesRecording: Bool { isOpen || isRollover }
+
+    /// Recordings shorter than the minimum that may still end; see ``ListenerSession/shortRecordingAllowance``.
+    var shortRecordingAllowance = Int.max
+
     private let maximumRecordingNanoseconds: Int64
+    private let minimumRecordingNanoseconds: Int64
     private var format: PCMFormat?
     private var clock: SampleClock?
     private var run = -1
@@ -54,8 +61,9 @@ struct RunRecorder: Sendable {
         var sampleFrames: Int64 = 0
     }
 
-    init(maximumRecordingNanoseconds: Int64) {
+    init(maximumRecordingNanoseconds: Int64, minimumRecordingNanoseconds: Int64) {
         self.maximumRecordingNanoseconds = maximumRecordingNanoseconds
+        self.minimumRecordingNanoseconds = minimumRecordingNanoseconds
     }
 
     // MARK: - Audio
@@ -189,6 +197,9 @@ struct RunRecorder: Sendable {
                 RecordingEnd(
                     reason: reason, frames: recordingFrames, filledFrames: filled.sampleFrames,
                     runGoesOn: runGoesOn, isInferred: isUnsettled)))
+        if let format, format.durationNanoseconds(frames: recordingFrames) < minimumRecordingNanoseconds {
+            shortRecordingAllowance -= 1
+        }
         recordingFrames = 0
         filled = Tally()
         if runGoesOn, isUnsettled, clock.isAtLivePace {

@@ -1,6 +1,7 @@
 import Foundation
 import Hummingbird
 import Store
+import TextParts
 
 /// `GET /api/v1/detections`, as JSON or CSV.
 struct DetectionResources: Sendable {
@@ -73,7 +74,7 @@ struct DetectionResources: Sendable {
         filter.limit = try query.limit()
         let models = Dictionary(uniqueKeysWithValues: try await store.models().map { ($0.id, $0) })
         let detections = try await store.detections(filter).map { Detection($0, models: models) }
-        let isCSV = query.text("format") == "csv" || request.headers[.accept]?.contains("text/csv") == true
+        let isCSV = query.text("format") == "csv" || request.headers[.accept]?.holds("text/csv") == true
         guard !isCSV else {
             let lines = [CSV.line(Detection.csvHead)] + detections.map { CSV.line($0.csv) }
             return Answer.text(lines.joined(), type: "text/csv; charset=utf-8")
@@ -87,8 +88,8 @@ struct DetectionResources: Sendable {
 enum CSV {
     static func line(_ fields: [String]) -> String {
         fields.map { field in
-            field.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-                ? "\"\(field.replacing("\"", with: "\"\""))\"" : field
+            field.utf8.contains { ",\"\r\n".utf8.contains($0) }
+                ? "\"\(field.replacingText("\"", with: "\"\""))\"" : field
         }.joined(separator: ",") + "\r\n"
     }
 }

@@ -60,9 +60,14 @@ struct ListenerResources: Sendable {
 
     @Sendable
     func listeners(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        struct Page: Encodable { let listeners: [Listener] }
+        struct Page: Encodable {
+            let listeners: [Listener]
+            let next: String?
+        }
+        let query = Query(request)
+        let limit = try query.limit(1000)
         let connected = Dictionary(grouping: house.registry.connections) { $0.listener.text }
-        let known = try await house.store.listeners(limit: 1000)
+        let known = try await house.store.listeners(after: query.text("cursor"), limit: limit)
         let listeners = known.map { known in
             let connections = (connected[known.id] ?? []).map(Connection.init)
             return Listener(
@@ -70,7 +75,8 @@ struct ListenerResources: Sendable {
                 lastSeenAt: connections.map(\.lastReceivedAt).max() ?? ISOTime.text(known.lastSeenNanoseconds),
                 recordings: known.recordings, detections: known.detections, connections: connections)
         }
-        return try Answer.json(Page(listeners: listeners))
+        return try Answer.json(
+            Page(listeners: listeners, next: listeners.count == limit ? listeners.last?.id : nil))
     }
 
     @Sendable
@@ -91,8 +97,11 @@ struct ListenerResources: Sendable {
             let from: String
             let to: String
             let listeners: [Part]
+            let next: String?
         }
         let query = Query(request)
+        let limit = try query.limit(1000)
+        let cursor = query.text("cursor")
         let now = house.time.now().utcNanoseconds
         let to = try query.time("to") ?? now + 86_400_000_000_000
         let from = try query.time("from") ?? min(now, to) - 7 * 86_400_000_000_000
@@ -102,7 +111,7 @@ struct ListenerResources: Sendable {
         let seconds = { (nanoseconds: Int64) in Double(nanoseconds) / 1e9 }
         let parts = try await house.store.coverage(
             fromNanoseconds: from, toNanoseconds: to, listener: query.text("listener")
-        ).map { coverage in
+        ).filter { cursor == nil || $0.listenerID > cursor ?? "" }.prefix(limit).map { coverage in
             Part(
                 listener: coverage.listenerID, recordings: coverage.recordings,
                 firstAt: coverage.firstNanoseconds.map(ISOTime.text),
@@ -112,7 +121,10 @@ struct ListenerResources: Sendable {
                 heardSeconds: seconds(coverage.heardNanoseconds), filledSeconds: seconds(coverage.filledNanoseconds),
                 gaps: coverage.gaps.mapValues(seconds), losses: coverage.losses.mapValues(seconds))
         }
-        return try Answer.json(Page(from: ISOTime.text(from), to: ISOTime.text(to), listeners: parts))
+        return try Answer.json(
+            Page(
+                from: ISOTime.text(from), to: ISOTime.text(to), listeners: parts,
+                next: parts.count == limit ? parts.last?.listener : nil))
     }
 
     @Sendable

@@ -1,6 +1,7 @@
 import Foundation
 import Hummingbird
 import Store
+import TextParts
 
 /// `GET /api/v1/observations` and `/api/v1/observations/latest`, as JSON or CSV.
 struct ObservationResources: Sendable {
@@ -63,7 +64,7 @@ struct ObservationResources: Sendable {
     }
 
     private func answer(_ page: Page, _ query: Query, _ request: Request) throws -> Response {
-        let isCSV = query.text("format") == "csv" || request.headers[.accept]?.contains("text/csv") == true
+        let isCSV = query.text("format") == "csv" || request.headers[.accept]?.holds("text/csv") == true
         guard isCSV else { return try Answer.json(page) }
         let lines = [CSV.line(Observation.csvHead)] + page.observations.map { CSV.line($0.csv) }
         return Answer.text(lines.joined(), type: "text/csv; charset=utf-8")

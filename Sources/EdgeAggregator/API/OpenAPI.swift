@@ -6,11 +6,13 @@ enum OpenAPI {
 
     private static let paths = [
         operation("/api/v1/status", "The state of the whole box", []),
-        operation("/api/v1/listeners", "Listeners, connected or not", []),
+        operation("/api/v1/listeners", "Listeners, connected or not", ["cursor", "limit"]),
         operation(
             "/api/v1/recordings", "Recordings", ["listener", "from", "to", "state", "analysis", "cursor", "limit"]),
         operation("/api/v1/recordings/{name}", "One recording", [], path: "name"),
-        operation("/api/v1/recordings/{name}/audio", "Its sound; ranges are answered", [], path: "name"),
+        operation(
+            "/api/v1/recordings/{name}/audio",
+            "Its sound; ranges are answered. 409 while it is written or before it is analyzed", [], path: "name"),
         operation(
             "/api/v1/detections", "Detections, as JSON or (format=csv) CSV",
             ["listener", "species", "recording", "min_confidence", "from", "to", "cursor", "limit", "format"]),
@@ -52,7 +54,9 @@ enum OpenAPI {
         operation("/api/v1/outputs", "Lines that the box sets", []),
         operation(
             "/api/v1/outputs/{name}", "Set one: state=on, off or cycle", ["state"], path: "name", method: "post"),
-        operation("/api/v1/coverage", "What was heard and what was lost, by listener", ["listener", "from", "to"]),
+        operation(
+            "/api/v1/coverage", "What was heard and what was lost, by listener",
+            ["listener", "from", "to", "cursor", "limit"]),
         operation("/api/v1/ledger", "The lines of the loss ledger", ["listener", "kind", "cursor", "limit"]),
         operation("/api/v1/sinks", "Far ends: how they are, and what waits for them", []),
         operation(

@@ -15,6 +15,7 @@ struct StatusSnapshot: Sendable {
     let pace: AnalysisPace
     let recovery: RecoveryMetrics
     let startReserve: StartReserve
+    let reloads: ReloadStatus
 
     struct Status: Codable, Sendable {
         struct Listeners: Codable, Sendable {
@@ -62,6 +63,19 @@ struct StatusSnapshot: Sendable {
             var gapSeconds: Double
             var lossSeconds: Double
         }
+        struct LoadedSettings: Codable, Sendable {
+            /// When those in force were read.
+            var loadedAt: String
+            /// The last attempt to take over changed ones, if it was rejected; those of before are in force then.
+            var rejectedAt: String?
+            var rejectedReason: String?
+
+            init(_ reloads: ReloadStatus.Snapshot) {
+                loadedAt = ISOTime.text(reloads.loadedNanoseconds)
+                rejectedAt = reloads.rejection.map { ISOTime.text($0.nanoseconds) }
+                rejectedReason = reloads.rejection?.reason
+            }
+        }
         var box: String
         var version: String
         var startedAt: String
@@ -72,6 +86,7 @@ struct StatusSnapshot: Sendable {
         var reasons: [String]
         /// normal, or safe: sound is received and kept, and all else waits.
         var mode: String
+        var settings: LoadedSettings
         var listeners: Listeners
         var queues: Queues
         var analysis: Analysis
@@ -125,6 +140,7 @@ struct StatusSnapshot: Sendable {
             uptimeSeconds: Double(now.monotonicNanoseconds - started.monotonicNanoseconds) / 1e9,
             now: ISOTime.text(now.utcNanoseconds), isClockSynchronised: now.isSynchronised, isReady: reasons.isEmpty,
             reasons: reasons, mode: mode == .safe ? "safe" : "normal",
+            settings: Status.LoadedSettings(reloads.snapshot),
             listeners: Status.Listeners(
                 connected: Set(connections.map(\.listener)).count, connections: connections.count,
                 bytesReceived: house.metrics.bytes.total),

@@ -37,6 +37,10 @@ final class AnalysisService: Sendable {
         var scheduler: AnalysisScheduler<LiveWindow, BacklogReader>
         /// Recordings that a live feed or the backlog is at work on, so that the store's list does not start them again.
         var tracked: Set<String> = []
+        /// Listeners of the recordings that are open for reading, one for each.
+        var readers: [String: String] = [:]
+        /// Whether the last list of recordings that wait had more than may be open.
+        var isMoreWaiting = false
         /// Windows that were left to the file, by recording; a recording that is not here is analysed whole.
         var spilled: [String: SpilledWindows] = [:]
         /// Recordings that the system did not let be read, or silenced: they are tried again later.
@@ -49,7 +53,10 @@ final class AnalysisService: Sendable {
     }
 
     let configuration: Configuration
+    /// Of live windows.
     let pool: WindowBufferPool
+    private let backlogPool: WindowBufferPool
+    private let maximumReaders: Int
     let engine: DetectionEngine
     let metrics: AnalysisMetrics
     let pace: AnalysisPace
@@ -66,16 +73,19 @@ final class AnalysisService: Sendable {
     private static let eagerBacklogCheckInterval = Duration.milliseconds(200)
     private static let mostSpilledRecordings = 10_000
     private static let mostListeners = 2000
+    private static let rowsPerCheck = 64
 
     init(
-        configuration: Configuration, engine: DetectionEngine, pool: WindowBufferPool, store: Store,
+        configuration: Configuration, engine: DetectionEngine, budget: WindowBudget, store: Store,
         redactor: Redactor, events: EventHub, time: any TimeSource, metrics: AnalysisMetrics,
         pace: AnalysisPace = AnalysisPace(),
         logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
-        self.pool = pool
+        pool = WindowBufferPool(limit: budget.live)
+        backlogPool = WindowBufferPool(limit: budget.backlog)
+        maximumReaders = budget.readers
         self.store = store
         self.redactor = redactor
         self.events = events
@@ -100,6 +110,7 @@ final class AnalysisService: Sendable {
     func stop() {
         condition.lock()
         state.withLock { $0.isStopping = true }
+        redactor.stop()
         condition.broadcast()
         condition.unlock()
     }
@@ -208,11 +219,12 @@ final class AnalysisService: Sendable {
             let (work, isStopping, isCheckDue) = state.withLock {
                 state -> (AnalysisScheduler<LiveWindow, BacklogReader>.Work?, Bool, Bool) in
                 if state.isStopping { return (nil, true, false) }
-                let isCheckDue = state.scheduler.backlogCount == 0 && state.nextBacklogCheck <= .now
+                let isCheckDue = state.readers.count < maximumReaders && state.nextBacklogCheck <= .now
                 if isCheckDue {
                     // Windows that were left to the disk are waited for eagerly: their recordings close any moment.
+                    let isEager = !state.spilled.isEmpty && state.readers.isEmpty
                     state.nextBacklogCheck =
-                        .now + (state.spilled.isEmpty ? Self.backlogCheckInterval : Self.eagerBacklogCheckInterval)
+                        .now + (isEager ? Self.eagerBacklogCheckInterval : Self.backlogCheckInterval)
                 }
                 return (state.scheduler.next(), false, isCheckDue)
             }
@@ -236,17 +248,12 @@ final class AnalysisService: Sendable {
             let busy = state.withLock { state in
                 state.tracked.union(state.postponed.waiting(at: now))
             }
-            let rows = try store.pendingAnalysisBlocking(limit: busy.count + 64)
-            for row in rows where !busy.contains(row.name) {
-                let spilled = state.withLock { state -> SpilledWindows?? in
-                    guard state.tracked.insert(row.name).inserted else { return nil }
-                    return .some(state.spilled.removeValue(forKey: row.name))
-                }
-                guard let windows = spilled else { continue }
-                let reader = BacklogReader(
-                    row: row, spilled: windows, configuration: configuration, store: store,
-                    isLastAttempt: state.withLock { $0.postponed.isLastAttempt(row.name) })
-                state.withLock { $0.scheduler.add(backlog: reader, listener: row.listenerID) }
+            let rows = try store.pendingAnalysisBlocking(limit: busy.count + Self.rowsPerCheck)
+                .filter { !busy.contains($0.name) }
+            // Listeners of which no recording is open come first, so that long recordings of one do not hold up others.
+            let open = state.withLock { Set($0.readers.values) }
+            for row in rows.filter({ !open.contains($0.listenerID) }) + rows.filter({ open.contains($0.listenerID) }) {
+                begin(row)
             }
             if !rows.isEmpty {
                 condition.lock()
@@ -255,6 +262,33 @@ final class AnalysisService: Sendable {
             }
         } catch {
             logger.error("The recordings that wait could not be listed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Opens a recording for reading, if one more may be open.
+    private func begin(_ row: RecordingRecord) {
+        state.withLock { state in
+            guard state.readers.count < maximumReaders else {
+                state.nextBacklogCheck = .now + Self.backlogCheckInterval
+                state.isMoreWaiting = true
+                return
+            }
+            guard state.tracked.insert(row.name).inserted else { return }
+            state.readers[row.name] = row.listenerID
+            let reader = BacklogReader(
+                row: row, spilled: state.spilled.removeValue(forKey: row.name), configuration: configuration,
+                store: store, pool: backlogPool, isLastAttempt: state.postponed.isLastAttempt(row.name))
+            state.scheduler.add(backlog: reader, listener: row.listenerID)
+        }
+    }
+
+    /// Closes a recording; another one that waits takes its place at once.
+    private func close(_ reader: BacklogReader) {
+        reader.close()
+        state.withLock { state in
+            state.readers[reader.row.name] = nil
+            if state.isMoreWaiting { state.nextBacklogCheck = .now }
+            state.isMoreWaiting = false
         }
     }
 
@@ -267,9 +301,11 @@ final class AnalysisService: Sendable {
                 state.withLock { $0.scheduler.add(backlog: reader, listener: reader.row.listenerID) }
                 wakeOne()
             } else {
+                close(reader)
                 take(reader.progress.complete(), reader.progress)
             }
         } catch {
+            close(reader)
             metrics.failures.add(1)
             if error.isOfTheMoment, postpone(reader.progress, spilled: reader.spilled) {
                 logger.error(
@@ -341,7 +377,9 @@ final class AnalysisService: Sendable {
     private func take(_ step: RecordingProgress.Step, _ progress: RecordingProgress) {
         switch step {
         case .waiting: return
-        case .dropped: untrack(progress)
+        case .dropped:
+            redactor.forget(progress.recording.name)
+            untrack(progress)
         case .done(let windows): finish(progress, state: "done", windows: windows, error: nil)
         case .spilled(let windows):
             if progress.recording.isOnDisk {
@@ -376,7 +414,15 @@ final class AnalysisService: Sendable {
     }
 
     private func finish(_ progress: RecordingProgress, state: String, windows: Int, error: String?) {
-        switch redactor.settlement(of: progress) {
+        redactor.settle(progress) { [self] settlement in
+            conclude(progress, settlement, state: state, windows: windows, error: error)
+        }
+    }
+
+    private func conclude(
+        _ progress: RecordingProgress, _ settlement: Redactor.Settlement, state: String, windows: Int, error: String?
+    ) {
+        switch settlement {
         case .settled: break
         case .waiting:
             // The file cannot be changed while it is being encoded: it is analysed, and silenced, once it is closed.

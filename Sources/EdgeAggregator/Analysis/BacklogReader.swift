@@ -15,9 +15,11 @@ final class BacklogReader: @unchecked Sendable {
     private let onlyWindows: Set<Int64>?
     private let configuration: AnalysisService.Configuration
     private let store: Store
-    private let pool = WindowBufferPool(limit: 64)
+    private let pool: WindowBufferPool
     private var chain: Chain?
     private var ready: [AnalysisWindow] = []
+    /// Whether a window found no memory.
+    private var isShortOfMemory = false
     private var isAtEnd = false
     private var endFrame48k: Int64 = 0
 
@@ -27,15 +29,18 @@ final class BacklogReader: @unchecked Sendable {
         var current: RecordingRecord
         /// Sample frames of it that are still to be read. A file that was cut off may have the beginning of a block after them.
         var left: Int64
+        /// Sample frames of one read: little enough that it completes one window, or two.
+        var framesPerRead: Int
         var resampler: Resampler
         var assembler: WindowAssembler
     }
 
-    static let framesPerRead = 4096
+    private static let maximumFramesPerRead = 4096
 
+    /// - Parameter pool: has ``WindowBudget/windowsPerReader`` buffers for this reader.
     init(
         row: RecordingRecord, spilled: SpilledWindows?, configuration: AnalysisService.Configuration, store: Store,
-        isLastAttempt: Bool
+        pool: WindowBufferPool, isLastAttempt: Bool
     ) {
         self.row = row
         self.spilled = spilled
@@ -43,6 +48,7 @@ final class BacklogReader: @unchecked Sendable {
         onlyWindows = spilled.map { Set($0.startFrames48k) }
         self.configuration = configuration
         self.store = store
+        self.pool = pool
         progress = RecordingProgress(
             recording: AnalysedRecording(
                 name: row.name, listener: row.listenerID, sessionID: row.sessionID, run: row.run,
@@ -62,6 +68,15 @@ final class BacklogReader: @unchecked Sendable {
         }
     }
 
+    /// Closes the file and gives all buffers back. Call it when no more is read.
+    func close() {
+        chain?.assembler.release()
+        chain = nil
+        for window in ready { pool.give(window.buffer) }
+        ready = []
+        isAtEnd = true
+    }
+
     func give(_ window: AnalysisWindow) {
         pool.give(window.buffer)
     }
@@ -79,7 +94,9 @@ final class BacklogReader: @unchecked Sendable {
         let first = (start + Int64(step) - 1) / Int64(step) * Int64(step)
         endFrame48k = AnalysisFeed.frame48k(row.runOffsetFrames + row.frames, sampleRate: row.sampleRate)
         chain = Chain(
-            reader: reader, current: row, left: row.frames, resampler: try Resampler(from: rate, quality: .high),
+            reader: reader, current: row, left: row.frames,
+            framesPerRead: min(Self.maximumFramesPerRead, max(1, step * rate / BirdNET.sampleRate)),
+            resampler: try Resampler(from: rate, quality: .high),
             assembler: WindowAssembler(
                 overlapSeconds: configuration.overlapSeconds, pool: pool, firstWindowFrame48k: first,
                 streamFrame48k: start))
@@ -107,14 +124,24 @@ final class BacklogReader: @unchecked Sendable {
         }
         // Taken out while it is worked on, so that the assembler is not copied.
         self.chain = nil
+        do {
+            try readOn(&chain)
+        } catch {
+            chain.assembler.release()
+            throw error
+        }
+        if isAtEnd { chain.assembler.release() } else { self.chain = chain }
+    }
+
+    private func readOn(_ chain: inout Chain) throws {
         var failure: ResamplerError?
-        let most = Int(min(Int64(Self.framesPerRead), chain.left))
+        let most = Int(min(Int64(chain.framesPerRead), chain.left))
         var count = 0
         if most > 0 {
             count = try chain.reader.readMono(channel: configuration.channel, maxFrames: most) { mono in
                 do throws(ResamplerError) {
                     try chain.resampler.process(mono) { samples in
-                        chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+                        chain.assembler.append(samples, emit: { take($0) }, skipped: { skip($0) })
                     }
                 } catch {
                     failure = error
@@ -123,12 +150,12 @@ final class BacklogReader: @unchecked Sendable {
             chain.left -= Int64(count)
         }
         if let failure { throw failure }
+        if isShortOfMemory { throw OutOfMemory(recording: row.name) }
         if chain.assembler.nextWindowFrame48k >= endFrame48k {
             isAtEnd = true
-            return
+        } else if count == 0 {
+            try goOn(&chain)
         }
-        if count == 0 { try goOn(&chain) }
-        if !isAtEnd { self.chain = chain }
     }
 
     /// At the end of a file: goes on with the recording that follows in the same run, or pads the last window.
@@ -146,14 +173,29 @@ final class BacklogReader: @unchecked Sendable {
         }
         isAtEnd = true
         try chain.resampler.flush { samples in
-            chain.assembler.append(samples, emit: { take($0) }, skipped: { _ in })
+            chain.assembler.append(samples, emit: { take($0) }, skipped: { skip($0) })
         }
         chain.assembler.finish(
-            minimumSeconds: BirdNET.shortestTailSeconds, emit: { take($0) }, skipped: { _ in })
+            minimumSeconds: BirdNET.shortestTailSeconds, emit: { take($0) }, skipped: { skip($0) })
+        if isShortOfMemory { throw OutOfMemory(recording: row.name) }
+    }
+
+    private func isWanted(_ startFrame48k: Int64) -> Bool {
+        startFrame48k < endFrame48k && (onlyWindows?.contains(startFrame48k) ?? true)
+    }
+
+    private func skip(_ startFrame48k: Int64) {
+        if isWanted(startFrame48k) { isShortOfMemory = true }
     }
 
     private func take(_ window: AnalysisWindow) {
-        let isWanted = window.startFrame48k < endFrame48k && (onlyWindows?.contains(window.startFrame48k) ?? true)
-        if isWanted { ready.append(window) } else { pool.give(window.buffer) }
+        if isWanted(window.startFrame48k) { ready.append(window) } else { pool.give(window.buffer) }
     }
+}
+
+/// There was no memory for a window of a recording; it is analyzed again later.
+struct OutOfMemory: Error, CustomStringConvertible {
+    let recording: String
+
+    var description: String { "no memory for a window of \(recording)" }
 }

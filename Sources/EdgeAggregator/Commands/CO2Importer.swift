@@ -2,6 +2,7 @@ import FieldNodes
 import Foundation
 import Sensors
 import Store
+import TextParts
 
 /// Takes over a folder of the CO2 units' server.
 struct CO2Importer {
@@ -30,7 +31,7 @@ struct CO2Importer {
 
     func run(_ progress: (Double) -> Void) async throws -> Report {
         var report = Report()
-        let depot = CO2Depot(folder: settings.dataFolder, mostUnitBytes: .max, permit: permit, begunAnew: { _, _ in })
+        let depot = CO2Depot(folder: settings.dataFolder, limits: .init(), permit: permit, begunAnew: { _, _ in })
         let files = CO2Reader.files(in: folder)
         let isOwn = (folder as NSString).standardizingPath == (settings.dataFolder as NSString).standardizingPath
         for (done, file) in files.enumerated() {
@@ -129,7 +130,7 @@ struct CO2Importer {
                 guard let bytes = read("\(place)/\(file.path)", &report) else { continue }
                 let text = String(decoding: bytes, as: UTF8.self)
                 var batches: [NodeID: ReadingBatch] = [:]
-                for line in text.split(whereSeparator: \.isNewline) {
+                for line in text.lines() {
                     guard let (ping, time) = Ping.parse(line), let unit = NodeID(.co2, ping.unitID) else {
                         report.tally.rejected += 1
                         continue

@@ -2,6 +2,7 @@ import ArgumentParser
 import AudioDSP
 import Foundation
 import Sensors
+import TextParts
 
 /// `edge-aggregator doctor`: what this machine lacks.
 struct DoctorCommand: AsyncParsableCommand {
@@ -18,6 +19,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let settings = try options.load()
         let findings =
             Doctor(settings: settings).examine() + (await DoctorHardware(settings: settings).examine())
+            + (await DoctorMQTT(settings: settings).examine())
         if json {
             print(String(decoding: try Answer.encoder.encode(findings), as: UTF8.self))
         } else {
@@ -38,6 +40,13 @@ struct Doctor {
         let subject: String
         let verdict: Verdict
         let text: String
+
+        /// - Parameter text: passwords in it are hidden.
+        init(subject: String, verdict: Verdict, text: String) {
+            self.subject = subject
+            self.verdict = verdict
+            self.text = text.hidingPasswords
+        }
     }
 
     let settings: Settings

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import TextParts
 
 /// What the program's exit codes mean; they are those of sysexits(3) where there is one.
 enum ExitCodes {
@@ -20,9 +21,9 @@ enum ExitCodes {
         """
 }
 
-/// Standard error, a line at a time.
+/// Standard error, a line at a time, without passwords.
 func printError(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+    FileHandle.standardError.write(Data((text.hidingPasswords + "\n").utf8))
 }
 
 /// Where the settings stand.

@@ -86,7 +86,7 @@ struct ISEMSImporter {
             let key = NodeKey(kind: NodeKind.isems.rawValue, name: reading.nodeID)
             batches[reading.nodeID, default: ReadingBatch(key: key, layout: ISEMSIntake.layout)].add(
                 timeNanoseconds: reading.timeSeconds * 1_000_000_000, reading.values,
-                text: "\(reading.revision ?? "");\(reading.firmware ?? "")")
+                text: reading.storedTexts)
             read += 1
             waiting += 1
             guard waiting >= Self.slice else { return }

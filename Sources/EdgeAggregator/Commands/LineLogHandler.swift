@@ -1,8 +1,10 @@
 import CEdgeSystem
 import Foundation
 import Logging
+import TextParts
 
-/// Writes a log line to standard error, as text or as JSON, or to the system's journal with its fields.
+/// Writes a log line to standard error, as text or as JSON, or to the system's journal with its fields. Passwords in addresses are
+/// hidden, whoever logs them.
 struct LineLogHandler: LogHandler {
     enum Format: String, Sendable { case text, json, journal }
 
@@ -28,18 +30,23 @@ struct LineLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        let details = all.map { ($0.key, "\($0.value)") }
-        if format == .journal, JournalEntry(event, details).send() { return }
+        let details = all.map { ($0.key, "\($0.value)".hidingPasswords) }
+        let message = "\(event.message)".hidingPasswords
+        if format == .journal,
+            JournalEntry(level: event.level, message: message + Self.text(details), details: details).send()
+        {
+            return
+        }
         let time = ISOTime.text(edge_realtime_ns())
         let line: String
         if format == .json {
-            var fields = ["time": time, "level": event.level.rawValue, "message": "\(event.message)"]
+            var fields = ["time": time, "level": event.level.rawValue, "message": message]
             for (key, value) in details { fields[key] = value }
             let data = (try? JSONEncoder.sorted.encode(fields)) ?? Data()
             line = String(decoding: data, as: UTF8.self)
         } else {
             // A peer's text may stand here: no line of its own for it.
-            line = "\(time) \(event.level.rawValue) \(event.message)\(Self.text(details))"
+            line = "\(time) \(event.level.rawValue) \(message)\(Self.text(details))"
         }
         FileHandle.standardError.write(Data((line + "\n").utf8))
     }
@@ -55,11 +62,6 @@ struct JournalEntry {
     static let socket = "/run/systemd/journal/socket"
 
     private(set) var bytes: [UInt8] = []
-
-    init(_ event: LogEvent, _ details: [(String, String)]) {
-        self.init(
-            level: event.level, message: "\(event.message)\(LineLogHandler.text(details))", details: details)
-    }
 
     init(level: Logger.Level, message: String, details: [(String, String)]) {
         add("MESSAGE", message)

@@ -30,7 +30,7 @@ enum OpenStore {
             try await body(
                 NodeHouse(
                     store: store, time: TimeService(),
-                    registry: try NodeRegistry(settings.nodes.admission, most: settings.nodes.most, store: store),
+                    registry: try NodeRegistry(settings.nodes.admission, limits: settings.nodes.limits, store: store),
                     metrics: NodeMetrics(), events: EventHub(), executor: executor,
                     logger: Logger(label: "edge-aggregator")))
         }

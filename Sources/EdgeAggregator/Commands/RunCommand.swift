@@ -27,8 +27,8 @@ struct RunCommand: AsyncParsableCommand {
         LogLevel.set(settings.box.logLevel)
         LoggingSystem.bootstrap { [format = settings.box.logFormat] label in
             let lines = LineLogHandler(label: label, format: format)
-            guard let reporter else { return lines }
-            return SentryLogHandler(lines: lines, reporter: reporter)
+            guard let reporter else { return QuietCancellation(lines) }
+            return QuietCancellation(SentryLogHandler(lines: lines, reporter: reporter))
         }
         let logger = Logger(label: "edge-aggregator")
         signal(SIGPIPE, SIG_IGN)
@@ -46,6 +46,12 @@ struct RunCommand: AsyncParsableCommand {
                 atPath: settings.box.baseFolder, withIntermediateDirectories: true)
             let lock = try InstanceLock(baseFolder: settings.box.baseFolder)
             defer { withExtendedLifetime(lock) {} }
+            // Earlier versions left them to everybody.
+            let database = "\(settings.box.baseFolder)/edge.db"
+            for path in [
+                database, "\(database)-wal", "\(database)-shm", settings.recordings.folder,
+                settings.recordings.spoolFolder,
+            ] { FileModes.hide(path) }
             let mode = try await begin(start, logger)
             let token = try openDoor(settings, logger)
             let manager = ServiceManager()

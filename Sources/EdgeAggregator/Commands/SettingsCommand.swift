@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import TextParts
 
 /// `edge-aggregator settings`.
 struct SettingsCommand: AsyncParsableCommand {
@@ -19,7 +20,7 @@ struct SettingsCommand: AsyncParsableCommand {
                 let effective = settings.effective[setting.name]
                 let value = effective?.value.display ?? ""
                 return (
-                    setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : value,
+                    setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : value.hidingPasswords,
                     effective?.source ?? "default"
                 )
             }

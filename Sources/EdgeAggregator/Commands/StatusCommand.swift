@@ -43,6 +43,9 @@ struct StatusCommand: AsyncParsableCommand {
                 + "\(status.disk.recordings) recordings of \(Dashboard.bytes(status.disk.recordingBytes))"
                 + (status.disk.isSoundKept ? "" : ", SOUND IS NOT KEPT"),
         ]
+        if let at = status.settings.rejectedAt, let reason = status.settings.rejectedReason {
+            lines.insert("settings   NOT TAKEN OVER at \(at): \(reason)", at: 1)
+        }
         for sink in status.sinks { lines.append("sink       \(sink.text)") }
         lines.append("loss, last 24 hours:")
         if status.loss.isEmpty { lines.append("  nothing has been heard yet") }

@@ -26,7 +26,8 @@ struct SupportBundleCommand: AsyncParsableCommand {
         let bundle = SupportBundle(settings: settings) { path in
             try await SmallHTTPClient.ask(daemon.base(settings) + path, bearer: settings.knownToken)
         }
-        let name = "edge-aggregator-\(settings.box.uuid.filter { $0.isLetter || $0.isNumber || $0 == "-" })"
+        let name =
+            "edge-aggregator-\(settings.box.uuid.unicodeScalars.filter { $0.properties.isAlphabetic || $0.properties.numericType != nil || $0 == "-" })"
         let file = "\(name)-\(SupportBundle.stamp()).tar.gz"
         // A box whose root never changes has no room here.
         let isHere = FileManager.default.isWritableFile(atPath: FileManager.default.currentDirectoryPath)

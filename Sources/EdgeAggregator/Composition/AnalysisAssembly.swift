@@ -48,7 +48,7 @@ struct AnalysisAssembly {
                 overlapSeconds: analysis.overlapSeconds, privacyThreshold: Float(analysis.privacyThreshold),
                 recordingsFolder: settings.recordings.folder, processors: settings.appliance.analyzerProcessors,
                 niceness: settings.appliance.analyzerNiceness),
-            engine: engine, pool: WindowBufferPool(limit: analysis.windowsTotal), store: store,
+            engine: engine, budget: WindowBudget(total: analysis.windowsTotal), store: store,
             redactor: Redactor(
                 recordingsFolder: settings.recordings.folder, store: store, time: time,
                 permit: disk.permit(for: .nodeData, at: settings.recordings.folder), logger: logger),

@@ -13,10 +13,12 @@ extension ReceptionHouse.Configuration {
         self.init(
             session: ListenerSession.Configuration(
                 defaultFormat: format, maximumGapFillFrames: settings.reception.mostGapFillFrames,
-                maximumRecordingNanoseconds: Int64(settings.recordings.maximumSeconds) * 1_000_000_000),
+                maximumRecordingNanoseconds: Int64(settings.recordings.maximumSeconds) * 1_000_000_000,
+                minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9)),
             container: settings.recordings.container, recordingsFolder: settings.recordings.folder,
             minimumRecordingNanoseconds: Int64(settings.recordings.minimumSeconds * 1e9),
-            boxName: settings.box.uuid, isAnalysisDeferred: mode == .safe && settings.analysis.isOn)
+            boxName: settings.box.uuid, beginnings: settings.reception.beginnings,
+            isAnalysisDeferred: mode == .safe && settings.analysis.isOn)
     }
 }
 

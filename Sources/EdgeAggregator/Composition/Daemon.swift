@@ -34,6 +34,7 @@ struct Daemon {
     private let pace = AnalysisPace()
     private let identity: ServerIdentity?
     private let manager: ServiceManager
+    private let reloads: ReloadStatus
     let keeper: Doorkeeper
 
     /// - Parameter apiToken: what the API asks for, where the settings name none.
@@ -47,8 +48,10 @@ struct Daemon {
             Doorkeeper.Rules(
                 listeners: ListenerAdmission(
                     allowed: settings.reception.allowed, tokens: settings.reception.tokens),
-                apiToken: settings.box.apiToken.isEmpty ? apiToken : settings.box.apiToken))
+                apiToken: settings.box.apiToken.isEmpty ? apiToken : settings.box.apiToken,
+                hosts: settings.access.hosts))
         identity = try settings.access.tls.map { try ServerIdentity($0) }
+        reloads = ReloadStatus(loadedNanoseconds: time.now().utcNanoseconds)
         self.settings = settings
         self.logger = logger
         let folders = [settings.box.baseFolder, settings.recordings.folder, settings.recordings.spoolFolder]
@@ -89,6 +92,7 @@ struct Daemon {
             limits: ListenerRegistry.Limits(
                 listeners: settings.reception.mostListeners,
                 connectionsPerListener: settings.reception.mostConnectionsPerListener,
+                connectionsPerAddress: settings.reception.mostConnectionsPerAddress,
                 idleSeconds: settings.reception.idleTimeoutSeconds),
             firstCounter: try store.highestSessionCounterBlocking(bootID: time.now().bootID), time: time, logger: logger
         )
@@ -102,7 +106,12 @@ struct Daemon {
             ).make()
         house = ReceptionHouse(
             configuration: try ReceptionHouse.Configuration(settings: settings, mode: mode),
-            executor: IngestExecutor(threads: settings.recordings.threads), registry: registry, store: store,
+            executor: IngestExecutor(threads: settings.recordings.threads),
+            decoding: DecodingService(limits: settings.reception.uploadLimits), registry: registry,
+            addresses: AddressBudgets(
+                limits: settings.reception.addressLimits,
+                knownListeners: Set(try store.knownListenersBlocking().compactMap { ListenerID($0) })),
+            store: store,
             names: RecordingNames(
                 isTaken: { [folder = settings.recordings.folder] name in
                     RecordingNames.isTaken(name, store: store, folder: folder)
@@ -137,7 +146,7 @@ struct Daemon {
             snapshot: StatusSnapshot(
                 boxName: settings.box.uuid, house: house, sinks: deliveries.statuses, storage: storageMetrics,
                 analysisMetrics: analysisMetrics, started: time.now(), mode: mode, pace: pace,
-                recovery: recovery.metrics, startReserve: startReserve))
+                recovery: recovery.metrics, startReserve: startReserve, reloads: reloads))
     }
 
     /// A start on a full disk is not counted: receiving, and removing recordings, matters more.
@@ -165,7 +174,7 @@ struct Daemon {
         }
         let router = routes.router()
         var services: [any Service] =
-            others + [house.registry, retention, RecoveryService(recovery: recovery, executor: house.executor)]
+            others + [house.registry, retention, RecoveryService(recovery: recovery)]
         if let season { services.append(season) }
         if settings.box.healthIntervalSeconds > 0 {
             services.append(
@@ -196,7 +205,8 @@ struct Daemon {
         }
         services.append(
             ReloadService(
-                settings: settings, keeper: keeper, identity: identity, logger: logger,
+                settings: settings, keeper: keeper, identity: identity, status: reloads, time: house.time,
+                logger: logger,
                 load: { [file = settings.file] in try Settings(path: file) }))
         if !settings.outputs.isEmpty { services.append(outputs) }
         if !settings.sensors.isEmpty { services.append(sensors) }
@@ -248,6 +258,7 @@ struct Daemon {
             outcome = .failure(error)
         }
         ingest.stop()
+        house.decoding.stop()
         house.keeper.stop()
         analysis?.stop()
         deliveries.stop()
@@ -262,9 +273,15 @@ struct Daemon {
         try outcome.get()
     }
 
-    private var http: HTTP1Channel.Configuration {
-        HTTP1Channel.Configuration(
+    private var http: @Sendable (@escaping HTTPChannelHandler.Responder) -> EdgeHTTPChannel {
+        let configuration = HTTP1Channel.Configuration(
             idleTimeout: .seconds(Int64(max(240, settings.reception.idleTimeoutSeconds + 60))))
+        let maximumBytes = settings.access.maximumDiscardedBodyBytes
+        return { responder in
+            EdgeHTTPChannel(
+                http: HTTP1Channel(responder: responder, configuration: configuration),
+                maximumDiscardedBytes: maximumBytes)
+        }
     }
 
     private func encryptedServer(
@@ -274,7 +291,7 @@ struct Daemon {
         Application(
             router: router,
             server: HTTPServerBuilder { [http] responder in
-                EncryptedChannel(http: HTTP1Channel(responder: responder, configuration: http), identity: identity)
+                EncryptedChannel(http: http(responder), identity: identity)
             }, configuration: configuration(address),
             // Reported after the plain addresses, which the greeting names.
             onServerRunning: { channel in
@@ -296,7 +313,7 @@ struct Daemon {
         return Application(
             router: router,
             server: HTTPServerBuilder { [gate, ingest, http] responder in
-                SwitchedChannel(http: HTTP1Channel(responder: responder, configuration: http)) {
+                SwitchedChannel(http: http(responder)) {
                     path.map { StreamSwitch(gate: gate, loop: ingest, path: $0) }
                 }
             },
@@ -308,7 +325,7 @@ struct Daemon {
     private func metricsServer(_ router: Router<EdgeContext>, _ address: BoxSettings.Address) -> some Service {
         Application(
             router: router,
-            server: HTTPServerBuilder { [http] responder in HTTP1Channel(responder: responder, configuration: http) },
+            server: HTTPServerBuilder(http),
             configuration: configuration(address), logger: logger)
     }
 }
@@ -344,6 +361,7 @@ struct ShutdownAnnouncer: Service {
         try? await gracefulShutdown()
         manager.stopping()
         house.registry.shutDown()
+        house.decoding.stop()
         house.events.finish()
         // The sessions close their recordings while the servers wait for their connections to end.
     }

@@ -85,4 +85,6 @@ final class ReceptionMetrics: Sendable {
     let uploads = Counter()
     let uploadsRefused = Counter()
     let refused = Counter()
+    /// Times that a connection was not read for a while.
+    let pauses = Counter()
 }

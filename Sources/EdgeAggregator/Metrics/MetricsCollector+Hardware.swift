@@ -11,6 +11,14 @@ extension MetricsCollector {
             page.sample(
                 "\(prefix)ok", [("kind", reading.kind), ("sensor", reading.name)], reading.state == .ok ? 1 : 0)
         }
+        page.family("\(prefix)state", "gauge", "1 for the state in which the sensor is, 0 for the others.")
+        for reading in readings {
+            for state in SensorWatch.State.all {
+                page.sample(
+                    "\(prefix)state", [("sensor", reading.name), ("state", state.rawValue)],
+                    reading.state == state ? 1 : 0)
+            }
+        }
         page.family("\(prefix)readings_total", "counter", "Readings that counted.")
         for reading in readings {
             page.sample("\(prefix)readings_total", [("sensor", reading.name)], Double(reading.readingsTotal))
@@ -28,8 +36,8 @@ extension MetricsCollector {
         for (bus, count) in sensors.busResets.sorted(by: { $0.key < $1.key }) {
             page.sample("edge_aggregator_bus_resets_total", [("bus", bus)], Double(count))
         }
-        page.family("\(prefix)value", "gauge", "What the sensor last said, in its own unit.")
-        for reading in readings {
+        page.family("\(prefix)value", "gauge", "What the sensor last said, in its own unit; absent while it is not ok.")
+        for reading in readings where reading.state == .ok {
             for quantity in reading.quantities {
                 page.sample(
                     "\(prefix)value",

@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 import Sensors
 import Store
+import TextParts
 import Uplink
 
 /// Makes the page of `/metrics`: the names of the former system with their meaning put right, and ours.
@@ -111,7 +112,13 @@ struct MetricsCollector: Sendable {
         page.single(
             "\(prefix)clock_synchronised", "gauge", "1 if the box knows the time.", status.isClockSynchronised ? 1 : 0)
         page.single("\(prefix)listeners", "gauge", "Connected listeners.", Double(status.listeners.connected))
+        page.single(
+            "\(prefix)listener_addresses", "gauge", "Network addresses whose limits are counted.",
+            Double(snapshot.house.addresses.knownAddresses))
         page.single("\(prefix)connections", "gauge", "Connections of listeners.", Double(status.listeners.connections))
+        page.single(
+            "\(prefix)uploads_decoding", "gauge", "Uploads that are decoded before they are acknowledged.",
+            Double(snapshot.house.decoding.count))
         for (name, help, counter) in [
             ("received_bytes_total", "Bytes received in streams.", metrics.bytes),
             ("received_frames_total", "Wire frames received.", metrics.frames),
@@ -125,6 +132,10 @@ struct MetricsCollector: Sendable {
             ("uploads_total", "Files taken.", metrics.uploads),
             ("uploads_refused_total", "Files not taken.", metrics.uploadsRefused),
             ("streams_refused_total", "Streams not taken.", metrics.refused),
+            (
+                "stream_pauses_total", "Times that a connection was read more slowly, for its limits or the store.",
+                metrics.pauses
+            ),
         ] {
             page.single(prefix + name, "counter", help, Double(counter.total))
         }
@@ -350,8 +361,8 @@ struct ProcessFigures {
     static func read() -> ProcessFigures {
         var figures = ProcessFigures()
         if let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) {
-            for line in status.split(separator: "\n") {
-                let number = line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int64($0) } ?? 0
+            for line in status.lines() {
+                let number = line.words().lazy.compactMap { Int64($0) }.first ?? 0
                 if line.hasPrefix("VmRSS:") { figures.residentBytes = number * 1024 }
                 if line.hasPrefix("VmSize:") { figures.virtualBytes = number * 1024 }
                 if line.hasPrefix("Threads:") { figures.threads = Int(number) }

@@ -1,3 +1,5 @@
+import TextParts
+
 /// Builds a page in the Prometheus text format, version 0.0.4.
 struct MetricsPage {
     private(set) var text = ""
@@ -36,6 +38,6 @@ struct MetricsPage {
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        text.replacingText("\\", with: "\\\\").replacingText("\"", with: "\\\"").replacingText("\n", with: "\\n")
     }
 }

@@ -17,6 +17,9 @@ struct ListenerAdmission: Sendable {
         return tokens.values.contains { Tokens.areEqual($0, token) }
     }
 
+    /// Whether the settings name the listener.
+    func isNamed(_ listener: ListenerID) -> Bool { allowed.contains(listener.text) || tokens[listener.text] != nil }
+
     func judge(_ listener: ListenerID, token: String?) -> Verdict {
         if !allowed.isEmpty, !allowed.contains(listener.text) {
             return .refused(reason: "the listener is not on the allow-list")

@@ -20,15 +20,24 @@ final class ListenerConnection: Sendable {
 
     let listener: ListenerID
     let remoteAddress: String
+    /// By which it is counted.
+    let address: ClientAddress
+    /// Whether the settings name the listener: its place is never given to another address.
+    let isNamed: Bool
     /// Why the box ended the connection, once it has.
     private let endReason = Mutex<String?>(nil)
     private let close: @Sendable () -> Void
     private let state: Mutex<Status>
 
     /// - Parameter close: closes the connection, from any thread.
-    init(listener: ListenerID, remoteAddress: String, now: TimeStamp, close: @escaping @Sendable () -> Void) {
+    init(
+        listener: ListenerID, remoteAddress: String, address: ClientAddress, isNamed: Bool, now: TimeStamp,
+        close: @escaping @Sendable () -> Void
+    ) {
         self.listener = listener
         self.remoteAddress = remoteAddress
+        self.address = address
+        self.isNamed = isNamed
         self.close = close
         state = Mutex(
             Status(

@@ -11,21 +11,27 @@ final class ListenerRegistry: Service {
         /// Connections of one listener at a time. Two are usual: the old one of a listener that lost its power hangs
         /// until it is found idle.
         var connectionsPerListener = 4
+        /// Connections of one network address at a time; 0 for no limit but the fair share of ``ListenerRegistry/admit(_:)``.
+        var connectionsPerAddress = 0
         var idleSeconds = 120
     }
 
     enum Refusal: String, Error {
         case tooManyListeners = "too many listeners"
         case tooManyConnections = "too many connections of this listener"
+        case tooManyOfAddress = "too many connections of this address (max_connections_per_address)"
         case shuttingDown = "shutting down"
     }
 
     private struct State {
         var connections: [ListenerID: [ListenerConnection]] = [:]
+        var perAddress: [ClientAddress: Int] = [:]
         /// Sessions of a listener since the start, for their names.
         var counters: [ListenerID: Int] = [:]
         /// Numbers up to this may have been given to listeners that are not in `counters` any more.
         var floor = 0
+        /// Who has connected since ``takeVisitors()``; of more than so many listeners the rest is left out.
+        var visitors: Set<ListenerID> = []
         var isShuttingDown = false
     }
 
@@ -44,15 +50,39 @@ final class ListenerRegistry: Service {
     }
 
     /// Takes a connection in, or says why not.
+    ///
+    /// When all places are taken, an address that has fewer than another one gets a place of the address that has the most: one
+    /// address may have all places only as long as nobody else needs one.
     func admit(_ connection: ListenerConnection) throws(Refusal) -> Int {
-        try state.withLock { (state) throws(Refusal) -> Int in
+        var replaced: ListenerConnection?
+        defer { replaced?.end(reason: "replaced by a listener of another address") }
+        return try state.withLock { (state) throws(Refusal) -> Int in
             guard !state.isShuttingDown else { throw .shuttingDown }
             let present = state.connections[connection.listener] ?? []
             guard present.count < limits.connectionsPerListener else { throw .tooManyConnections }
-            guard !present.isEmpty || state.connections.count < limits.listeners else { throw .tooManyListeners }
+            let ofAddress = state.perAddress[connection.address] ?? 0
+            guard limits.connectionsPerAddress == 0 || ofAddress < limits.connectionsPerAddress else {
+                throw .tooManyOfAddress
+            }
+            if present.isEmpty, state.connections.count >= limits.listeners {
+                guard let other = Self.replaceable(state, connection) else { throw .tooManyListeners }
+                Self.remove(other, &state)
+                replaced = other
+            }
+            state.perAddress[connection.address, default: 0] += 1
             state.connections[connection.listener, default: []].append(connection)
+            if state.visitors.count < limits.listeners { state.visitors.insert(connection.listener) }
             return nextCounter(connection.listener, &state)
         }
+    }
+
+    /// The connection whose place another address gets: of the address with the most, the one that has been silent the longest.
+    private static func replaceable(_ state: State, _ connection: ListenerConnection) -> ListenerConnection? {
+        let own = state.perAddress[connection.address] ?? 0
+        guard let most = state.perAddress.max(by: { $0.value < $1.value }), most.value > own + 1 else { return nil }
+        return state.connections.values.lazy.filter { $0.count == 1 && $0[0].address == most.key && !$0[0].isNamed }
+            .map { (connection: $0[0], last: $0[0].status.lastReceivedMonotonicNanoseconds) }
+            .min { $0.last < $1.last }?.connection
     }
 
     /// The next session number of a listener that has no connection of its own (an upload).
@@ -73,14 +103,29 @@ final class ListenerRegistry: Service {
     }
 
     func remove(_ connection: ListenerConnection) {
-        state.withLock { state in
-            state.connections[connection.listener]?.removeAll { $0 === connection }
-            if state.connections[connection.listener]?.isEmpty == true { state.connections[connection.listener] = nil }
+        state.withLock { Self.remove(connection, &$0) }
+    }
+
+    private static func remove(_ connection: ListenerConnection, _ state: inout State) {
+        guard let index = state.connections[connection.listener]?.firstIndex(where: { $0 === connection }) else {
+            return
         }
+        state.connections[connection.listener]?.remove(at: index)
+        if state.connections[connection.listener]?.isEmpty == true { state.connections[connection.listener] = nil }
+        let ofAddress = state.perAddress[connection.address] ?? 0
+        state.perAddress[connection.address] = ofAddress > 1 ? ofAddress - 1 : nil
     }
 
     var connections: [ListenerConnection] {
         state.withLock { $0.connections.values.flatMap { $0 } }
+    }
+
+    /// Who has connected since this was asked last, also those that have left.
+    func takeVisitors() -> Set<ListenerID> {
+        state.withLock { state in
+            defer { state.visitors = [] }
+            return state.visitors
+        }
     }
 
     var isShuttingDown: Bool { state.withLock { $0.isShuttingDown } }

@@ -12,6 +12,8 @@ final class ReceptionHouse: Sendable {
         var recordingsFolder: String
         var minimumRecordingNanoseconds: Int64
         var boxName: String
+        /// Of one connection.
+        var beginnings = BeginningBudget.Limits()
         /// What is to become of a recording that no analysis is there for: whether it waits for one.
         var isAnalysisDeferred = false
     }
@@ -19,7 +21,9 @@ final class ReceptionHouse: Sendable {
     let configuration: Configuration
     var boxName: String { configuration.boxName }
     let executor: IngestExecutor
+    let decoding: DecodingService
     let registry: ListenerRegistry
+    let addresses: AddressBudgets
     let store: Store
     let names: RecordingNames
     let keeper: SegmentKeeper
@@ -35,13 +39,16 @@ final class ReceptionHouse: Sendable {
     var firstAnalysisState: String { analysis != nil || configuration.isAnalysisDeferred ? "pending" : "skipped" }
 
     init(
-        configuration: Configuration, executor: IngestExecutor, registry: ListenerRegistry, store: Store,
+        configuration: Configuration, executor: IngestExecutor, decoding: DecodingService,
+        registry: ListenerRegistry, addresses: AddressBudgets, store: Store,
         names: RecordingNames, keeper: SegmentKeeper, storageGuard: DiskGuard, analysis: AnalysisService?,
         events: EventHub, time: any TimeSource, metrics: ReceptionMetrics, logger: Logger
     ) {
         self.configuration = configuration
         self.executor = executor
+        self.decoding = decoding
         self.registry = registry
+        self.addresses = addresses
         self.store = store
         self.names = names
         self.keeper = keeper

@@ -14,9 +14,13 @@ struct StreamGate: Sendable {
         case refused(ListenerID, reason: String)
     }
 
-    /// - Parameter close: closes the connection, from any thread.
+    /// - Parameters:
+    ///   - remoteAddress: for people to read.
+    ///   - address: by which the client is counted.
+    ///   - close: closes the connection, from any thread.
     func judge(
-        _ client: StreamRequest, isMock: Bool, remoteAddress: String, close: @escaping @Sendable () -> Void
+        _ client: StreamRequest, isMock: Bool, remoteAddress: String, address: ClientAddress,
+        close: @escaping @Sendable () -> Void
     ) -> Verdict {
         guard let text = client.listenerID else { return .missingID }
         guard let listener = ListenerID(text) else { return .badID }
@@ -24,8 +28,16 @@ struct StreamGate: Sendable {
             return .refused(listener, reason: reason)
         }
         let now = house.time.now()
+        let isNamed = keeper.listeners.isNamed(listener)
         let connection = ListenerConnection(
-            listener: listener, remoteAddress: remoteAddress, now: now, close: close)
+            listener: listener, remoteAddress: remoteAddress, address: address, isNamed: isNamed, now: now, close: close
+        )
+        do throws(AddressBudgets.Refusal) {
+            try house.addresses.beginStream(
+                of: listener, isNamed: isNamed, at: address, nowNanoseconds: now.monotonicNanoseconds)
+        } catch {
+            return .refused(listener, reason: error.rawValue)
+        }
         do throws(ListenerRegistry.Refusal) {
             let counter = try house.registry.admit(connection)
             return .admitted(

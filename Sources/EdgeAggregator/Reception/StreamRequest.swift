@@ -1,5 +1,6 @@
 import Foundation
 import HTTPTypes
+import TextParts
 
 /// What a stock client's request says of itself: the listener's id and, wherever it could put it, a token.
 ///
@@ -20,8 +21,8 @@ struct StreamRequest: Sendable, Equatable {
     /// Splits at `&` and `?`, and decodes `%XX` and `+`. The first of a repeated name counts.
     static func fields(_ query: String) -> [String: String] {
         var fields: [String: String] = [:]
-        for part in query.split(whereSeparator: { $0 == "&" || $0 == "?" }) {
-            let pieces = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for part in query.replacingText("?", with: "&").parts(at: "&") {
+            let pieces = part.parts(at: "=", maximumSplits: 1, omittingEmpty: false)
             let name = decode(pieces[0])
             if fields[name] == nil { fields[name] = pieces.count > 1 ? decode(pieces[1]) : "" }
         }
@@ -29,13 +30,13 @@ struct StreamRequest: Sendable, Equatable {
     }
 
     private static func decode(_ text: Substring) -> String {
-        let spaced = text.replacing("+", with: " ")
-        return spaced.removingPercentEncoding ?? String(spaced)
+        let spaced = text.replacingText("+", with: " ")
+        return spaced.removingPercentEncoding ?? spaced
     }
 
     private static func token(authorization: String?) -> String? {
         guard let authorization else { return nil }
-        let pieces = authorization.split(separator: " ", maxSplits: 1)
+        let pieces = authorization.parts(at: " ", maximumSplits: 1)
         guard pieces.count == 2 else { return nil }
         switch pieces[0].lowercased() {
         case "bearer":

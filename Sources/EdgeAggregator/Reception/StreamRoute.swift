@@ -25,7 +25,7 @@ struct StreamRoute: Sendable {
         let channel = context.channel
         let verdict = gate.judge(
             client, isMock: request.headers[Self.mockHeader] != nil, remoteAddress: context.remoteAddress,
-            close: { channel.close(promise: nil) })
+            address: ClientAddress(context.client), close: { channel.close(promise: nil) })
         switch verdict {
         case .missingID:
             return StockAnswer.missing("listener_id", in: "query", channel: channel)
@@ -65,12 +65,11 @@ struct StreamRoute: Sendable {
         var reason = "end of body"
         do {
             for try await buffer in body {
-                session.receive(buffer.readableBytesUInt8Span) { take in take(0..<buffer.readableBytes) }
-                if let pause = quota?.take(
-                    buffer.readableBytes, nowNanoseconds: house.time.now().monotonicNanoseconds)
-                {
-                    try await Task.sleep(for: pause)
+                let backPressure = session.receive(buffer.readableBytesUInt8Span) { take in
+                    take(0..<buffer.readableBytes)
                 }
+                let quota = quota?.take(buffer.readableBytes, nowNanoseconds: house.time.now().monotonicNanoseconds)
+                if let pause = [quota, backPressure].compactMap({ $0 }).max() { try await Task.sleep(for: pause) }
             }
         } catch {
             reason = "disconnected"

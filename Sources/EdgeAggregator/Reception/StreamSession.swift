@@ -22,6 +22,9 @@ final class StreamSession {
     private var spareBatch = SoundBatch()
     private var recording: OpenRecording?
     private var reported = SessionCounters()
+    private var budget: BeginningBudget
+    /// Recordings that have begun since the budget was settled.
+    private var begun = 0
 
     init(identity: SessionIdentity, house: ReceptionHouse, status: ListenerConnection) {
         self.identity = identity
@@ -30,6 +33,9 @@ final class StreamSession {
         written = WrittenChanges(store: house.store)
         openedAt = house.time.now()
         session = ListenerSession(configuration: house.configuration.session)
+        budget = BeginningBudget(
+            limits: house.configuration.beginnings, address: status.address, addresses: house.addresses,
+            nowNanoseconds: openedAt.monotonicNanoseconds)
         written.enqueue([
             .openSession(
                 SessionRecord(
@@ -45,9 +51,11 @@ final class StreamSession {
     /// - Parameters:
     ///   - block: what was read. Nothing of it is kept.
     ///   - parts: calls its argument with the places of the body in the block, in order.
-    func receive(_ block: Span<UInt8>, parts: ((Range<Int>) -> Void) -> Void) {
+    /// - Returns: for how long nothing more is to be read; nil when the next block may come at once.
+    func receive(_ block: Span<UInt8>, parts: ((Range<Int>) -> Void) -> Void) -> Duration? {
         let arrival = house.time.now()
         noteStep(arrival)
+        session.shortRecordingAllowance = budget.grant(nowNanoseconds: arrival.monotonicNanoseconds)
         var batch = SoundBatch()
         swap(&batch, &spareBatch)
         parts { range in
@@ -63,12 +71,24 @@ final class StreamSession {
         let count = block.count
         status.note(bytes: count, counters: session.counters, format: session.format, at: arrival)
         noteMetrics(bytes: count)
+        return settleBudget(arrival)
+    }
+
+    /// Counts what has begun, and says how long to wait: for the budget, and for the store where it is behind.
+    private func settleBudget(_ now: TimeStamp) -> Duration? {
+        let pause = budget.settle(
+            left: session.shortRecordingAllowance, begun: begun, nowNanoseconds: now.monotonicNanoseconds)
+        begun = 0
+        guard let wait = pause ?? (written.isBehind ? WrittenChanges.patience : nil) else { return nil }
+        house.metrics.pauses.add(1)
+        return wait
     }
 
     /// Ends the session. `completion` hears, on some thread, when everything that arrived is synced and written down.
     func end(reason: String, completion: @escaping @Sendable (Result<Void, StoreError>) -> Void) {
         let now = house.time.now()
         var batch = SoundBatch()
+        session.shortRecordingAllowance = budget.grant(nowNanoseconds: now.monotonicNanoseconds)
         session.finish(arrivalNanoseconds: now.monotonicNanoseconds) { action in
             perform(action, of: Span(), &batch, now: now)
         }
@@ -76,6 +96,7 @@ final class StreamSession {
         feed?.endRun()
         feed = nil
         noteMetrics(bytes: 0)
+        _ = settleBudget(now)
         let counters = session.counters
         let close = SessionClose(
             id: identity.text, closedNanoseconds: now.utcNanoseconds, reason: reason,
@@ -162,6 +183,7 @@ final class StreamSession {
         recording = open
         status.noteRecording(name)
         house.metrics.recordings.add(1)
+        begun += 1
         beginAnalysis(of: open)
     }
 

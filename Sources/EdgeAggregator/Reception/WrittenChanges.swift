@@ -6,6 +6,16 @@ import Synchronization
 final class WrittenChanges: Sendable {
     private let store: Store
     private let failure = Mutex<StoreError?>(nil)
+    /// Calls whose outcome is not known yet.
+    private let waiting = Atomic<Int>(0)
+
+    /// Calls of one session that may wait before it is read more slowly.
+    private static let maximumWaiting = 16
+    /// How long such a session is not read.
+    static let patience = Duration.milliseconds(20)
+
+    /// Whether so much waits to be written, of this session or of all, that no more sound is to be read.
+    var isBehind: Bool { waiting.load(ordering: .relaxed) > Self.maximumWaiting || store.isCrowded }
 
     init(store: Store) { self.store = store }
 
@@ -15,7 +25,9 @@ final class WrittenChanges: Sendable {
     ///
     /// - Parameter whenWritten: called on the store's thread once the changes are synced.
     func enqueue(_ changes: [StoreChange], whenWritten: (@Sendable () -> Void)? = nil) {
+        waiting.add(1, ordering: .relaxed)
         store.enqueue(changes) { [self] result in
+            waiting.subtract(1, ordering: .relaxed)
             switch result {
             case .success: whenWritten?()
             case .failure(let error): note(error)

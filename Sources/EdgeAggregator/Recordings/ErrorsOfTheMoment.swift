@@ -9,7 +9,8 @@ extension Error {
         let number =
             (self as? SegmentError)?.errnoValue ?? (self as? SoundFileError)?.errnoValue
             ?? (self as? WAVFileError)?.errnoValue ?? 0
-        return self is StoreError
-            || [EIO, EMFILE, ENFILE, ENOMEM, EACCES, EPERM, EAGAIN, EINTR, ENOSPC, EDQUOT, EROFS].contains(number)
+        return self is StoreError || self is OutOfMemory
+            || [EIO, EMFILE, ENFILE, ENOMEM, EACCES, EPERM, EAGAIN, EINTR, ENOSPC, EDQUOT, EROFS, ECANCELED].contains(
+                number)
     }
 }

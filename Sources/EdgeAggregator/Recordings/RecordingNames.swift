@@ -1,6 +1,7 @@
 import Foundation
 import Store
 import Synchronization
+import TextParts
 
 /// Gives recordings their names: `<listener>_<start>.<extension>`, unique on the box for ever.
 ///
@@ -35,8 +36,23 @@ final class RecordingNames: Sendable {
         }
     }
 
+    /// The names of one listener, behind a lock of their own: finding a free name may have to ask the disk, and other listeners
+    /// must not wait for that.
+    private final class Names: Sendable {
+        enum State {
+            case new(Forgotten)
+            case issued(Issued)
+            /// No longer in the table: whoever still holds it must look again.
+            case retired
+        }
+
+        let state: Mutex<State>
+
+        init(_ forgotten: Forgotten) { state = Mutex(.new(forgotten)) }
+    }
+
     private struct State {
-        var issued: [String: Issued] = [:]
+        var names: [String: Names] = [:]
         var forgotten = Forgotten()
     }
 
@@ -65,33 +81,56 @@ final class RecordingNames: Sendable {
     ///   - nowNanoseconds: UTC now.
     func name(for listener: String, startNanoseconds: Int64, nowNanoseconds: Int64, fileExtension: String) -> String {
         let second = Self.stamp(nanoseconds: min(startNanoseconds, nowNanoseconds))
-        return state.withLock { state in
-            if state.issued.count >= Self.maximumListeners, state.issued[listener] == nil { forgetListeners(&state) }
-            var own =
-                state.issued[listener] ?? Issued(latestBefore: latestSecond(listener), forgotten: state.forgotten)
-            var count =
-                own.counts[second]
-                ?? (second <= own.forgotten.latestSecond ? own.forgotten.greatestCount : 0)
-            var name: String
-            repeat {
-                count += 1
-                let suffix = count == 1 ? "" : "-\(count)"
-                name = "\(listener)_\(second)\(suffix).\(fileExtension)"
-                if let latest = own.latestBefore, second > latest, !isOnDisk(name) { break }
-            } while isTaken(name)
-            if own.counts.count >= Self.maximumSeconds, own.counts[second] == nil { forgetSeconds(&own) }
-            own.counts[second] = count
-            state.issued[listener] = own
-            return name
+        while true {
+            let names = state.withLock { state in
+                if let names = state.names[listener] { return names }
+                if state.names.count >= Self.maximumListeners { forgetListeners(&state) }
+                let names = Names(state.forgotten)
+                state.names[listener] = names
+                return names
+            }
+            let name = names.state.withLock { state -> String? in
+                var own: Issued
+                switch state {
+                case .retired: return nil
+                case .issued(let issued): own = issued
+                case .new(let forgotten): own = Issued(latestBefore: latestSecond(listener), forgotten: forgotten)
+                }
+                // Not held twice, so that its tables are changed in place.
+                state = .retired
+                defer { state = .issued(own) }
+                return issue(listener, second, fileExtension, &own)
+            }
+            if let name { return name }
         }
     }
 
+    private func issue(_ listener: String, _ second: String, _ fileExtension: String, _ own: inout Issued) -> String {
+        var count =
+            own.counts[second] ?? (second <= own.forgotten.latestSecond ? own.forgotten.greatestCount : 0)
+        var name: String
+        repeat {
+            count += 1
+            let suffix = count == 1 ? "" : "-\(count)"
+            name = "\(listener)_\(second)\(suffix).\(fileExtension)"
+            if let latest = own.latestBefore, second > latest, !isOnDisk(name) { break }
+        } while isTaken(name)
+        if own.counts.count >= Self.maximumSeconds, own.counts[second] == nil { forgetSeconds(&own) }
+        own.counts[second] = count
+        return name
+    }
+
     private func forgetListeners(_ state: inout State) {
-        for own in state.issued.values {
-            state.forgotten.take(own.forgotten.latestSecond, own.forgotten.greatestCount)
-            for (second, count) in own.counts { state.forgotten.take(second, count) }
+        for names in state.names.values {
+            names.state.withLock { own in
+                if case .issued(let issued) = own {
+                    state.forgotten.take(issued.forgotten.latestSecond, issued.forgotten.greatestCount)
+                    for (second, count) in issued.counts { state.forgotten.take(second, count) }
+                }
+                own = .retired
+            }
         }
-        state.issued = [:]
+        state.names = [:]
     }
 
     /// Keeps the later half, which is the one that is asked for.
@@ -108,7 +147,8 @@ final class RecordingNames: Sendable {
         if name.isEmpty { return "" }
         // Another listener's id may begin with this one's and an underscore.
         let stamp = name.dropFirst(listener.utf8.count + 1).prefix(16)
-        let isStamp = stamp.utf8.count == 16 && stamp.hasSuffix("Z") && stamp.dropFirst(8).first == "T"
+        let isStamp =
+            stamp.utf8.count == 16 && stamp.hasSuffix("Z") && stamp.utf8.dropFirst(8).first == UInt8(ascii: "T")
         return isStamp ? String(stamp) : nil
     }
 
@@ -121,8 +161,8 @@ final class RecordingNames: Sendable {
     ///
     /// Memory: the path is borrowed for the call.
     static func isOnDisk(_ name: String, folder: String) -> Bool {
-        guard let underscore = name.lastIndex(of: "_") else { return false }
-        return unsafe access("\(folder)/\(name[..<underscore])/\(name)", F_OK) == 0
+        guard let listener = name.halves(atLast: "_")?.before else { return false }
+        return unsafe access("\(folder)/\(listener)/\(name)", F_OK) == 0
     }
 
     /// `20261121T012744Z`

@@ -55,9 +55,14 @@ struct RecordingRemains {
 
     /// Repairs the file by what its row says: format and container do not have to be in the file.
     ///
-    /// - Parameter permit: Asked before the file is written anew. A few bytes of its head are written without.
-    /// - Throws: when it cannot be read or written now, also for want of room. It is left as it is then.
-    func repair(_ row: RecordingRecord, _ permit: DiskPermit) throws -> Verdict {
+    /// - Parameters:
+    ///   - permit: Asked before the file is written anew. A few bytes of its head are written without.
+    ///   - limit: of looking for what is left in a FLAC file.
+    /// - Throws: when it cannot be read or written now, also for want of room, and where the limit ends the work. It is left as
+    ///   it is then.
+    func repair(
+        _ row: RecordingRecord, _ permit: DiskPermit, _ limit: DecodingLimit = DecodingLimit()
+    ) throws -> Verdict {
         guard let before = try Self.status(path) else { return .nothing(fileBytes: nil) }
         guard before.isFile else { throw Obstacle(description: "it is no plain file") }
         let unreadable = Verdict.unreadable(
@@ -67,7 +72,7 @@ struct RecordingRemains {
         else { return unreadable }
         switch RecordingContainer(rawValue: row.container) {
         case .wav: return try repairWAV(format, before)
-        case .flac: return try repairFLAC(format, before, unreadable, permit)
+        case .flac: return try repairFLAC(format, before, unreadable, permit, limit)
         // Nothing is recorded as MP3.
         case .mp3, nil: return unreadable
         }
@@ -83,12 +88,13 @@ struct RecordingRemains {
     }
 
     private func repairFLAC(
-        _ format: PCMFormat, _ before: EdgeFileStatus, _ unreadable: Verdict, _ permit: DiskPermit
+        _ format: PCMFormat, _ before: EdgeFileStatus, _ unreadable: Verdict, _ permit: DiskPermit,
+        _ limit: DecodingLimit
     ) throws -> Verdict {
         let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else { throw Obstacle(errnoValue: errno) }
         defer { close(file) }
-        let remains = try FLACRemains(descriptor: file, path: path, format: format)
+        let remains = try FLACRemains(descriptor: file, path: path, format: format, limit: limit)
         switch remains.state {
         case .empty: break
         case .unreadable: return unreadable
@@ -129,7 +135,7 @@ struct RecordingRemains {
         let copy = path + Self.copySuffix
         // Of an earlier attempt; the original is still in its place.
         unsafe unlink(copy)
-        let target = unsafe open(copy, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        let target = unsafe open(copy, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
         guard target >= 0 else { throw Obstacle(errnoValue: errno) }
         defer { close(target) }
         do {

@@ -47,11 +47,11 @@ final class RecordingSegment: @unchecked Sendable {
         self.format = format
         self.container = container
         directory = (path as NSString).deletingLastPathComponent
-        var file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        var file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
         if file < 0, errno == ENOENT {
             // The listener's folder, or also the one of all recordings, is new or was removed.
             _ = try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+            file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
         }
         guard file >= 0 else { throw SegmentError(.create, path: path, errnoValue: errno) }
         descriptor = file

@@ -19,12 +19,21 @@ struct RetentionService: Service {
     let startReserve: StartReserve
     let interval: Duration
 
+    /// How often empty folders are looked for, and how long one stays.
+    private static let folderInterval = Duration.seconds(3600)
+    private static let emptyFolderAgeSeconds = 86_400.0
+
     func run() async throws {
+        var nextFolderPass = ContinuousClock.now
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             // File removal waits for the disk, so it runs where receiving does.
             await withTaskExecutorPreference(house.executor) {
                 await pass()
                 restoreStartReserve()
+                if nextFolderPass <= .now {
+                    removeEmptyFolders()
+                    nextFolderPass = .now + Self.folderInterval
+                }
             }
             house.events.publish(.heartbeat)
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: interval) }
@@ -66,6 +75,18 @@ struct RetentionService: Service {
             try await remove(row, reason: "disk short")
             missing.bytes -= row.bytes
             missing.files -= 1
+        }
+    }
+
+    /// A clock that is not set cannot tell how old a folder is.
+    private func removeEmptyFolders() {
+        guard house.time.now().isSynchronised else { return }
+        let connected = Set(house.registry.connections.map(\.listener.text))
+        let removed = ListenerFolders.removeEmpty(
+            in: house.configuration.recordingsFolder, before: Date(timeIntervalSinceNow: -Self.emptyFolderAgeSeconds),
+            isInUse: { connected.contains($0) })
+        if removed > 0 {
+            house.logger.info("Empty folders of listeners were removed", metadata: ["folders": "\(removed)"])
         }
     }
 

@@ -3,6 +3,7 @@ import Digests
 import Foundation
 import Logging
 import ServiceLifecycle
+import TextParts
 import Uplink
 
 /// Sends errors to Sentry, where the operator has named one (`sentry_dsn`); never anything else, and never secrets.
@@ -20,7 +21,7 @@ final class SentryReporter: Service, Sendable {
                 ["http", "https"].contains(scheme),
                 let host = parts.host, let key = parts.user, !key.isEmpty
             else { return nil }
-            var path = parts.path.split(separator: "/")
+            var path = parts.path.parts(at: "/")
             guard let project = path.popLast() else { return nil }
             let prefix = path.map { "/\($0)" }.joined()
             let port = parts.port.map { ":\($0)" } ?? ""
@@ -75,7 +76,8 @@ final class SentryReporter: Service, Sendable {
     }
 
     private func scrubbed(_ text: String) -> String {
-        secrets.reduce(String(text.prefix(500))) { $0.replacing($1, with: "[hidden]") }
+        let clean = secrets.reduce(text) { $0.replacingText($1, with: "[hidden]") }.hidingPasswords
+        return String(String.UnicodeScalarView(clean.unicodeScalars.prefix(500)))
     }
 
     private func request(_ report: Report) -> OutgoingRequest {

@@ -19,6 +19,10 @@ struct AccessSettings: Sendable {
     let requestsPerMinute: Int
     let loginFailuresPerMinute: Int
     let mostClients: Int
+    /// By which names the box may be asked while no token is asked for.
+    let hosts: KnownHosts
+    /// How much of a body is read after its response is complete; see ``UnreadBody``.
+    let maximumDiscardedBodyBytes: Int
 
     init(_ reader: inout SettingsReader, box: BoxSettings) {
         tlsAddresses = BoxSettings.addresses("tls_listen", &reader)
@@ -56,6 +60,20 @@ struct AccessSettings: Sendable {
         requestsPerMinute = reader.int("api_requests_per_minute")
         loginFailuresPerMinute = reader.int("login_failures_per_minute")
         mostClients = reader.int("max_known_clients")
+        hosts = KnownHosts(
+            configured: Set(everywhere.compactMap { HostName($0.host) }).union(Self.hostNames(&reader)))
+        maximumDiscardedBodyBytes = reader.int("max_discarded_body_bytes")
+    }
+
+    private static func hostNames(_ reader: inout SettingsReader) -> [HostName] {
+        reader.list("host_names").compactMap { text in
+            let name = HostName(text)
+            if name == nil {
+                reader.refuse(
+                    "host_names", "`\(text)` is not a host name such as edge.example.org, without scheme and port")
+            }
+            return name
+        }
     }
 }
 

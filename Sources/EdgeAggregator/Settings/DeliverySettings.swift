@@ -1,3 +1,4 @@
+import TextParts
 import Uplink
 
 /// Where everything goes.
@@ -102,16 +103,16 @@ struct DeliverySettings: Sendable {
             let path =
                 remote.hasPrefix("s3://")
                 ? remote.dropFirst(5) : remote.hasPrefix("s3:") ? remote.dropFirst(3) : remote[...]
-            let pieces = path.split(separator: "/", maxSplits: 1)
+            let pieces = path.parts(at: "/", maximumSplits: 1)
             bucket = pieces.first.map(String.init) ?? ""
             if prefix.isEmpty, pieces.count > 1 { prefix = String(pieces[1]) }
         }
         guard !endpoint.isEmpty, reader.bool("upload_raw_to_cloud") else { return nil }
-        let address = endpoint.contains("://") ? endpoint : "https://\(endpoint)"
+        let address = endpoint.holds("://") ? endpoint : "https://\(endpoint)"
         checkURL(address, "s3_endpoint", &reader)
         var s3 = S3Configuration(endpoint: address, bucket: bucket)
         s3.region = reader.text("s3_region")
-        s3.prefix = prefix.split(separator: "/").joined(separator: "/")
+        s3.prefix = prefix.parts(at: "/").joined(separator: "/")
         s3.accessKey = either("s3_access_key", "rclone_config_s3_access_key_id")
         s3.secretKey = either("s3_secret_key", "rclone_config_s3_secret_access_key")
         let isAmazon = reader.text("rclone_config_s3_provider").lowercased() == "aws"
@@ -171,7 +172,7 @@ struct DeliverySettings: Sendable {
             ("mqtt_topic_prefix", reader.text("mqtt_topic_prefix")), ("aggregator_uuid", aggregator),
             ("mqtt_discovery_prefix", reader.text("mqtt_discovery_prefix")),
         ]
-        where text.contains(where: { $0 == "+" || $0 == "#" || $0 == "\0" }) || text.hasPrefix("/")
+        where text.utf8.contains(where: { "+#\0".utf8.contains($0) }) || text.hasPrefix("/")
             || text.hasSuffix("/")
         {
             reader.refuse(name, "`\(text)` cannot stand in a topic: no + and #, no / at its ends")
@@ -205,12 +206,18 @@ struct DeliverySettings: Sendable {
     }
 
     static func checkURL(_ url: String, _ name: String, _ reader: inout SettingsReader) {
-        let rest = url.split(separator: "://", maxSplits: 1)
+        let rest = url.parts(atText: "://")
         guard rest.count == 2, rest[0] == "http" || rest[0] == "https", !rest[1].isEmpty,
-            !url.contains(where: { $0.isWhitespace || $0 == "<" || $0 == ">" })
+            !url.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0 == "<" || $0 == ">" })
         else {
-            reader.refuse(name, "`\(url)` is not an address such as http://host:port")
+            reader.refuse(name, "`\(shown(url))` is not an address such as http://host:port")
             return
         }
+    }
+
+    /// For a message about an address that makes no sense: everything before its last `@` may be a password.
+    private static func shown(_ url: String) -> String {
+        guard let (_, host) = url.halves(atLast: "@") else { return url }
+        return "\(url.halves(at: "://").map { "\($0.before)://" } ?? "")[hidden]@\(host)"
     }
 }

@@ -1,9 +1,10 @@
 import FieldNodes
+import TextParts
 
 /// What nodes of the field may do, and how they are reached.
 struct NodeSettings: Sendable {
     let admission: NodeAdmission
-    let most: Int
+    let limits: NodeTable.Limits
     /// 0 for never.
     let silentAfterSeconds: Int64
     let co2: CO2Settings
@@ -14,7 +15,8 @@ struct NodeSettings: Sendable {
         admission = NodeAdmission(
             isOpen: reader.text("node_admission") == "open", allowed: Self.names("node_allow", &reader),
             tokens: Self.tokens(&reader))
-        most = reader.int("max_nodes")
+        limits = NodeTable.Limits(
+            nodes: reader.int("max_nodes"), nodesPerAddress: reader.int("max_nodes_per_address"))
         silentAfterSeconds = Int64(reader.int("node_silent_after_min")) * 60
         co2 = CO2Settings(&reader, baseFolder: box.baseFolder)
         isems = ISEMSSettings(&reader, box: box)
@@ -23,7 +25,7 @@ struct NodeSettings: Sendable {
 
     /// `co2:co2unit-30aea42a5140`, `isems:*`
     private static func name(_ text: String) -> NodeAdmission.Name? {
-        let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+        let parts = text.parts(at: ":", maximumSplits: 1).map(String.init)
         guard parts.count == 2, let kind = NodeKind(rawValue: parts[0]) else { return nil }
         if parts[1] == "*" { return NodeAdmission.Name(kind: kind, id: nil) }
         return NodeID(kind, parts[1]).map { NodeAdmission.Name(kind: kind, id: $0) }
@@ -63,7 +65,7 @@ struct CO2Settings: Sendable {
     let pingFolder: String
     let tiersFile: String
     let mostPushBytes: Int
-    let mostUnitBytes: Int64
+    let limits: CO2Accounts.Limits
     let groups: [String: [NodeID]]
 
     init(_ reader: inout SettingsReader, baseFolder: String) {
@@ -72,10 +74,14 @@ struct CO2Settings: Sendable {
         pingFolder = "\(root)/var/pings"
         tiersFile = reader.path("deploy_durations_tiered_tsv", in: dataFolder, "manual/deploy_durations_tiered.tsv")
         mostPushBytes = reader.int("co2_max_push_bytes")
-        mostUnitBytes = Int64(reader.int("co2_unit_max_bytes"))
+        limits = CO2Accounts.Limits(
+            unit: CO2Usage(
+                bytes: Int64(reader.int("co2_unit_max_bytes")), entries: Int64(reader.int("co2_unit_max_files"))),
+            address: CO2Usage(
+                bytes: Int64(reader.int("co2_address_max_bytes")), entries: Int64(reader.int("co2_address_max_files"))))
         var groups: [String: [NodeID]] = [:]
         for (name, text) in reader.map("co2_groups") {
-            groups[name] = text.split(separator: " ").compactMap { id in
+            groups[name] = text.parts(at: " ").compactMap { id in
                 let unit = NodeID(.co2, id)
                 if unit == nil { reader.refuse("co2_groups", "\(name): `\(id)` is not the id of a unit") }
                 return unit
@@ -136,8 +142,8 @@ struct ISEMSSettings: Sendable {
     /// address, is taken as it is.
     static func address(_ text: String) -> String {
         let text = text.trimmingSpaces
-        if text.contains("://") { return text }
-        return text.contains("/") ? "http://\(text)" : "http://\(text)/ISEMS/ffopenmppt.log"
+        if text.holds("://") { return text }
+        return text.holds("/") ? "http://\(text)" : "http://\(text)/ISEMS/ffopenmppt.log"
     }
 }
 

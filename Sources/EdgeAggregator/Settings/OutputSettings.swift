@@ -1,4 +1,5 @@
 import Sensors
+import TextParts
 
 /// A line that the box sets: a relay, a lamp, the power of a sensor, a watchdog outside.
 struct OutputSettings: Sendable {
@@ -39,7 +40,7 @@ struct OutputSettings: Sendable {
     /// - Parameter text: `line=GPIO22 active=low initial=on`, or `line=GPIO23 mode=watchdog period=1`.
     init(name: String, text: String) throws(SensorSettings.Problem) {
         try SensorSettings.check(name: name)
-        var values = try SensorSettings.pairs(text.split(whereSeparator: \.isWhitespace).map(String.init))
+        var values = try SensorSettings.pairs(text.words().map(String.init))
         self.name = name
         place = try LinePlace(&values)
         let initial = values.removeValue(forKey: "initial") ?? "off"

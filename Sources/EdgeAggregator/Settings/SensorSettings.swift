@@ -1,4 +1,5 @@
 import Sensors
+import TextParts
 
 /// A sensor that is wired to the box.
 struct SensorSettings: Sendable {
@@ -67,7 +68,7 @@ struct SensorSettings: Sendable {
 
     /// - Parameter text: the kind, then options: `scd4x bus=1 interval=60 altitude_m=120`.
     init(name: String, text: String) throws(Problem) {
-        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
+        let words = text.words().map(String.init)
         guard let kind = words.first, let entry = SensorCatalogue.byKind[kind] else {
             let kinds = SensorCatalogue.all.map(\.kind).joined(separator: ", ")
             throw Problem(text: "`\(words.first ?? "")` is not a kind of sensor: \(kinds)")
@@ -114,7 +115,7 @@ struct SensorSettings: Sendable {
     static func pairs(_ words: some Sequence<String>) throws(Problem) -> [String: String] {
         var values: [String: String] = [:]
         for word in words {
-            let pair = word.split(separator: "=", maxSplits: 1).map(String.init)
+            let pair = word.parts(at: "=", maximumSplits: 1).map(String.init)
             guard pair.count == 2 else { throw Problem(text: "`\(word)` is not name=value") }
             values[pair[0]] = pair[1]
         }

@@ -1,3 +1,5 @@
+import TextParts
+
 /// One setting: its name, what may stand there, and what it does. The reference page, the check of the file and the
 /// output of `settings` are made from these.
 struct SettingDescription: Sendable {
@@ -100,13 +102,13 @@ extension SettingDescription {
         case .text: return .text(text)
         case .choice(let words): return words.contains(text.lowercased()) ? .text(text.lowercased()) : nil
         case .list:
-            return .list(text.split(separator: ",").map { String($0).trimmingSpaces }.filter { !$0.isEmpty })
+            return .list(text.parts(at: ",").map { String($0).trimmingSpaces }.filter { !$0.isEmpty })
         case .map:
             var pairs: [String: String] = [:]
             // Values may have commas of their own, such as the names of sound cards.
-            for part in text.split(separator: text.contains(";") ? ";" : ",") {
-                if part.allSatisfy(\.isWhitespace) { continue }
-                let pair = part.split(separator: "=", maxSplits: 1).map { String($0).trimmingSpaces }
+            for part in text.parts(at: text.holds(";") ? ";" : ",") {
+                if part.trimmed.isEmpty { continue }
+                let pair = part.parts(at: "=", maximumSplits: 1).map { String($0).trimmingSpaces }
                 guard pair.count == 2, !pair[0].isEmpty else { return nil }
                 pairs[pair[0]] = pair[1]
             }
@@ -116,10 +118,5 @@ extension SettingDescription {
 }
 
 extension String {
-    var trimmingSpaces: String {
-        var slice = self[...]
-        while slice.first?.isWhitespace == true { slice = slice.dropFirst() }
-        while slice.last?.isWhitespace == true { slice = slice.dropLast() }
-        return String(slice)
-    }
+    var trimmingSpaces: String { String(trimmed) }
 }

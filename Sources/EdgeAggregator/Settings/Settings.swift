@@ -1,5 +1,6 @@
 import AudioDSP
 import Foundation
+import TextParts
 
 /// The effective settings, checked. One struct a part.
 struct Settings: Sendable, CustomStringConvertible {
@@ -146,7 +147,7 @@ struct BoxSettings: Sendable {
         /// (RFC 3986 §3.2.2).
         func localURL(port known: Int? = nil) -> String {
             let near = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
-            return "http://\(near.contains(":") ? "[\(near)]" : near):\(known ?? port)"
+            return "http://\(near.holds(":") ? "[\(near)]" : near):\(known ?? port)"
         }
     }
 
@@ -197,14 +198,14 @@ struct BoxSettings: Sendable {
     static func addresses(_ name: String, _ reader: inout SettingsReader) -> [Address] {
         var addresses: [Address] = []
         for text in reader.list(name) {
-            let colon = text.lastIndex(of: ":")
-            let port = colon.flatMap { Int(text[text.index(after: $0)...]) }
-            guard let colon, let port, (0...65_535).contains(port) else {
+            guard let (host, digits) = text.halves(atLast: ":"), let port = Int(digits), (0...65_535).contains(port)
+            else {
                 reader.refuse(name, "`\(text)` is not host:port")
                 continue
             }
-            let host = text[..<colon].trimmingPrefix("[")
-            addresses.append(Address(host: String(host.last == "]" ? host.dropLast() : host), port: port))
+            let name = host.trimmingPrefix("[")
+            addresses.append(
+                Address(host: String(name.utf8.last == UInt8(ascii: "]") ? name.dropLast() : name), port: port))
         }
         return addresses
     }
@@ -216,6 +217,9 @@ struct ReceptionSettings: Sendable {
     let uploadPath: String
     let mostListeners: Int
     let mostConnectionsPerListener: Int
+    let mostConnectionsPerAddress: Int
+    let beginnings: BeginningBudget.Limits
+    let addressLimits: AddressBudgets.Limits
     let idleTimeoutSeconds: Int
     let allowed: Set<String>
     let tokens: [String: String]
@@ -225,17 +229,26 @@ struct ReceptionSettings: Sendable {
     let mostGapFillFrames: Int
     let defaultFormat: PCMFormat?
     let mostUploadBytes: Int
+    let uploadLimits: UploadInspection.Limits
     let mockListeners: Int
 
     init(_ reader: inout SettingsReader) {
         streamPath = reader.text("recordings_stream_endpoint")
         uploadPath = reader.text("recordings_upload_endpoint")
         for (name, path) in [("recordings_stream_endpoint", streamPath), ("recordings_upload_endpoint", uploadPath)]
-        where !path.hasPrefix("/") || path.contains(where: { ":*{}?# ".contains($0) }) {
+        where !path.hasPrefix("/") || path.utf8.contains(where: { ":*{}?# ".utf8.contains($0) }) {
             reader.refuse(name, "`\(path)` is not a path: it begins with / and has none of : * { } ? # and space")
         }
         mostListeners = reader.int("max_listeners")
         mostConnectionsPerListener = reader.int("max_connections_per_listener")
+        mostConnectionsPerAddress = reader.int("max_connections_per_address")
+        beginnings = BeginningBudget.Limits(
+            shortRecordings: reader.int("max_short_recordings_per_min"),
+            recordings: reader.int("max_recordings_per_min"))
+        addressLimits = AddressBudgets.Limits(
+            shortRecordings: beginnings.shortRecordings * 10, recordings: beginnings.recordings * 5,
+            streams: reader.int("max_new_streams_per_min"),
+            newListenersPerHour: reader.int("max_new_listeners_per_hour"))
         idleTimeoutSeconds = reader.int("listener_idle_timeout_sec")
         allowed = Set(reader.list("listener_allow"))
         tokens = reader.map("listener_tokens")
@@ -247,6 +260,9 @@ struct ReceptionSettings: Sendable {
         mostHeldRefusals = reader.int("max_held_refusals")
         mostGapFillFrames = reader.int("max_gap_fill_frames")
         mostUploadBytes = reader.int("max_upload_bytes")
+        uploadLimits = UploadInspection.Limits(
+            maximumAudioHours: reader.number("max_upload_audio_hours"),
+            maximumProcessorSeconds: reader.number("max_upload_decode_sec"))
         mockListeners = reader.bool("generate_mock_audio") ? reader.int("mock_listeners") : 0
         let encodings: [String: PCMFormat.Encoding] = [
             "8": .unsigned8, "16": .signed16, "24": .signed24, "32": .signed32,
@@ -373,7 +389,7 @@ struct AnalysisSettings: Sendable {
         metaModelPath = reader.path("meta_model_path", in: models, "BirdNET_GLOBAL_6K_V2.4_MData_Model_V2_FP16.tflite")
         labelsPath = reader.path("labels_path", in: models, "labels/en.txt")
         translationPath = language == "en" ? nil : "\(models)/labels/\(language).txt"
-        if language.contains("/") { reader.refuse("label_language", "`\(language)` is not a language") }
+        if language.holds("/") { reader.refuse("label_language", "`\(language)` is not a language") }
         libraryPath = reader.path("tflite_library_path", in: models, "libtensorflowlite_c.so")
         windowsPerListener = reader.int("analysis_windows_per_listener")
         windowsTotal = reader.int("analysis_windows_total")

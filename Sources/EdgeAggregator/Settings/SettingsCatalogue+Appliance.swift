@@ -17,6 +17,10 @@ extension SettingsCatalogue {
             "trusted_proxies", .list, "", group: "Access",
             "Addresses of proxies (10.0.0.2, 10.0.0.0/24) whose X-Forwarded-For tells who asks."),
         .init(
+            "host_names", .list, "", group: "Access",
+            "Further names by which the box is asked (edge.example.org, a service's name in a container network), without scheme and port. While no api_token is asked for, the page, /api/v1, /v1 and /events answer only to literal addresses, localhost, the box's own host name, the same with .local, the names in listen and tls_listen, and these; any other name in Host gets 421. With a token every name will do."
+        ),
+        .init(
             "stock_paths", .list, "recordings,co2,isems,piwardrive,metrics", group: "Access",
             "Which paths of the stock clients are answered; they need no api_token, only what their own settings ask for. Without metrics, /metrics needs the token, on metrics_port too."
         ),
@@ -29,6 +33,10 @@ extension SettingsCatalogue {
         .init(
             "max_known_clients", .int(16...100_000), "1024", group: "Access",
             "Clients whose requests are counted at a time; beyond that the one longest unheard of is forgotten."),
+        .init(
+            "max_discarded_body_bytes", .int(0...1_000_000_000), "16777216", unit: "B", group: "Access",
+            "Maximum size of a rejected request's body that is still read, and discarded, so that its sender sees the answer and not a broken connection; for at most 30 s. 0 closes at once."
+        ),
     ]
 
     static let appliance: [SettingDescription] = [

@@ -10,11 +10,16 @@ extension SettingsCatalogue {
         ),
         .init(
             "node_tokens", .map, "", secret: true, group: "Field nodes",
-            "Tokens of PiWardrive units and of ISEMS nodes that POST, by kind:id or kind:*: as the password in the unit's address (http://van7:TOKEN@box:9100/upload), as a Bearer header, or as token= in the query. Empty for none."
+            "Tokens of PiWardrive units and of ISEMS nodes that POST, by kind:id or kind:*: as the password in the unit's address (http://van7:TOKEN@box:9100/upload), as a Bearer header, or as token= in the query. Empty for none. As soon as one unit of a kind has a token, every other unit of that kind needs one too, its own or that of kind:*; the others are rejected (401)."
         ),
         .init(
             "max_nodes", .int(1...100_000), "2000", group: "Field nodes",
-            "Nodes that are known; a tenth of them may wait to be admitted. More are refused."),
+            "Nodes that are known; a tenth of them may wait to be admitted. More are rejected, except nodes that are named in node_allow or node_tokens, or that the operator has admitted: they always have room."
+        ),
+        .init(
+            "max_nodes_per_address", .int(1...100_000), "500", group: "Field nodes",
+            "Nodes that one network address (of IPv6 a /64 network) may add under names that the operator has not named; a hundredth of max_nodes may wait to be admitted. A node that has not sent the token it needs is never added."
+        ),
         .init(
             "node_silent_after_min", .int(0...525_600), "1560", unit: "min", group: "Field nodes",
             "An admitted node that was not heard of for so long raises an alarm (log, /events, metrics); 0 for never. CO2 units send once a day."
@@ -38,6 +43,18 @@ extension SettingsCatalogue {
         .init(
             "co2_unit_max_bytes", .int(102_400...Int.max), "200000000", unit: "B", group: "Field nodes: CO2 units",
             "What one unit may keep here; beyond that its pushes are refused."),
+        .init(
+            "co2_unit_max_files", .int(100...1_000_000), "20000", group: "Field nodes: CO2 units",
+            "Files and folders that one unit may keep here; beyond that its pushes are rejected. A unit's program counts to 9999 in each of its two folders."
+        ),
+        .init(
+            "co2_address_max_bytes", .int(102_400...Int.max), "2000000000", unit: "B", group: "Field nodes: CO2 units",
+            "What all units may keep together that one network address has added, apart from units that the operator has named."
+        ),
+        .init(
+            "co2_address_max_files", .int(100...10_000_000), "100000", group: "Field nodes: CO2 units",
+            "Files and folders that all units may keep together that one network address has added, apart from units that the operator has named."
+        ),
         .init(
             "mqtt_server", .text, "", group: "Field nodes: ISEMS nodes",
             "A broker to which ISEMS nodes publish, as the former collector names it; empty for none."),

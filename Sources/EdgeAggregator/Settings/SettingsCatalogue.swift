@@ -89,6 +89,25 @@ enum SettingsCatalogue {
             "max_connections_per_listener", .int(1...64), "4", group: "Reception",
             "Connections of one listener at a time. Each keeps recordings of its own."),
         .init(
+            "max_connections_per_address", .int(0...10_000), "0", group: "Reception",
+            "Connections of listeners from one network address at a time; 0 for as many as nobody else needs: when all places are taken, an address that has fewer gets one of the address that has the most. IPv6 addresses of one /64 network count as one."
+        ),
+        .init(
+            "max_new_streams_per_min", .int(0...1_000_000), "600", group: "Reception",
+            "Streams that one network address may begin in a minute, and five times as many at once; 0 for no limit."),
+        .init(
+            "max_new_listeners_per_hour", .int(0...1_000_000), "1000", group: "Reception",
+            "Listener ids that one network address may bring for the first time in an hour; 0 for no limit. Ids that the settings name do not count."
+        ),
+        .init(
+            "max_recordings_per_min", .int(0...1_000_000), "600", group: "Reception",
+            "Recordings that one connection may begin in a minute, and a fifth of what one network address may; 0 for no limit. Beyond it the connection is read more slowly."
+        ),
+        .init(
+            "max_short_recordings_per_min", .int(0...1_000_000), "30", group: "Reception",
+            "Recordings below min_recording_duration_sec that one connection may begin in a minute, and a tenth of what one network address may; 0 for no limit. Sound beyond it is a loss in the ledger until it goes on for that duration."
+        ),
+        .init(
             "listener_idle_timeout_sec", .int(5...86_400), "120", unit: "s", group: "Reception",
             "A connection that sends nothing for so long is closed."),
         .init("listener_allow", .list, "", group: "Reception", "Listener ids that may send; empty for all."),
@@ -117,6 +136,13 @@ enum SettingsCatalogue {
         .init(
             "max_upload_bytes", .int(1000...10_000_000_000), "200000000", unit: "B", group: "Reception",
             "The largest file that can be uploaded."),
+        .init(
+            "max_upload_audio_hours", .number(0.01...1000), "48", unit: "h", group: "Reception",
+            "Maximum duration of the sound in an uploaded file. A longer file is rejected: a compressed file of a megabyte can hold days of silence."
+        ),
+        .init(
+            "max_upload_decode_sec", .number(1...86_400), "600", unit: "s", group: "Reception",
+            "Maximum processor time in which an uploaded file is decoded; a file that takes more is rejected."),
         .init(
             "generate_mock_audio", .bool, "false", group: "Reception",
             "Let the box stream noise and chirps to itself, as a listener called mock."),
@@ -236,7 +262,8 @@ enum SettingsCatalogue {
             "Windows of one listener that may wait in memory; more are read from the recording later."),
         .init(
             "analysis_windows_total", .int(2...4096), "96", group: "Analysis",
-            "Windows in memory at a time, of 576 KB each."),
+            "Windows of live sound and of recordings that are read again that are in memory at a time, of 576 KB each; at least 5 are used."
+        ),
     ]
 
     /// Of the former system; read by nothing. They are known so that its files and environments are accepted.

@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 import Yams
 
 /// Reads the settings from where they may stand: defaults, the file, `.env`, the service manager's credentials (or
@@ -52,12 +53,7 @@ struct SettingsLoader {
                 SettingsProblem(place: path, message: "the file cannot be read; name another with --settings"))
             return
         }
-        load(yaml: Self.withoutByteOrderMark(text), path: path)
-    }
-
-    /// Editors of Windows put one at the beginning of a file.
-    private static func withoutByteOrderMark(_ text: String) -> String {
-        text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+        load(yaml: String(text.withoutByteOrderMark), path: path)
     }
 
     mutating func load(yaml text: String, path: String) {
@@ -135,29 +131,25 @@ struct SettingsLoader {
     }
 
     mutating func load(dotenv text: String, path: String) {
-        // A line end of Windows is one Character, which is no "\n".
-        let lines = Self.withoutByteOrderMark(text).split(
-            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        for (number, rawLine) in lines.enumerated() {
-            var line = String(rawLine).trimmingSpaces
-            if line.isEmpty || line.hasPrefix("#") { continue }
-            if line.hasPrefix("export ") { line = String(line.dropFirst(7)).trimmingSpaces }
-            let place = "\(path):\(number + 1)"
-            guard let equals = line.firstIndex(of: "=") else {
-                problems.append(SettingsProblem(place: place, message: "`NAME=value` is expected"))
-                continue
-            }
-            let name = String(line[..<equals]).trimmingSpaces
-            let value = Self.unquoted(String(line[line.index(after: equals)...]).trimmingSpaces)
-            guard let setting = Self.setting(named: name.lowercased()), name == name.uppercased() else {
-                if let near = Self.nearest(name.lowercased()) {
+        let file = DotenvFile(text)
+        problems += file.problems.map { SettingsProblem(place: "\(path):\($0.line)", message: $0.message) }
+        for entry in file.entries {
+            let place = "\(path):\(entry.line)"
+            guard let setting = Self.setting(named: entry.name.lowercased()), entry.name == entry.name.uppercased()
+            else {
+                if let near = Self.nearest(entry.name.lowercased()) {
                     warnings.append(
                         SettingsProblem(
-                            place: place, message: "\(name) is not a setting; the nearest is \(near.uppercased())"))
+                            place: place,
+                            message: "\(entry.name) is not a setting; the nearest is \(near.uppercased())"))
                 }
                 continue
             }
-            take(text: value, setting: setting, place: place)
+            if entry.hasRest {
+                warnings.append(
+                    SettingsProblem(place: place, message: "\(entry.name): what follows the closing quote is ignored"))
+            }
+            take(text: entry.value, setting: setting, place: place)
         }
     }
 
@@ -211,7 +203,7 @@ struct SettingsLoader {
                 SettingsProblem(place: place, message: "\(setting.name): the file \(path) cannot be read as text"))
             return
         }
-        take(text: text.trimmingCharacters(in: .whitespacesAndNewlines), setting: setting, place: place)
+        take(text: String(text.withoutByteOrderMark.trimmed), setting: setting, place: place)
     }
 
     private mutating func take(text: String, setting: SettingDescription, place: String) {
@@ -219,16 +211,6 @@ struct SettingsLoader {
         put(
             setting.value(fromText: text), found: setting.isSecret ? "a value" : "`\(text)`", setting: setting,
             place: place == "environment" ? "environment \(setting.environmentName)" : place, source: place)
-    }
-
-    /// Takes quotes off, or a comment that follows an unquoted value.
-    private static func unquoted(_ text: String) -> String {
-        for quote in ["\"", "'"] where text.hasPrefix(quote) {
-            let rest = text.dropFirst()
-            if let end = rest.firstIndex(of: Character(quote)) { return String(rest[..<end]) }
-        }
-        if let comment = text.range(of: " #") { return String(text[..<comment.lowerBound]).trimmingSpaces }
-        return text
     }
 
     // MARK: - Names

@@ -1,10 +1,13 @@
+import TextParts
+
 /// Something is wrong with a setting.
 struct SettingsProblem: Error, Sendable, CustomStringConvertible, Equatable {
     /// `settings.yaml:12`, `.env:3` or `environment`.
     let place: String
     let message: String
 
-    var description: String { "\(place): \(message)" }
+    /// Without passwords: a value that is wrong may hold one.
+    var description: String { "\(place): \(message)".hidingPasswords }
 }
 
 /// All that is wrong with the settings.

@@ -1,4 +1,5 @@
 import AudioDSP
+import TextParts
 
 /// A sound card that listens.
 struct SoundCardSettings: Sendable {
@@ -28,7 +29,7 @@ struct SoundCardSettings: Sendable {
         guard let listener = ListenerID(name) else {
             throw SensorSettings.Problem(text: "the name is not a listener's id")
         }
-        var values = try SensorSettings.pairs(text.split(whereSeparator: \.isWhitespace).map(String.init))
+        var values = try SensorSettings.pairs(text.words().map(String.init))
         guard let device = values.removeValue(forKey: "device") else {
             throw SensorSettings.Problem(text: "it needs device=, such as device=hw:CARD=Device (arecord -L)")
         }

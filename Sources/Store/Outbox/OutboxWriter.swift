@@ -216,7 +216,7 @@ struct OutboxWriter {
                 case .recording: try noteUpload(row, atNanoseconds)
                 case .field: try CatalogueWriter(self).sent(number: row.firstID, atNanoseconds)
                 case .fieldRemoval: try CatalogueWriter(self).remove(number: row.firstID, atNanoseconds)
-                default: break
+                case .detections, .coverage, .observations, .analysis, .upload, .metrics, .catalogue: break
                 }
             case .void(let reason):
                 counts[key, default: Count()].shed += facts

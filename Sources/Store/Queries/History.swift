@@ -56,6 +56,28 @@ enum History {
         "ifnull((SELECT min(first_id) FROM deliveries WHERE kind = '\(kind)'), \(Int64.max))"
     }
 
+    /// Recordings that were too short keep their rows, which count as nothing here.
+    static func forgetEmptyListeners(before: Int64, limit: Int, _ database: Database) throws {
+        let ids = try String.fetchAll(
+            database.cachedStatement(
+                sql: """
+                    SELECT id FROM listeners l WHERE last_seen_ns < ? AND NOT EXISTS (
+                        SELECT 1 FROM recordings WHERE listener_id = l.id
+                            AND (state <> 'deleted' OR ifnull(delete_reason, '') <> 'too short'))
+                    AND NOT EXISTS (SELECT 1 FROM sessions WHERE listener_id = l.id AND closed_ns IS NULL)
+                    AND NOT EXISTS (
+                        SELECT 1 FROM ledger WHERE listener_id = l.id AND id >= \(firstWaiting("coverage")))
+                    LIMIT ?
+                    """), arguments: [before, limit])
+        for id in ids {
+            for table in ["ledger", "recordings", "sessions"] {
+                try database.cachedStatement(sql: "DELETE FROM \(table) WHERE listener_id = ?")
+                    .execute(arguments: [id])
+            }
+            try database.cachedStatement(sql: "DELETE FROM listeners WHERE id = ?").execute(arguments: [id])
+        }
+    }
+
     static func forget(before: Int64, most: Int, _ database: Database) throws {
         for part in parts {
             try database.cachedStatement(

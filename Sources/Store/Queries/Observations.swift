@@ -1,4 +1,5 @@
 import GRDB
+import TextParts
 
 /// Which observations are asked for. Nil means any.
 public struct ObservationFilter: Sendable {
@@ -72,7 +73,7 @@ extension Store {
     ) throws -> [ObservationRecord] {
         var clauses = Clauses()
         if let source = filter.source {
-            let parts = source.split(separator: "/", maxSplits: 1).map(String.init)
+            let parts = source.parts(at: "/", maximumSplits: 1).map(String.init)
             guard parts.count == 2, let node = try NodeWriter.find(NodeKey(kind: parts[0], name: parts[1]), database)
             else { return [] }
             clauses.add("node_id = ?", node)

@@ -39,12 +39,15 @@ extension Store {
         }
     }
 
-    /// When the next of a sink's waiting deliveries is due; nil when none waits.
-    public func nextDueNanoseconds(sink: String) async throws(StoreError) -> Int64? {
+    /// When the next of a sink's waiting deliveries of some kinds is due; nil when none waits.
+    public func nextDueNanoseconds(sink: String, kinds: [DeliveryKind]) async throws(StoreError) -> Int64? {
         try await read { database in
-            try Int64.fetchOne(
-                database, sql: "SELECT min(next_ns) FROM deliveries WHERE sink = ? AND state = 'waiting'",
-                arguments: [sink])
+            let marks = kinds.map { _ in "?" }.joined(separator: ",")
+            return try Int64.fetchOne(
+                database,
+                sql: """
+                    SELECT min(next_ns) FROM deliveries WHERE sink = ? AND state = 'waiting' AND kind IN (\(marks))
+                    """, arguments: [sink] + StatementArguments(kinds.map(\.rawValue)))
         }
     }
 

@@ -103,14 +103,14 @@ extension Store {
         }
     }
 
-    /// When the oldest recording of each listener that waits for analysis had come in, UTC.
+    /// When the oldest recording of each listener that waits for analysis had come in, UTC; of the 2,000 that wait the longest.
     public func oldestPendingAnalysis() async throws(StoreError) -> [String: Int64] {
         try await read { database in
             let rows = try Row.fetchAll(
                 database,
                 sql: """
                     SELECT listener_id, min(closed_ns) AS closed FROM recordings
-                    WHERE analysis = 'pending' AND state = 'closed' GROUP BY listener_id
+                    WHERE analysis = 'pending' AND state = 'closed' GROUP BY listener_id ORDER BY closed LIMIT 2000
                     """)
             return Dictionary(
                 rows.compactMap { row in (row["closed"] as Int64?).map { (row["listener_id"], $0) } },

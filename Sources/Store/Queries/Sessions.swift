@@ -19,7 +19,9 @@ public struct ListenerSummary: Sendable, Hashable, Codable, FetchableRecord {
 
 extension Store {
     /// By id, at most `limit`.
-    public func listeners(limit: Int = 1000) async throws(StoreError) -> [ListenerSummary] {
+    ///
+    /// - Parameter after: only ids greater than this.
+    public func listeners(after: String? = nil, limit: Int = 1000) async throws(StoreError) -> [ListenerSummary] {
         try await read { database in
             try ListenerSummary.fetchAll(
                 database,
@@ -27,9 +29,14 @@ extension Store {
                     SELECT l.*,
                         (SELECT count(*) FROM recordings r WHERE r.listener_id = l.id AND r.state <> 'deleted') AS recordings,
                         (SELECT count(*) FROM detections d WHERE d.listener_id = l.id) AS detections
-                    FROM listeners l ORDER BY id LIMIT ?
-                    """, arguments: [limit])
+                    FROM listeners l WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2
+                    """, arguments: [after, limit])
         }
+    }
+
+    /// How many listeners are known.
+    public func listenerCount() async throws(StoreError) -> Int {
+        try await read { database in try Int.fetchOne(database, sql: "SELECT count(*) FROM listeners") ?? 0 }
     }
 
     /// When each listener last sent something, the most recent first. Unlike ``listeners(limit:)`` it counts nothing.
@@ -39,6 +46,14 @@ extension Store {
                 database, sql: "SELECT id, last_seen_ns FROM listeners ORDER BY last_seen_ns DESC LIMIT ?",
                 arguments: [limit]
             ).map { ($0[0], $0[1]) }
+        }
+    }
+
+    /// Ids of listeners, at most `limit`, the most recently seen first.
+    public func knownListenersBlocking(limit: Int = 65_536) throws(StoreError) -> [String] {
+        try readBlocking { database in
+            try String.fetchAll(
+                database, sql: "SELECT id FROM listeners ORDER BY last_seen_ns DESC LIMIT ?", arguments: [limit])
         }
     }
 

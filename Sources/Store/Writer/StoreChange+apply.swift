@@ -120,12 +120,15 @@ extension StoreChange {
                 .execute(arguments: [recordingID, text])
         case .forgetHistory(let beforeNanoseconds, let most):
             try History.forget(before: beforeNanoseconds, most: most, database)
+        case .forgetEmptyListeners(let beforeNanoseconds, let limit):
+            try History.forgetEmptyListeners(before: beforeNanoseconds, limit: limit, database)
         case .multipart(let upload): try upload.save(database)
         case .multipartEnded(let deliveryID):
             try database.execute(sql: "DELETE FROM multipart_uploads WHERE delivery_id = ?", arguments: [deliveryID])
         case .node(let sighting): try NodeWriter(database: database).note(sighting)
         case .admitNode(let key, let admission, let atNanoseconds):
             try NodeWriter(database: database).admit(key, admission, atNanoseconds)
+        case .forgetWaitingNode(let key): try NodeWriter(database: database).forgetWaiting(key)
         case .readings(let batch): try ReadingWriter(database: database, outbox: outbox).add(batch)
         case .nodeFileRead(let key, let path, let from, let to):
             try NodeWriter(database: database).noteFile(key, path: path, from: from, to: to)

@@ -37,12 +37,17 @@ public enum StoreChange: Sendable {
     case seal(recordingID: Int64, text: String)
     /// Forgets what is older and nothing waits for, at most so many rows of each kind.
     case forgetHistory(beforeNanoseconds: Int64, most: Int)
+    /// Forgets listeners that were last seen before then and of which no sound was ever kept, at most so many, with their
+    /// sessions and lines of the ledger; never while a line of one waits for its delivery.
+    case forgetEmptyListeners(beforeNanoseconds: Int64, limit: Int)
     case multipart(MultipartUpload)
     case multipartEnded(deliveryID: Int64)
     /// A node was heard of.
     case node(NodeSighting)
     /// What the operator says of a node.
     case admitNode(NodeKey, NodeRecord.Admission, atNanoseconds: Int64)
+    /// A node that waits to be admitted, and of which nothing is stored, gives its room to another one.
+    case forgetWaitingNode(NodeKey)
     /// Readings of a node. Of one that is there already nothing changes.
     case readings(ReadingBatch)
     /// A node's file was read on; nothing changes when it was begun anew meanwhile, so that it stands elsewhere than `from`.
@@ -81,9 +86,9 @@ extension StoreChange {
             true
         case .openSession, .openRecording, .inferTimes, .clockStepped, .deleteRecording, .silenced, .touchListener,
             .shed, .seal,
-            .forgetHistory, .multipart, .multipartEnded, .node, .admitNode, .nodeFileRead, .nodeFileAnew, .nodeErrors,
-            .rejectedLines, .accessPoints, .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic,
-            .jobWasRun, .beat:
+            .forgetHistory, .forgetEmptyListeners, .multipart, .multipartEnded, .node, .admitNode,
+            .forgetWaitingNode, .nodeFileRead, .nodeFileAnew, .nodeErrors, .rejectedLines, .accessPoints,
+            .datasetsExpire, .datasetsRead, .forgetCollections, .forecastTraffic, .jobWasRun, .beat:
             false
         }
     }

@@ -73,6 +73,9 @@ final class StoreWriter: @unchecked Sendable {
         }
     }
 
+    /// Whether the queue is half full.
+    var isCrowded: Bool { state.withLock { $0.queue.count >= longestQueue / 2 } }
+
     /// For how long changes have waited without an attempt to write that came to an end; zero when none waits.
     var stuck: Duration { state.withLock { state in state.pendingSince.map { ContinuousClock.now - $0 } ?? .zero } }
 

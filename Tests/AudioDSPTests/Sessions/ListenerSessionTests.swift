@@ -267,4 +267,74 @@ import Testing
         let square = x * x
         return x * (1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72))))
     }
+
+    // MARK: - Short recordings
+
+    private func limited(_ allowance: Int) throws -> SessionPlayer {
+        var player = SessionPlayer(
+            ListenerSession.Configuration(
+                defaultFormat: try PCMFormat(encoding: .signed16, channels: 1, sampleRate: 48_000),
+                maximumRecordingNanoseconds: 20_000_000_000, minimumRecordingNanoseconds: 3_000_000_000))
+        player.allowShortRecordings(allowance)
+        return player
+    }
+
+    @Test func holdsBeginningsBackAfterTooManyShortRecordings() throws {
+        var player = try limited(5)
+        // A thousand recordings of one sample, within a second.
+        for number in 0..<1000 { player.play(WireMaker.frame(0, [1, 2]), at: 100 + Double(number) / 1000) }
+        #expect(player.recordings.count == 5)
+        // Then a good stream: it is heard once it has gone on for the minimum duration, which is nine pages.
+        playPages(&player, Array(0..<30), from: 101)
+        player.finish(at: 101 + 31 * pageSeconds)
+        #expect(player.violations.isEmpty)
+        #expect(player.recordings.count == 6)
+        #expect(player.recordings.last?.audio == (9..<30).flatMap { page($0) })
+        let losses = player.notes.filter { $0.kind == .loss }
+        #expect(losses.map(\.reason) == [ListenerSession.heldBackReason])
+        #expect(losses[0].frames == 995 + 9)
+        #expect(losses[0].bytes == 995 * 2 + 9 * 32_768)
+        // The loss takes the time between the sound before it and the sound after it.
+        let last = try #require(player.recordings.last?.start.startNanoseconds)
+        #expect(abs(losses[0].startNanoseconds + losses[0].durationNanoseconds - last) < 400_000_000)
+    }
+
+    @Test func goesOnWhenShortRecordingsAreAllowedAgain() throws {
+        var player = try limited(1)
+        player.play(WireMaker.frame(0, [1, 2]), at: 100)
+        player.play(WireMaker.frame(0, [3, 4]), at: 100.1)
+        player.allowShortRecordings(1)
+        player.play(WireMaker.frame(0, [5, 6]), at: 100.2)
+        player.finish(at: 100.3)
+        #expect(player.recordings.map(\.audio) == [[1, 2], [5, 6]])
+        #expect(player.notes.filter { $0.kind == .loss }.map(\.bytes) == [2])
+        #expect(player.violations.isEmpty)
+    }
+
+    @Test func neverHoldsBackWhatContinuesARecording() throws {
+        var player = try limited(0)
+        // The first recording is held back for three seconds, as nothing may be short; then it rolls over twice.
+        playPages(&player, Array(0..<140))
+        player.finish(at: 150)
+        #expect(player.recordings.flatMap(\.audio) == (9..<140).flatMap { page($0) })
+        #expect(player.recordings.map { $0.start.run } == [0, 0, 0])
+        #expect(player.notes.filter { $0.kind == .loss }.map(\.frames) == [9])
+    }
+
+    @Test func framesWithoutSoundFillNothing() throws {
+        var player = try SessionPlayer.standard()
+        player.play(WireMaker.frame(1, page(0)), at: 100)
+        // Each says that nine frames are missing.
+        for number in 1...20 { player.play(WireMaker.frame(1 + number * 10, []), at: 100.01) }
+        player.finish(at: 101)
+        #expect(player.recordings.map(\.audio) == [page(0)])
+        #expect(player.session.counters.framesMissing == 20 * 9)
+        // Two that are missing before an empty frame are filled when sound shows how long they were.
+        var few = try SessionPlayer.standard()
+        playPages(&few, [0])
+        few.play(WireMaker.frame(3, []), at: 100 + 4 * pageSeconds)
+        few.play(WireMaker.frame(4, page(4)), at: 100 + 5 * pageSeconds)
+        few.finish(at: 102)
+        #expect(few.recordings.map(\.audio) == [page(0) + [UInt8](repeating: 0, count: 2 * pageBytes) + page(4)])
+    }
 }

@@ -165,7 +165,7 @@ final class IngestThread: Sendable {
 
         private mutating func take(_ bytes: Span<UInt8>, _ connection: Connection, _ number: UInt64) {
             var isMalformed = false
-            connection.session.receive(bytes) { take in
+            let backPressure = connection.session.receive(bytes) { take in
                 do throws(ChunkedBody.Malformed) {
                     try connection.body.decode(bytes, take)
                 } catch {
@@ -176,9 +176,11 @@ final class IngestThread: Sendable {
                 end(connection, number, "malformed body")
             } else if connection.body.isFinished {
                 end(connection, number, "end of body")
-            } else if let pause = connection.quota?.take(
+                return
+            }
+            let quota = connection.quota?.take(
                 bytes.count, nowNanoseconds: thread.house.time.now().monotonicNanoseconds)
-            {
+            if let pause = [quota, backPressure].compactMap({ $0 }).max() {
                 thread.watch(connection.adopted.descriptor, number: number, isPaused: true, isNew: false)
                 paused[number] = .now + pause
             }

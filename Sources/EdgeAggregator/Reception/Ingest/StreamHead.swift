@@ -1,3 +1,5 @@
+import TextParts
+
 /// The head of a stock client's streaming request (RFC 9112), read straight from what arrived.
 ///
 /// It knows the forms that streams have and no others. Whatever else it may be, a general HTTP server can tell.
@@ -34,10 +36,10 @@ struct StreamHead: Equatable, Sendable {
         }
         guard let head = try? UTF8Span(validating: bytes.extracting(first: end)) else { return .other }
         let text = String(copying: head)
-        var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
+        var lines = text.parts(atText: "\r\n", omittingEmpty: false)[...]
         guard let target = target(of: lines.removeFirst()) else { return .other }
         guard var fields = Fields(lines) else { return .other }
-        let pieces = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let pieces = target.parts(at: "?", maximumSplits: 1, omittingEmpty: false)
         guard let route = route(pieces[0], path: path) else { return .other }
         fields.query = pieces.count > 1 ? String(pieces[1]) : nil
         guard fields.isChunked, !fields.hasLength else { return .other }
@@ -61,8 +63,10 @@ struct StreamHead: Equatable, Sendable {
     }
 
     private static func target(of line: Substring) -> Substring? {
-        let words = line.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, words[0] == "POST", words[2] == "HTTP/1.1", words[1].first == "/" else { return nil }
+        let words = line.parts(at: " ", omittingEmpty: false)
+        guard words.count == 3, words[0] == "POST", words[2] == "HTTP/1.1", words[1].begins(with: "/") else {
+            return nil
+        }
         return words[1]
     }
 
@@ -74,7 +78,7 @@ struct StreamHead: Equatable, Sendable {
         if found == path { return Route(token: nil) }
         guard found.hasPrefix("/t/"), found.hasSuffix(path) else { return nil }
         let token = found.dropFirst(3).dropLast(path.utf8.count)
-        guard !token.isEmpty, !token.contains("/"), !token.contains("%") else { return nil }
+        guard !token.isEmpty, !token.holds("/"), !token.holds("%") else { return nil }
         return Route(token: String(token))
     }
 
@@ -91,9 +95,9 @@ struct StreamHead: Equatable, Sendable {
         init?(_ lines: ArraySlice<Substring>) {
             for line in lines {
                 guard let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")), colon != line.startIndex,
-                    line.utf8.first != 0x20, line.utf8.first != 0x09, !line.contains("\n"), !line.contains("\0")
+                    line.utf8.first != 0x20, line.utf8.first != 0x09, !line.holds("\n"), !line.holds("\0")
                 else { return nil }
-                let value = line[line.index(after: colon)...].trimming { $0 == " " || $0 == "\t" }
+                let value = Substring(line.utf8[line.utf8.index(after: colon)...]).trimmingBlanks
                 switch line[..<colon].lowercased() {
                 case "transfer-encoding":
                     guard value.lowercased() == "chunked", !isChunked else { return nil }
@@ -112,10 +116,11 @@ struct StreamHead: Equatable, Sendable {
 }
 
 extension Substring {
-    fileprivate func trimming(_ isDropped: (Character) -> Bool) -> Substring {
-        var rest = self
-        while let first = rest.first, isDropped(first) { rest = rest.dropFirst() }
-        while let last = rest.last, isDropped(last) { rest = rest.dropLast() }
-        return rest
+    /// Without the spaces and tabs that may stand around a field's value (RFC 9110 §5.5).
+    fileprivate var trimmingBlanks: Substring {
+        var rest = utf8
+        while let first = rest.first, first == 0x20 || first == 0x09 { rest.removeFirst() }
+        while let last = rest.last, last == 0x20 || last == 0x09 { rest.removeLast() }
+        return Substring(rest)
     }
 }

@@ -64,10 +64,6 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
         return changed
     }
 
-    private func remoteAddress(_ head: StreamHead, _ channel: any Channel) -> String {
-        channel.address(of: gate.proxies.client(connection: channel.farAddress, forwardedFor: head.forwardedFor))
-    }
-
     /// False when the stream is not admitted, or its socket cannot be had.
     private func takeOver(_ head: StreamHead, headBytes: Int, _ context: ChannelHandlerContext) -> Bool {
         // The number is the channel's for the closure; the duplicate is closed here, or by the thread that adopts it.
@@ -77,9 +73,11 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
         guard let descriptor = socket, descriptor >= 0 else { return false }
         let ticket = loop.reserve()
         let client = StreamRequest(query: head.query, authorization: head.authorization, pathToken: head.pathToken)
+        let address = gate.proxies.client(
+            connection: context.channel.farAddress, forwardedFor: head.forwardedFor)
         let verdict = gate.judge(
-            client, isMock: head.isMock, remoteAddress: remoteAddress(head, context.channel),
-            close: { [loop] in loop.close(ticket) })
+            client, isMock: head.isMock, remoteAddress: context.channel.address(of: address),
+            address: ClientAddress(address), close: { [loop] in loop.close(ticket) })
         guard case .admitted(let stream) = verdict else {
             close(descriptor)
             loop.release(ticket)
@@ -103,7 +101,7 @@ final class StreamSwitch: ChannelInboundHandler, RemovableChannelHandler {
 struct SwitchedChannel: ServerChildChannel {
     typealias Value = HTTP1Channel.Value
 
-    let http: HTTP1Channel
+    let http: EdgeHTTPChannel
     let makeSwitch: @Sendable () -> StreamSwitch?
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {

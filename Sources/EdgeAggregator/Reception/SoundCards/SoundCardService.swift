@@ -104,7 +104,8 @@ final class SoundCardService: Service {
         let stream: AdmittedStream
         let closing = CloseFlag()
         let connection = ListenerConnection(
-            listener: settings.listener, remoteAddress: settings.device, now: now, close: { closing.set() })
+            listener: settings.listener, remoteAddress: settings.device, address: ClientAddress(settings.device),
+            isNamed: true, now: now, close: { closing.set() })
         do throws(ListenerRegistry.Refusal) {
             let counter = try house.registry.admit(connection)
             stream = AdmittedStream(
@@ -156,8 +157,9 @@ final class SoundCardService: Service {
                     silentMilliseconds = 0
                     let heard = sound.span.extracting(first: count * bytesPerFrame)
                     let head = frames.head(soundBytes: heard.count)
-                    session.receive(head.span) { take in take(0..<head.count) }
-                    session.receive(heard) { take in take(heard.indices) }
+                    // A card cannot be read more slowly: what it hears would be lost.
+                    _ = session.receive(head.span) { take in take(0..<head.count) }
+                    _ = session.receive(heard) { take in take(heard.indices) }
                     meter.take(heard, encoding: card.format.encoding)
                     metered += count
                     if metered >= card.format.sampleRate {
