@@ -43,7 +43,7 @@ help:
 	@echo "make deb          the Debian package, for this machine's processor"
 	@echo "make image        a card: ARCH=arm64 DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
 	@echo "make lint         format and language checks"
-	@echo "make test-faults  200 kills and a full disk (make test has the short form)"
+	@echo "make test-faults  200 kills, a full disk, and attacks beside honest senders (make test has the short form)"
 	@echo "make test-upgrade  upgrade, rollback and upgrade again; OLD=program of an older version"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
 	@echo "make test-appliance  the card with systemd: hardening, watchdog, safe mode, updates"
@@ -107,7 +107,7 @@ fuzz:
 	Tests/Fuzz/run.sh
 
 test-faults: setup-tests
-	EDGE_KILLS=200 $(TEST_FOLDERS) swift test --filter 'KillTests|FullDiskTests|DeliveryTests'
+	EDGE_KILLS=200 EDGE_ATTACK_SECONDS=15 $(TEST_FOLDERS) swift test --filter 'KillTests|FullDiskTests|DeliveryTests|AttackTests|HostileUploadTests'
 
 # Without OLD, the version of the fixtures is built from its commit.
 test-upgrade: build setup-tests

@@ -68,8 +68,9 @@ GROUPS = (
         ((Step("make test-hardware", tries=2),),)),
     Group(
         "faults", 30,
-        ("Tests/Fuzz/*", "Tests/IntegrationTests/*KillTests.swift", "Tests/IntegrationTests/FullDiskTests.swift", "Sources/FieldNodes/*",
-         "Sources/Forecasts/*", "Sources/EdgeAggregator/Storage/*", "Sources/EdgeAggregator/Recordings/*",
+        ("Tests/Fuzz/*", "Tests/IntegrationTests/*KillTests.swift", "Tests/IntegrationTests/FullDiskTests.swift",
+         "Tests/IntegrationTests/AttackTests.swift", "Tests/IntegrationTests/Bystander.swift", "Sources/FieldNodes/*",
+         "Sources/TextParts/*", "Sources/Forecasts/*", "Sources/EdgeAggregator/Storage/*", "Sources/EdgeAggregator/Recordings/*",
          "Sources/EdgeAggregator/Nodes/*", "Sources/Store/Outbox/*", "Sources/Store/Files/*",
          "Sources/Store/Writer/*", "Tests/Power/kills.py", "Tests/Power/guest.py", "Sources/AudioDSP/Formats/*", "Sources/AudioDSP/Frames/*"),
         ((Step("make test-faults"), Step("make test-kills KILLS=50"), Step("make fuzz")),)),
