@@ -192,6 +192,8 @@ for target in package.targets where target.type == .regular || target.type == .e
     // What computes over sound is optimized in debug builds too, since they would spend most of their time in it. Assertions and the
     // standard library's debug checks stay.
     if target.name == "AudioDSP" {
+        // Swift 6.2 wants to be told that what is written into a span does not keep the span that was read.
+        settings.append(.enableExperimentalFeature("Lifetimes"))
         settings.append(.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug)))
     }
     if target.path?.hasPrefix("Sources/System/") == true {

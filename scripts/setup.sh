@@ -2,11 +2,9 @@
 # Installs the system packages that are missing. Does nothing where all are there.
 set -euo pipefail
 
-packages=(
-    build-essential pkg-config make git ca-certificates unzip python3 python3-pip
-    libsqlite3-dev libsndfile1-dev libsoxr-dev libcurl4-openssl-dev zlib1g-dev libssl-dev libpq-dev libsnappy-dev libmosquitto-dev libgpiod-dev libasound2-dev
-    libnetcdf-dev libblosc-dev libopenjp2-7-dev
-)
+packages=(build-essential pkg-config make git ca-certificates unzip python3 python3-pip)
+mapfile -t libraries < <(grep -v '^#' "$(dirname "$0")/packages")
+packages+=("${libraries[@]}")
 
 if ! command -v dpkg-query >/dev/null; then
     echo "setup: this is not Debian or Raspberry Pi OS; install by hand what corresponds to: ${packages[*]}" >&2

@@ -51,7 +51,7 @@ for part in "FrameDecoder 300" "WAVHeader 300" "StreamWire 178" "ListenerSession
             export FUZZ_PART=$name ;;
     esac
     # The four kinds of forecasts are one program.
-    case "$name" in INDEX | ZARR | BLOSC) ln -f "$out/GRIB" "$out/$name" ;; *) swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address -module-name "$name" \
+    case "$name" in INDEX | ZARR | BLOSC) ln -f "$out/GRIB" "$out/$name" ;; *) swiftc -swift-version 6 -enable-experimental-feature Lifetimes -O -parse-as-library -sanitize=fuzzer,address -module-name "$name" \
         -I "$out" -o "$out/$name" "${sources[@]}" "Tests/Fuzz/$entry.swift" "$out/TextParts.o" 2>&1 | { grep -v 'Cannot export local symbol' || true; } ;;
     esac
     corpus="$out/corpus-$name"

@@ -70,6 +70,7 @@ public final class BirdNETClassifier {
     /// - Parameters:
     ///   - window: 144,000 samples of 48 kHz, full scale ±1.
     ///   - output: one raw score (logit) a label.
+    @_lifetime(output: copy output)
     public func logits(
         _ window: Span<Float>, into output: inout MutableSpan<Float>
     ) throws(ClassifierError) {

@@ -30,6 +30,7 @@ public struct MonoConverter: Sendable {
     /// - Returns: how many were written.
     ///
     /// Memory: the caller owns bytes and output; their addresses are used until the return.
+    @_lifetime(output: copy output)
     public func convert(_ bytes: Span<UInt8>, into output: inout MutableSpan<Float>) -> Int {
         unsafe bytes.withUnsafeBytes { bytes in
             unsafe output.withUnsafeMutableBufferPointer { output in unsafe convert(bytes, into: output) }

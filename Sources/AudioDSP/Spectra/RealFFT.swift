@@ -57,6 +57,7 @@ import Darwin
     /// - Parameters:
     ///   - samples: `size` values.
     ///   - window: `size` factors.
+    @_lifetime(power: copy power)
     public func addPower(
         of samples: Span<Float>, window: Span<Float>, to power: inout MutableSpan<Float>
     ) {
