@@ -11,7 +11,7 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
             SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self, PollCommand.self,
-            ForecastsCommand.self,
+            ForecastsCommand.self, BenchmarkCommand.self,
             SettingsCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
             SupportBundleCommand.self, HealthcheckCommand.self,
         ])
