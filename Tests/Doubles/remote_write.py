@@ -1,9 +1,10 @@
 """A double of a server of remote write, as the specification has it. It decodes by the specification's field numbers alone.
 
-    remote_write.py FOLDER 2.0|415|silent
+    remote_write.py FOLDER 2.0|415|silent|foreign
 
 `2.0` takes both versions and tells what it has written; `415` takes 1.0 and refuses 2.0 as the specification wants;
 `silent` is an older server: it reads everything as 1.0, finds nothing in a request of 2.0, and answers that all is well.
+`foreign` takes the first request and calls all others duplicates: another sender has the same labels.
 It prints `listening PORT`.
 
     GET /samples    [{"labels": {…}, "samples": [[milliseconds, value], …]}]
@@ -146,10 +147,13 @@ class Handler(BaseHTTPRequestHandler):
         elif is_two and MODE == "415":
             status = 415
         headers = {}
+        if status == 204 and MODE == "foreign" and any(entry["status"] == 204 for entry in log):
+            log.append({"version": version, "status": 400})
+            return self.answer(400, b"duplicate sample for timestamp\n")
         if status == 204:
             plain = unsnappy(data)
             written = 0
-            for labels, values in (read_two if is_two and MODE == "2.0" else read_one)(plain):
+            for labels, values in (read_two if is_two and MODE in ("2.0", "foreign") else read_one)(plain):
                 if list(labels) != sorted(labels):
                     status = 400
                     break
@@ -157,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
                 for time, value in values:
                     own[time] = value
                     written += 1
-            if is_two and MODE == "2.0" and status == 204:
+            if is_two and MODE in ("2.0", "foreign") and status == 204:
                 headers = {"X-Prometheus-Remote-Write-Samples-Written": str(written)}
         log.append({"version": version, "status": status})
         self.answer(status, b"", headers)

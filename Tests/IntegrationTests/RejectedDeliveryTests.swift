@@ -162,6 +162,61 @@ import Testing
         #expect(daemon.stop() == 0)
     }
 
+    /// A server that calls one part invalid, with a checksum and without: the header was at no fault.
+    @Test func s3ThatRejectsOnePartIsStillSentChecksums() throws {
+        let server = try s3()
+        _ = try server.ask(
+            "POST", "/_test/fault",
+            body: #"{"match":"partNumber=1&","count":2,"status":400,"body":"\#(Self.unknownHeader)"}"#)
+        let daemon = try DaemonProcess(
+            settings: s3Settings(
+                server, ["S3_PART_BYTES": "5242880", "S3_MULTIPART_BYTES": "5242880", "LOG_LEVEL": "warning"]))
+        let log = "\(daemon.folder)/test.log"
+        try daemon.start(logPath: log)
+        try upload("a", samples: 6_000_000, to: daemon)
+        _ = try sink(daemon, "s3") { DeliverySupport.isEmpty($0) && $0["facts_done"] as? Int == 1 }
+        try upload("b", samples: 6_000_000, to: daemon)
+        let sink = try sink(daemon, "s3") { DeliverySupport.isEmpty($0) && $0["facts_done"] as? Int == 2 }
+        #expect(sink["facts_refused"] as? Int == 0)
+        let second = try puts(server, "/b/")
+        #expect(second.count == 3 && second.allSatisfy { $0["x-amz-checksum-sha256"] != nil })
+        // All parts of one upload are alike: the last three of the first file went without.
+        #expect(try puts(server, "/a/").suffix(3).allSatisfy { $0["x-amz-checksum-sha256"] == nil })
+        #expect(daemon.stop() == 0)
+        let text = try String(contentsOfFile: log, encoding: .utf8)
+        #expect(!text.contains("s3_checksum"))
+    }
+
+    /// A server that does not know `If-None-Match`: another object under the key is not overwritten.
+    @Test(arguments: ["S3_CONDITIONAL", "501"])
+    func s3WithoutConditionsKeepsTheObjectOfAnother(how: String) throws {
+        let server = try s3()
+        let daemon = try DaemonProcess(settings: s3Settings(server))
+        try daemon.start()
+        try upload("a", samples: 48_000, to: daemon)
+        _ = try sink(daemon, "s3") { DeliverySupport.isEmpty($0) && $0["facts_done"] as? Int == 1 }
+        #expect(daemon.stop() == 0)
+        if how == "501" {
+            _ = try server.ask(
+                "POST", "/_test/fault",
+                body:
+                    #"{"method":"PUT","header":"if-none-match","count":100,"status":501,"body":"<Error><Code>NotImplemented</Code></Error>"}"#
+            )
+        }
+        // The same box and file name, with other sound.
+        let other = try DaemonProcess(
+            settings: s3Settings(server, how == "501" ? [:] : ["S3_CONDITIONAL": "false"]))
+        try other.start()
+        try upload("a", samples: 24_000, to: other)
+        let sink = try sink(other, "s3") { $0["facts_refused"] as? Int == 1 }
+        #expect(sink["facts_done"] as? Int == 0)
+        let error = Self.text(try refused(other).first, "error")
+        #expect(error.contains("another object is at"))
+        let key = try #require(try DeliverySupport.objects(server, bucket: "field-data").first)
+        #expect(try DeliverySupport.object(server, bucket: "field-data", key).count == 44 + 2 * 48_000)
+        #expect(other.stop() == 0)
+    }
+
     /// The server calls one object invalid, for ever: it is set aside, and what came after it is delivered.
     @Test func s3ThatRejectsOneObjectGetsTheOthers() throws {
         let server = try s3()
@@ -267,6 +322,21 @@ import Testing
     }
 
     // MARK: - Prometheus
+
+    /// Another sender has the same labels: what was never sent before is not stored, and is set aside with what the server says.
+    @Test func prometheusThatHasTheSamplesOfAnotherCountsAsRejecting() throws {
+        let server = try FarEnd("remote_write.py", ["foreign"])
+        let daemon = try DaemonProcess(
+            settings: common.merging([
+                "PROMETHEUS_URL": "http://127.0.0.1:\(server.port)/write", "PROM_SCRAPE_INTERVAL": "1s",
+            ]) { $1 })
+        try daemon.start()
+        let sink = try sink(daemon, "prometheus") { ($0["facts_refused"] as? Int ?? 0) >= 2 }
+        #expect((sink["facts_done"] as? Int ?? 0) >= 1)
+        let error = Self.text(try refused(daemon).first, "error")
+        #expect(error.contains("duplicate sample"))
+        #expect(daemon.stop() == 0)
+    }
 
     /// A server that takes no samples between those that it has calls what is sent twice "out of order", and stores nothing of the request.
     /// Here everything is sent twice, by a copy of the folder, as after answers that were all lost.

@@ -9,10 +9,13 @@ public protocol Sink: Sendable {
     func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport
     /// Why nothing may be sent now, although the endpoint may be well; nil when all may. Asked before each fetch.
     func pauseReason() -> String?
+    /// What may be wrong although deliveries get through; nil when nothing is known of.
+    func warning() -> String?
 }
 
 extension Sink {
     public func pauseReason() -> String? { nil }
+    public func warning() -> String? { nil }
 }
 
 public struct SinkLimits: Sendable {
@@ -23,12 +26,15 @@ public struct SinkLimits: Sendable {
     /// Calls at a time.
     public var concurrency: Int
     public var kinds: [DeliveryKind]
+    /// Whether the endpoint takes facts in their order only: what is sent late is rejected for good.
+    public var isInOrder: Bool
 
-    public init(deliveries: Int, facts: Int, concurrency: Int, kinds: [DeliveryKind]) {
+    public init(deliveries: Int, facts: Int, concurrency: Int, kinds: [DeliveryKind], isInOrder: Bool = false) {
         self.deliveries = deliveries
         self.facts = facts
         self.concurrency = concurrency
         self.kinds = kinds
+        self.isInOrder = isInOrder
     }
 }
 

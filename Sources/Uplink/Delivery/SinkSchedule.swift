@@ -14,12 +14,12 @@ struct SinkSchedule: Sendable {
         var trial: BatchIsolation.Trial?
     }
 
-    private struct KindState: Sendable {
+    struct KindState: Sendable {
         var pace: SinkPace
         /// In a row, of batches that this kind was in.
         var rejections = 0
-        /// Whether the endpoint has accepted other facts since the first of these rejections.
-        var isOtherAccepted = false
+        /// What the endpoint has accepted since the first of these rejections.
+        var acceptedSince = BatchIsolation.Evidence.none
         var isolation: BatchIsolation?
         /// Set while all suspects of a round wait for another answer.
         var roundEndsNanoseconds: Int64?
@@ -32,12 +32,17 @@ struct SinkSchedule: Sendable {
 
     /// A proxy or a login page may answer once for the endpoint.
     static let rejectionsBeforeHalving = 3
+    private static let maximumSetAsideByOthers = 3
 
     /// Of the endpoint as a whole.
-    private(set) var pace: SinkPace
-    private var kinds: [DeliveryKind: KindState] = [:]
-    private let limits: SinkLimits
-    private let policy: RetryPolicy
+    var pace: SinkPace
+    var kinds: [DeliveryKind: KindState] = [:]
+    /// Facts of a kind that were set aside in a row while only facts of other kinds were accepted.
+    var setAsideByOthers: [DeliveryKind: Int] = [:]
+    let limits: SinkLimits
+    let policy: RetryPolicy
+    /// Counts calls of ``calls(shared:isolated:now:spread:)``, so that all kinds have their turn.
+    private var turn = 0
 
     init(limits: SinkLimits, policy: RetryPolicy) {
         self.limits = limits
@@ -66,27 +71,48 @@ struct SinkSchedule: Sendable {
     /// How long until a kind that waits by itself may be tried, in nanoseconds; nil when none waits.
     func kindWaitNanoseconds(now: Int64) -> Int64? {
         kinds.values.compactMap { state in
-            let wait = max(state.pace.waitNanoseconds(now: now), (state.roundEndsNanoseconds ?? now) - now)
+            let next = state.roundEndsNanoseconds ?? state.isolation?.nextNanoseconds ?? now
+            let wait = max(state.pace.waitNanoseconds(now: now), next - now)
             return wait > 0 ? wait : nil
         }.min()
     }
 
-    /// The calls that are made now.
+    /// Due rows of one of ``isolatedKinds(now:)`` that are read for ``calls(shared:isolated:now:spread:)``, and whether the last that is due
+    /// is read too.
+    func isolatedRows(_ kind: DeliveryKind, now: Int64) -> (first: Int, hasLast: Bool) {
+        guard let state = kinds[kind], let isolation = state.isolation else { return (0, false) }
+        let isLeftAlone = (state.roundEndsNanoseconds ?? now) > now
+        return (isLeftAlone ? isolation.rowsNearby : isolation.rowsNeeded, isolation.looksFar && !isLeftAlone)
+    }
+
+    /// Whether accepted facts of other kinds show that the endpoint is well for this one. If they did without a limit, a kind that
+    /// is rejected as a whole (its bucket's key is disabled) would be set aside completely.
+    func trustsOthers(_ kind: DeliveryKind) -> Bool {
+        setAsideByOthers[kind, default: 0] < Self.maximumSetAsideByOthers
+    }
+
+    /// The calls that are made now, no more than the sink makes at a time.
     ///
     /// - Parameters:
     ///   - shared: due rows of ``sharedKinds(now:)``, in their order.
-    ///   - isolated: due rows of each of ``isolatedKinds(now:)``; at least ``BatchIsolation/rowsNeeded(_:)`` where there are so many.
+    ///   - isolated: due rows of each of ``isolatedKinds(now:)``, see ``isolatedRows(_:now:)``.
     ///   - spread: 0...1, random.
     mutating func calls(
         shared: [DeliveryRecord], isolated: [DeliveryKind: [DeliveryRecord]], now: Int64, spread: Double
     ) -> [Call] {
         forgetEmptyKinds(shared, now)
-        var calls = Self.batches(shared, limits: limits).map { Call(rows: $0) }
-        for kind in limits.kinds {
+        turn += 1
+        let batches = Self.batches(shared, limits: limits)
+        let waiting = limits.kinds.filter { isolated[$0] != nil }
+        // Kinds that are halved have half of the calls; where there is only one, every other.
+        let share = batches.isEmpty ? limits.concurrency : limits.concurrency == 1 ? turn % 2 : limits.concurrency / 2
+        var calls: [Call] = []
+        for place in waiting.indices where calls.count < share {
+            let kind = waiting[(place + turn) % waiting.count]
             guard let due = isolated[kind], let trial = trial(kind, due, now, spread) else { continue }
             calls.append(Call(rows: trial.rows, trial: trial))
         }
-        return calls
+        return calls + batches.prefix(limits.concurrency - calls.count).map { Call(rows: $0) }
     }
 
     /// Rows read for ``calls(shared:isolated:now:spread:)`` at once.
@@ -107,8 +133,9 @@ struct SinkSchedule: Sendable {
             state.isolation = isolation
             kinds[kind] = isolation.hasSuspects || !due.isEmpty ? state : nil
         }
-        if let trial = isolation.nextTrial(due) { return trial }
-        guard isolation.hasSuspects else { return nil }
+        let trustsOthers = trustsOthers(kind)
+        if let trial = isolation.nextTrial(due, now: now, trustsOthers: trustsOthers) { return trial }
+        guard isolation.hasSuspects, isolation.nextNanoseconds == nil else { return nil }
         guard let end = state.roundEndsNanoseconds else {
             state.rounds += 1
             state.isAccepted = false
@@ -120,7 +147,7 @@ struct SinkSchedule: Sendable {
         guard now >= end else { return nil }
         state.roundEndsNanoseconds = nil
         isolation.startRound()
-        return isolation.nextTrial(due)
+        return isolation.nextTrial(due, now: now, trustsOthers: trustsOthers)
     }
 
     /// Cuts what is due into calls, each within the sink's limits.
@@ -139,112 +166,6 @@ struct SinkSchedule: Sendable {
         }
         if !call.isEmpty { calls.append(call) }
         return calls
-    }
-
-    // MARK: - What came of it
-
-    /// Takes the reports of calls that were made together.
-    ///
-    /// - Returns: facts that are to be set aside.
-    mutating func note(
-        _ results: [(call: Call, report: SinkReport)], now: Int64, spread: Double
-    ) -> [BatchIsolation.Culprit] {
-        noteEndpoint(results.map(\.report), now, spread)
-        var culprits: [BatchIsolation.Culprit] = []
-        var troubled: Set<DeliveryKind> = []
-        var rejected: [DeliveryKind: (facts: Int64, isMixed: Bool, reason: String)] = [:]
-        for (call, report) in results {
-            let left = call.rows.filter { report.outcomes[$0.id] == nil }
-            let leftKinds = Set(left.map(\.kind))
-            switch report.farEnd {
-            case .well: break
-            case .rejected(let reason):
-                troubled.formUnion(leftKinds)
-                if let trial = call.trial, let kind = leftKinds.first {
-                    if let culprit = noteRejection(trial, left, kind, reason) { culprits.append(culprit) }
-                } else {
-                    for kind in leftKinds {
-                        let facts = left.reduce(0) { $0 + ($1.kind == kind ? $1.facts : 0) }
-                        rejected[kind] = (facts, leftKinds.count > 1, reason)
-                    }
-                }
-            case .unavailable, .unauthorised:
-                guard report.scope == .kinds else { continue }
-                troubled.formUnion(leftKinds)
-                for kind in leftKinds {
-                    kinds[kind, default: KindState(pace: SinkPace(policy: policy))].pace.note(
-                        report.farEnd, now: now, spread: spread)
-                }
-            }
-        }
-        for (kind, batch) in rejected { noteRejection(of: kind, batch, now, spread) }
-        noteAcceptance(results, except: troubled, now, spread)
-        return culprits
-    }
-
-    private mutating func noteEndpoint(_ reports: [SinkReport], _ now: Int64, _ spread: Double) {
-        let worst = reports.filter(\.isOfEndpoint).map(\.farEnd).max { $0.gravity < $1.gravity }
-        if let worst {
-            pace.note(worst, now: now, spread: spread)
-        } else if !reports.isEmpty {
-            // It has answered.
-            pace.note(.well, now: now, spread: spread)
-        }
-    }
-
-    /// A batch that several kinds shared, or that was not halved yet.
-    private mutating func noteRejection(
-        of kind: DeliveryKind, _ batch: (facts: Int64, isMixed: Bool, reason: String), _ now: Int64, _ spread: Double
-    ) {
-        var state = kinds[kind] ?? KindState(pace: SinkPace(policy: policy))
-        state.rejections += 1
-        state.reason = batch.reason
-        if state.rejections < Self.rejectionsBeforeHalving {
-            state.pace.note(.rejected(reason: batch.reason), now: now, spread: spread)
-        } else {
-            state.pace.note(.well, now: now, spread: spread)
-            state.isolation = BatchIsolation(
-                rejectedFacts: batch.facts, isMixed: batch.isMixed, isAcceptedSince: state.isOtherAccepted,
-                limits: limits)
-        }
-        kinds[kind] = state
-    }
-
-    private mutating func noteRejection(
-        _ trial: BatchIsolation.Trial, _ left: [DeliveryRecord], _ kind: DeliveryKind, _ reason: String
-    ) -> BatchIsolation.Culprit? {
-        var rest = trial
-        rest.rows = left
-        kinds[kind]?.reason = reason
-        return kinds[kind]?.isolation?.rejected(rest, reason: reason)
-    }
-
-    private mutating func noteAcceptance(
-        _ results: [(call: Call, report: SinkReport)], except troubled: Set<DeliveryKind>, _ now: Int64,
-        _ spread: Double
-    ) {
-        var hasAccepted = false
-        for (call, report) in results where report.hasAccepted(call.rows) {
-            hasAccepted = true
-            let calmKinds = Set(call.rows.map(\.kind)).subtracting(troubled)
-            for kind in calmKinds {
-                guard let trial = call.trial else {
-                    if kinds[kind]?.isolation == nil { kinds[kind] = nil }
-                    continue
-                }
-                kinds[kind]?.isAccepted = true
-                kinds[kind]?.isolation?.accepted(trial)
-                kinds[kind]?.pace.note(.well, now: now, spread: spread)
-                if kinds[kind]?.isolation?.isOver == true { kinds[kind] = nil }
-            }
-        }
-        guard hasAccepted else { return }
-        for kind in kinds.keys {
-            kinds[kind]?.isOtherAccepted = true
-            kinds[kind]?.isolation?.acceptedElsewhere()
-            kinds[kind]?.roundEndsNanoseconds = nil
-            kinds[kind]?.rounds = 0
-        }
     }
 
     // MARK: - How it stands
@@ -272,37 +193,6 @@ struct SinkSchedule: Sendable {
             worst.state, "\(worst.kind.rawValue): \(worst.reason)",
             max(1, state?.pace.failures ?? 0, state?.rejections ?? 0, state?.rounds ?? 0), worst.nextNanoseconds
         )
-    }
-}
-
-extension SinkReport {
-    /// Whether the endpoint itself cannot be used.
-    fileprivate var isOfEndpoint: Bool {
-        switch farEnd {
-        case .well, .rejected: false
-        case .unavailable, .unauthorised: scope == .endpoint
-        }
-    }
-
-    /// Whether the endpoint took any of the facts of a call.
-    fileprivate func hasAccepted(_ rows: [DeliveryRecord]) -> Bool {
-        rows.contains { row in
-            switch outcomes[row.id] {
-            case .done, .sent: true
-            case .refused(let facts): facts.count < row.facts
-            case .failed, .void, nil: false
-            }
-        }
-    }
-}
-
-extension SinkReport.FarEnd {
-    fileprivate var gravity: Int {
-        switch self {
-        case .well, .rejected: 0
-        case .unavailable: 1
-        case .unauthorised: 2
-        }
     }
 }
 

@@ -74,9 +74,16 @@ public struct SinkWorker: Service {
             nowNanoseconds: now.utcNanoseconds, limit: SinkSchedule.sharedRows(sink.limits))
         var isolated: [DeliveryKind: [DeliveryRecord]] = [:]
         for kind in schedule.isolatedKinds(now: now.monotonicNanoseconds) {
-            isolated[kind] = try await store.dueDeliveries(
-                sink: sink.name, kinds: [kind], nowNanoseconds: now.utcNanoseconds,
-                limit: BatchIsolation.rowsNeeded(sink.limits))
+            let wanted = schedule.isolatedRows(kind, now: now.monotonicNanoseconds)
+            var rows = try await store.dueDeliveries(
+                sink: sink.name, kinds: [kind], nowNanoseconds: now.utcNanoseconds, limit: wanted.first)
+            if wanted.hasLast, rows.count == wanted.first,
+                let last = try await store.lastDueDelivery(
+                    sink: sink.name, kind: kind, nowNanoseconds: now.utcNanoseconds), last.id != rows.last?.id
+            {
+                rows.append(last)
+            }
+            isolated[kind] = rows
         }
         return schedule.calls(
             shared: shared, isolated: isolated, now: now.monotonicNanoseconds, spread: Double.random(in: 0...1))
@@ -175,8 +182,9 @@ public struct SinkWorker: Service {
         let was = status.snapshot
         let (state, reason, failures, next) = schedule.summary
         let kinds = schedule.kindReports
+        let said = reason ?? sink.warning()
         status.update { status in
-            (status.state, status.reason, status.failures, status.nextNanoseconds) = (state, reason, failures, next)
+            (status.state, status.reason, status.failures, status.nextNanoseconds) = (state, said, failures, next)
             status.kinds = kinds
         }
         for kind in status.snapshot.kinds

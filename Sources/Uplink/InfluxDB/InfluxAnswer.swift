@@ -73,6 +73,10 @@ enum InfluxAnswer: Equatable {
             self = .unavailable(reason: "\(said): check influx_url and the database's name", retryAfterSeconds: nil)
         case 413:
             self = .tooLarge(reason: said)
+        case 400 where answer.isWebPage, 422 where answer.isWebPage:
+            self = .unavailable(
+                reason: "\(said): this is a web page, not an answer of InfluxDB: check influx_url and proxies",
+                retryAfterSeconds: answer.retryAfterSeconds)
         case 400, 422:
             self = Self.badRequest(answer, lines: lines, said: said)
         default:

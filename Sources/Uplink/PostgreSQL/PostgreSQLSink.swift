@@ -52,17 +52,25 @@ public struct PostgreSQLSink: Sink {
         var report = SinkReport()
         let rows: [(table: PostgreSQLTables.Table, rows: [Row])]
         var catalogue: [CatalogueFact] = []
+        // Deliveries of which there is anything to send.
+        var sent: Set<Int64> = []
         let catalogueDeliveries = deliveries.filter { $0.kind == .catalogue }
         do {
             rows = try await self.rows(deliveries, &report)
             for delivery in catalogueDeliveries {
                 let facts = try await store.catalogueFacts(delivery.firstID, through: delivery.lastID)
                 catalogue += facts.map(\.1)
+                if !facts.isEmpty { sent.insert(delivery.id) }
             }
         } catch {
             return SinkReport(
                 farEnd: .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil))
         }
+        for (_, rows) in rows { sent.formUnion(rows.map(\.delivery)) }
+        for delivery in deliveries where report.outcomes[delivery.id] == nil && !sent.contains(delivery.id) {
+            report.outcomes[delivery.id] = .void(reason: "what it referred to is gone")
+        }
+        guard !sent.isEmpty else { return report }
         var refused: [Int64: [Int64: String]] = [:]
         // Deliveries of tables that do not take them now. The other tables go on.
         var left: Set<Int64> = []
@@ -91,7 +99,7 @@ public struct PostgreSQLSink: Sink {
                 error.isUnauthorised
                 ? .unauthorised(reason: error.description)
                 : .unavailable(reason: error.description, retryAfterSeconds: nil)
-            return SinkReport(outcomes: [:], farEnd: farEnd, bytes: report.bytes)
+            return SinkReport(farEnd: farEnd, bytes: report.bytes)
         }
         for delivery in deliveries where report.outcomes[delivery.id] == nil && !left.contains(delivery.id) {
             report.outcomes[delivery.id] = refused[delivery.id].map { .refused($0) } ?? .done

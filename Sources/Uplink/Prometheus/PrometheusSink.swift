@@ -31,7 +31,8 @@ public struct PrometheusSink: Sink {
 
     public let name = "prometheus"
     // One call at a time: the samples of a series must come in the order of their times.
-    public let limits = SinkLimits(deliveries: 40, facts: 40, concurrency: 1, kinds: Self.kinds)
+    public let limits = SinkLimits(
+        deliveries: 40, facts: 40, concurrency: 1, kinds: Self.kinds, isInOrder: true)
 
     /// What it carries.
     public static let kinds = DeliveryKind.allCases.filter { kind in
@@ -173,10 +174,11 @@ public struct PrometheusSink: Sink {
             for delivery in deliveries { report.outcomes[delivery.id] = outcome(delivery) }
         }
         switch answer {
-        case .stored, .duplicate:
+        case .stored:
             all { _ in .done }
-        case .outOfOrder(let reason):
-            // Samples go in the order of their times. So what was sent before is stored, and what was not is lost to this server.
+        case .duplicate(let reason), .outOfOrder(let reason):
+            // Samples go in the order of their times. So what was sent before is stored, and what was not is lost to this server: it has other
+            // samples of a series at that time, or later ones.
             all { wereSent.contains($0.id) ? .done : .refused([$0.firstID: reason]) }
         case .tooOld(let reason):
             all { .refused([$0.firstID: reason]) }

@@ -6,8 +6,8 @@ import TextParts
 /// (`storage/interface.go`), Cortex, Grafana Mimir (`err-mimir-sample-…`) and Thanos, which answers 409.
 enum RemoteWriteAnswer: Equatable {
     case stored
-    /// The server has another sample of a series at the same time: this one was sent before. Some servers store the request's other
-    /// samples, Prometheus up to 2.x does not.
+    /// The server has another sample of a series at the same time: this one was sent before, or another sender has the same labels. Some
+    /// servers store the request's other samples, Prometheus up to 2.x does not.
     case duplicate(reason: String)
     /// The server has later samples of a series, and takes none between.
     case outOfOrder(reason: String)
@@ -32,6 +32,11 @@ enum RemoteWriteAnswer: Equatable {
             self = .unavailable(reason: "\(said): check prometheus_version", retryAfterSeconds: nil)
         case 408, 425, 429:
             self = .unavailable(reason: said, retryAfterSeconds: answer.retryAfterSeconds)
+        case 400..<500 where answer.isWebPage && answer.status != 413:
+            self = .unavailable(
+                reason:
+                    "\(said): this is a web page, not an answer of a remote write: check prometheus_url and proxies",
+                retryAfterSeconds: answer.retryAfterSeconds)
         case 400..<500 where says("duplicate sample", "duplicate-timestamp", "duplicate timestamp"):
             self = .duplicate(reason: said)
         case 400..<500 where says("too old", "too-old", "out of bounds", "out-of-bounds", "outofbounds"):

@@ -70,6 +70,11 @@ enum S3Answer: Equatable {
             self = .unavailable(
                 reason: "the server sends us elsewhere (\(answer.location ?? said)): check s3_endpoint, "
                     + "s3_region and s3_path_style", retryAfterSeconds: nil)
+        case ("", 400), ("", 411), ("", 414), ("", 422), ("", 431):
+            // Not an answer of S3, which names a code: a proxy speaks here.
+            self = .unavailable(
+                reason: "\(said): this is not an answer of an S3 server: check s3_endpoint and proxies",
+                retryAfterSeconds: answer.retryAfterSeconds)
         case (_, 400), (_, 411), (_, 414), (_, 422), (_, 431):
             self = .invalid(reason: said)
         default:

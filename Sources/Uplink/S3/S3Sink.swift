@@ -130,10 +130,9 @@ public struct S3Sink: Sink {
             &sent)
     }
 
-    /// What is not there any more is as good as removed.
     private func removeField(_ delivery: DeliveryRecord) async throws(S3Interruption) -> SinkOutcome {
         let found = try await read { () async throws(StoreError) in try await store.dataset(number: delivery.firstID) }
-        guard let dataset = found else { return .done }
+        guard let dataset = found else { return .void(reason: "the field was removed before") }
         return try await uploader.remove(
             key: Self.key(dataset, prefix: configuration.prefix, aggregator: aggregator))
     }

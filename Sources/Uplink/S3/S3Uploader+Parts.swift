@@ -13,77 +13,130 @@ extension S3Uploader {
         var checksum: String?
     }
 
-    func putInParts(_ object: S3Object, _ sent: inout Int64) async throws(S3Interruption) -> SinkOutcome {
-        let location = "\(client.address(key: object.key))#\(object.sha256Hex)"
+    /// An upload in parts that has begun.
+    private struct Begun {
         var upload: MultipartUpload
         var parts: [Part] = []
-        let known = (try? await store.multipartUpload(deliveryID: object.delivery.id)) ?? nil
-        if let known, known.location == location, Int64(known.partBytes) == object.seal.partBytes {
-            upload = known
-            parts = (try? JSONDecoder().decode([Part].self, from: Data(known.parts.utf8))) ?? []
-        } else {
-            // Parts of a file that has changed, or of another size, are of no use, and cost room there.
-            if let known, known.location.hasPrefix("\(client.address(key: object.key))#") {
-                await abort(object.key, known.uploadID)
+        /// What each of its parts carries. Parts with and without checksums cannot be put together.
+        let checksum: S3Checksum
+    }
+
+    private enum Sent {
+        case outcome(SinkOutcome)
+        /// The server does not take a part with its checksum.
+        case blamesChecksum(reason: String)
+    }
+
+    func putInParts(_ object: S3Object, _ sent: inout Int64) async throws(S3Interruption) -> SinkOutcome {
+        let known = await begun(object)
+        switch try await sendParts(object, known, checksum: checksum, after: nil, &sent) {
+        case .outcome(let outcome): return outcome
+        case .blamesChecksum(let reason):
+            switch try await sendParts(object, nil, checksum: .none, after: reason, &sent) {
+            case .outcome(let outcome): return outcome
+            case .blamesChecksum(let reason): return .failed(reason: reason)
             }
-            switch try await begin(object, location: location) {
-            case .success(let begun): upload = begun
-            case .failure(let answer): return try await outcome(answer, object)
+        }
+    }
+
+    private func location(_ object: S3Object) -> String { "\(client.address(key: object.key))#\(object.sha256Hex)" }
+
+    /// The upload that is known from before; nil when it is of no use. Then its parts are removed at the server, where they cost room.
+    private func begun(_ object: S3Object) async -> Begun? {
+        guard let known = (try? await store.multipartUpload(deliveryID: object.delivery.id)) ?? nil else { return nil }
+        let parts = (try? JSONDecoder().decode([Part].self, from: Data(known.parts.utf8))) ?? []
+        if Int64(known.partBytes) == object.seal.partBytes, let checksum = checksum(of: known, parts, object) {
+            return Begun(upload: known, parts: parts, checksum: checksum)
+        }
+        if known.location.begins(with: "\(client.address(key: object.key))#") {
+            await abort(object.key, known.uploadID)
+        }
+        return nil
+    }
+
+    /// The checksums of an upload that has begun: the last part of its location, which earlier versions did not write. Nil when it is
+    /// of another file, or its checksums are of another kind than the file's.
+    private func checksum(of known: MultipartUpload, _ parts: [Part], _ object: S3Object) -> S3Checksum? {
+        let location = location(object)
+        if known.location == location {
+            return parts.first?.checksum == nil && !parts.isEmpty ? .none : configuration.checksum
+        }
+        return [configuration.checksum, .none].first { known.location == "\(location)#\($0.rawValue)" }
+    }
+
+    /// - Parameters:
+    ///   - known: the upload that goes on; nil to begin one.
+    ///   - checksum: of an upload that begins.
+    ///   - blame: what the server said of parts with checksums, where this upload has none for that reason.
+    private func sendParts(
+        _ object: S3Object, _ known: Begun?, checksum: S3Checksum, after blame: String?, _ sent: inout Int64
+    ) async throws(S3Interruption) -> Sent {
+        var begun: Begun
+        if let known {
+            begun = known
+        } else {
+            switch try await begin(object, checksum) {
+            case .success(let new): begun = new
+            case .failure(let answer): return .outcome(try await outcome(answer, object))
             }
         }
         let partBytes = object.seal.partBytes
-        for (place, digest) in object.seal.parts.enumerated() where !parts.contains(where: { $0.number == place + 1 }) {
+        let missing = object.seal.parts.enumerated().filter { place, _ in
+            !begun.parts.contains { $0.number == place + 1 }
+        }
+        for (place, digest) in missing {
             let number = place + 1
             if Task.isCancelled {
                 throw S3Interruption(farEnd: .unavailable(reason: "called off", retryAfterSeconds: nil))
             }
             let offset = Int64(number - 1) * partBytes
             let length = min(partBytes, object.bytes - offset)
-            let header = checksumHeader(digest)
+            let header = digest.header(begun.checksum)
             let answer = try await send(
-                "PUT", object.key, query: [("partNumber", "\(number)"), ("uploadId", upload.uploadID)],
+                "PUT", object.key, query: [("partNumber", "\(number)"), ("uploadId", begun.upload.uploadID)],
                 headers: header.map { [$0] } ?? [], body: .file(path: object.path, offset: offset, count: length),
                 payloadHash: digest.sha256Hex)
             sent += length
             let meaning = S3Answer(answer)
             guard meaning == .done, let etag = answer.headers["etag"] else {
                 if meaning == .uploadGone { await forget(object.delivery.id) }
-                let optional = S3OptionalHeaders(hasChecksum: header != nil, hasCondition: false)
-                if let name = optional.toOmit(after: meaning) {
-                    // Parts with and without checksums cannot be put together.
-                    learnt.note(name, configuration.checksum, reason: meaning.reason)
-                    await abort(object.key, upload.uploadID)
+                if S3OptionalHeaders(hasChecksum: header != nil, hasCondition: false).toOmit(after: meaning) != nil {
+                    await abort(object.key, begun.upload.uploadID)
                     await forget(object.delivery.id)
-                    return .failed(reason: "\(meaning.reason): the upload in parts begins again without checksums")
+                    return .blamesChecksum(reason: meaning.reason)
                 }
-                return meaning == .done
-                    ? .failed(reason: "a part was answered without an ETag") : try await outcome(meaning, object)
+                return .outcome(
+                    meaning == .done
+                        ? .failed(reason: "a part was answered without an ETag") : try await outcome(meaning, object))
             }
-            parts.append(
+            // Only now it is certain that the checksum made the difference.
+            if let blame { learnt.note(.checksum, configuration.checksum, reason: blame) }
+            begun.parts.append(
                 Part(
                     number: number, etag: etag,
-                    checksum: header?.name.hasPrefix("x-amz-checksum") == true ? header?.value : nil))
-            upload.parts = String(decoding: (try? JSONEncoder().encode(parts)) ?? Data("[]".utf8), as: UTF8.self)
+                    checksum: header?.name.begins(with: "x-amz-checksum") == true ? header?.value : nil))
+            begun.upload.parts = String(
+                decoding: (try? JSONEncoder().encode(begun.parts)) ?? Data("[]".utf8), as: UTF8.self)
             // A part that is not remembered is only sent once more.
-            try? await store.commit([.multipart(upload)])
+            try? await store.commit([.multipart(begun.upload)])
         }
-        return try await complete(object, upload, parts.sorted { $0.number < $1.number })
+        begun.parts.sort { $0.number < $1.number }
+        return .outcome(try await complete(object, begun))
     }
 
-    private enum Begun {
-        case success(MultipartUpload)
+    private enum Beginning {
+        case success(Begun)
         case failure(S3Answer)
     }
 
-    private func begin(_ object: S3Object, location: String) async throws(S3Interruption) -> Begun {
-        var algorithm: [(name: String, value: String)] = []
-        if !learnt.isWithoutChecksum.load(ordering: .relaxed) {
-            switch configuration.checksum {
-            case .sha256: algorithm = [("x-amz-checksum-algorithm", "SHA256")]
-            case .crc32c: algorithm = [("x-amz-checksum-algorithm", "CRC32C")]
-            case .md5, .none: break
+    private func begin(_ object: S3Object, _ checksum: S3Checksum) async throws(S3Interruption) -> Beginning {
+        var checksum = checksum
+        let algorithm: [(name: String, value: String)] =
+            switch checksum {
+            case .sha256: [("x-amz-checksum-algorithm", "SHA256")]
+            case .crc32c: [("x-amz-checksum-algorithm", "CRC32C")]
+            case .md5, .none: []
             }
-        }
         let query = [("uploads", "")]
         var answer = try await send("POST", object.key, query: query, headers: object.metadata + algorithm)
         var meaning = S3Answer(answer)
@@ -92,6 +145,7 @@ extension S3Uploader {
             let reason = meaning.reason
             answer = try await send("POST", object.key, query: query, headers: object.metadata)
             meaning = S3Answer(answer)
+            checksum = .none
             if meaning == .done { learnt.note(name, configuration.checksum, reason: reason) }
         }
         guard meaning == .done else { return .failure(meaning) }
@@ -99,22 +153,20 @@ extension S3Uploader {
             return .failure(.unavailable(reason: "no UploadId in: \(answer.text)", retryAfterSeconds: nil))
         }
         let upload = MultipartUpload(
-            deliveryID: object.delivery.id, location: location, uploadID: id, partBytes: Int(configuration.partBytes),
-            parts: "[]", begunNanoseconds: time.now().utcNanoseconds)
+            deliveryID: object.delivery.id, location: "\(location(object))#\(checksum.rawValue)", uploadID: id,
+            partBytes: Int(object.seal.partBytes), parts: "[]", begunNanoseconds: time.now().utcNanoseconds)
         do {
             try await store.commit([.multipart(upload)])
         } catch {
             throw S3Interruption(
                 farEnd: .unavailable(reason: "the store cannot be written: \(error)", retryAfterSeconds: nil))
         }
-        return .success(upload)
+        return .success(Begun(upload: upload, checksum: checksum))
     }
 
-    private func complete(
-        _ object: S3Object, _ upload: MultipartUpload, _ parts: [Part]
-    ) async throws(S3Interruption) -> SinkOutcome {
-        let tag = configuration.checksum == .crc32c ? "ChecksumCRC32C" : "ChecksumSHA256"
-        let items = parts.map { part in
+    private func complete(_ object: S3Object, _ begun: Begun) async throws(S3Interruption) -> SinkOutcome {
+        let tag = begun.checksum == .crc32c ? "ChecksumCRC32C" : "ChecksumSHA256"
+        let items = begun.parts.map { part in
             let checksum = part.checksum.map { "<\(tag)>\($0)</\(tag)>" } ?? ""
             let etag = part.etag.replacingText("\"", with: "&quot;")
             return "<Part><PartNumber>\(part.number)</PartNumber><ETag>\(etag)</ETag>\(checksum)</Part>"
@@ -122,24 +174,21 @@ extension S3Uploader {
         let body = Array(
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\(items.joined())</CompleteMultipartUpload>"
                 .utf8)
-        let hasCondition = isConditional && !object.mayReplace
-        let answer = try await send(
-            "POST", object.key, query: [("uploadId", upload.uploadID)],
-            headers: hasCondition ? [("If-None-Match", "*")] : [], body: .bytes(body),
-            payloadHash: FileDigest.hash(body))
-        let meaning = S3Answer(answer)
-        let optional = S3OptionalHeaders(hasChecksum: false, hasCondition: hasCondition)
+        var meaning = try await complete(object, begun, body, hasCondition: isConditional && !object.mayReplace)
+        let optional = S3OptionalHeaders(hasChecksum: false, hasCondition: isConditional && !object.mayReplace)
         if let name = optional.toOmit(after: meaning) {
-            // The parts stay; the object is asked for before they are put together.
-            learnt.note(name, configuration.checksum, reason: meaning.reason)
-            return .failed(reason: "\(meaning.reason): If-None-Match is not sent any more")
+            // The parts stay. Without the condition, an object that is there must be found first.
+            if let found = try await found(object) { return await ended(object, begun, found) }
+            let reason = meaning.reason
+            meaning = try await complete(object, begun, body, hasCondition: false)
+            if meaning == .done { learnt.note(name, configuration.checksum, reason: reason) }
         }
         switch meaning {
-        case .done, .exists:
-            if meaning == .exists { await abort(object.key, upload.uploadID) }
-            let result = try await outcome(meaning, object)
-            if result == .done { await forget(object.delivery.id) }
-            return result
+        case .done:
+            await forget(object.delivery.id)
+            return .done
+        case .exists:
+            return try await ended(object, begun, outcome(meaning, object))
         case .uploadGone:
             // It may have been completed before the device died: then the object is there.
             await forget(object.delivery.id)
@@ -147,6 +196,23 @@ extension S3Uploader {
         case .again, .refused, .invalid, .unauthorised, .denied, .notImplemented, .bucketUnusable, .unavailable:
             return try await outcome(meaning, object)
         }
+    }
+
+    private func complete(
+        _ object: S3Object, _ begun: Begun, _ body: [UInt8], hasCondition: Bool
+    ) async throws(S3Interruption) -> S3Answer {
+        S3Answer(
+            try await send(
+                "POST", object.key, query: [("uploadId", begun.upload.uploadID)],
+                headers: hasCondition ? [("If-None-Match", "*")] : [], body: .bytes(body),
+                payloadHash: FileDigest.hash(body)))
+    }
+
+    /// The parts are of no use any more.
+    private func ended(_ object: S3Object, _ begun: Begun, _ outcome: SinkOutcome) async -> SinkOutcome {
+        await abort(object.key, begun.upload.uploadID)
+        await forget(object.delivery.id)
+        return outcome
     }
 
     private func forget(_ deliveryID: Int64) async {

@@ -78,7 +78,7 @@ struct S3Uploader: Sendable {
             delivery: delivery, key: key, path: path, seal: seal, mayReplace: delivery.kind == .field,
             metadata: metadata)
         object.metadata.append(("x-amz-meta-sha256", object.sha256Hex))
-        if !isConditional, try await isThere(object) == true { return .done }
+        if !isConditional, let found = try await found(object) { return found }
         return seal.partBytes == 0 ? try await put(object, &sent) : try await putInParts(object, &sent)
     }
 
@@ -117,13 +117,13 @@ struct S3Uploader: Sendable {
         configuration.isConditional && !learnt.isUnconditional.load(ordering: .relaxed)
     }
 
-    /// The checksum that goes with bytes; nil where the server does not know it.
-    func checksumHeader(_ digest: FileDigest) -> (name: String, value: String)? {
-        learnt.isWithoutChecksum.load(ordering: .relaxed) ? nil : digest.header(configuration.checksum)
+    /// Which checksum goes with bytes; none where the server does not know it.
+    var checksum: S3Checksum {
+        learnt.isWithoutChecksum.load(ordering: .relaxed) ? .none : configuration.checksum
     }
 
     private func put(_ object: S3Object, _ sent: inout Int64) async throws(S3Interruption) -> SinkOutcome {
-        let checksum = checksumHeader(object.seal.whole)
+        let checksum = object.seal.whole.header(checksum)
         var optional = S3OptionalHeaders(
             hasChecksum: checksum != nil, hasCondition: isConditional && !object.mayReplace)
         var omitted: (name: S3OptionalHeaders.Name, reason: String)?
@@ -140,7 +140,7 @@ struct S3Uploader: Sendable {
                 optional = optional.without(name)
                 omitted = (name, answer.reason)
                 // Without the condition, an object that is there must be found first.
-                if name == .condition, try await isThere(object) == true { return .done }
+                if name == .condition, let found = try await found(object) { return found }
                 continue
             }
             // Only the header that made the difference is learnt.
@@ -156,19 +156,25 @@ struct S3Uploader: Sendable {
         switch answer {
         case .done: return .done
         case .exists:
-            switch try await isThere(object) {
-            case true?: return .done
-            case false?:
-                let address = client.address(key: object.key).hidingPasswords
-                return .refused([object.delivery.firstID: "another object is at \(address)"])
-            case nil: return .failed(reason: "the object was there, and is not")
-            }
+            return try await found(object) ?? .failed(reason: "the object was there, and is not")
         case .again(let reason): return .failed(reason: reason)
         case .uploadGone: return .failed(reason: "the upload in parts is not known any more")
         case .refused(let reason): return .refused([object.delivery.firstID: reason])
         case .invalid(let reason), .notImplemented(let reason), .unauthorised(let reason), .denied(let reason),
             .bucketUnusable(let reason), .unavailable(let reason, _):
             throw answer.interruption ?? S3Interruption(farEnd: .rejected(reason: reason))
+        }
+    }
+
+    /// What an object under its key means for the object; nil when it is to be sent. Without `If-None-Match`, another's would be overwritten.
+    func found(_ object: S3Object) async throws(S3Interruption) -> SinkOutcome? {
+        switch try await isThere(object) {
+        case true?: return .done
+        case false? where object.mayReplace: return nil
+        case false?:
+            let address = client.address(key: object.key).hidingPasswords
+            return .refused([object.delivery.firstID: "another object is at \(address)"])
+        case nil: return nil
         }
     }
 

@@ -85,6 +85,13 @@ public struct OutgoingAnswer: Sendable {
         return text.lines().joined(separator: " ").hidingPasswords
     }
 
+    /// Whether a proxy or a login page speaks here, not an interface for programs.
+    var isWebPage: Bool {
+        if let type = headers["content-type"]?.lowercased(), type.holds("text/html") { return true }
+        let start = String(decoding: body.prefix(200), as: UTF8.self).lowercased()
+        return start.holds("<!doctype html") || start.holds("<html")
+    }
+
     /// Where a redirect leads to, for messages; nil when it does not say.
     var location: String? { headers["location"]?.hidingPasswords }
 

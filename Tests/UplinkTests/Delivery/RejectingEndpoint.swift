@@ -1,8 +1,10 @@
+import EdgeTesting
 import Store
 
 @testable import Uplink
 
-/// An outbox and an endpoint made up for tests: rows are settled from their front, as the store does it.
+/// An outbox and an endpoint made up for tests: rows are settled from their front, as the store does it. What the endpoint has against
+/// each fact is made up first.
 struct RejectingEndpoint {
     enum Answer: Equatable {
         case byFact
@@ -12,14 +14,31 @@ struct RejectingEndpoint {
         case unauthorised
     }
 
+    static let second: Int64 = 1_000_000_000
+
     var rows: [DeliveryRecord]
     /// For these it rejects the whole call that they are in.
     var culprits: Set<Int64>
+    /// These it names, and takes the others.
+    var named: Set<Int64> = []
+    /// These are gone from the store: there is nothing to send.
+    var gaps: Set<Int64> = []
+    /// Of these kinds it rejects all.
+    var rejectedKinds: Set<DeliveryKind> = []
+    /// Whether it takes the rows of a call up to the first that it rejects.
+    var takesRowsBefore = false
+    /// Until then it rejects everything, by ``now``, or every other call by chance.
+    var rejectsUntil: Int64 = 0
+    var chance: SeededGenerator?
     var answer = Answer.byFact
     private(set) var stored: Set<Int64> = []
     private(set) var setAside: Set<Int64> = []
+    private(set) var setAsideByName: Set<Int64> = []
     private(set) var requests = 0
+    /// Calls that were made together at most.
+    private(set) var mostCalls = 0
     private(set) var now: Int64 = 0
+    private var newest: Int64 = 0
     let limits: SinkLimits
     var schedule: SinkSchedule
 
@@ -45,14 +64,28 @@ struct RejectingEndpoint {
         now += schedule.pace.waitNanoseconds(now: now)
         let calls = nextCalls()
         guard !calls.isEmpty else {
-            now += schedule.kindWaitNanoseconds(now: now) ?? 1_000_000_000
+            now += schedule.kindWaitNanoseconds(now: now) ?? Self.second
             return
         }
+        mostCalls = max(mostCalls, calls.count)
+        // What an answer takes.
+        now += Self.second / 50
         let results = calls.map { (call: $0, report: deliver($0.rows)) }
         let found = schedule.note(results, now: now, spread: 1)
-        for culprit in found { settle(culprit.row, rejected: true) }
+        for culprit in found {
+            settle(culprit.row)
+            setAside.insert(culprit.row.firstID)
+        }
         for (call, report) in results where call.trial?.isProbe != true {
-            for row in call.rows where report.outcomes[row.id] == .done { settle(row, rejected: false) }
+            for row in call.rows {
+                switch report.outcomes[row.id] {
+                case .done, .void: settle(row)
+                case .refused(let facts):
+                    settle(row)
+                    setAsideByName.formUnion(facts.keys)
+                case .sent, .failed, nil: break
+                }
+            }
         }
     }
 
@@ -61,29 +94,59 @@ struct RejectingEndpoint {
         let due = Array(rows.filter { shared.contains($0.kind) }.prefix(SinkSchedule.sharedRows(limits)))
         var isolated: [DeliveryKind: [DeliveryRecord]] = [:]
         for kind in schedule.isolatedKinds(now: now) {
-            isolated[kind] = Array(rows.filter { $0.kind == kind }.prefix(BatchIsolation.rowsNeeded(limits)))
+            let wanted = schedule.isolatedRows(kind, now: now)
+            let all = rows.filter { $0.kind == kind }
+            isolated[kind] = Array(all.prefix(wanted.first))
+            if wanted.hasLast, all.count > wanted.first { isolated[kind]?.append(all[all.count - 1]) }
         }
         return schedule.calls(shared: due, isolated: isolated, now: now, spread: 1)
     }
 
     private mutating func deliver(_ sent: [DeliveryRecord]) -> SinkReport {
+        var report = SinkReport()
+        let full = sent.filter { row in (row.firstID...row.lastID).contains { !gaps.contains($0) } }
+        for row in sent where !full.contains(row) { report.outcomes[row.id] = .void(reason: "gone") }
+        guard !full.isEmpty else { return report }
         requests += 1
-        let facts = sent.flatMap { Array($0.firstID...$0.lastID) }
-        switch answer {
-        case .unavailable: return SinkReport(farEnd: .unavailable(reason: "503", retryAfterSeconds: nil))
-        case .unauthorised: return SinkReport(farEnd: .unauthorised(reason: "401"))
-        case .rejectsAll: return SinkReport(farEnd: .rejected(reason: "400"))
-        case .byFact where facts.contains(where: culprits.contains): return SinkReport(farEnd: .rejected(reason: "400"))
-        case .byFact:
-            stored.formUnion(facts)
-            return SinkReport(outcomes: Dictionary(sent.map { ($0.id, .done) }) { first, _ in first })
-        }
+        if answer == .unavailable { return SinkReport(farEnd: .unavailable(reason: "503", retryAfterSeconds: nil)) }
+        if answer == .unauthorised { return SinkReport(farEnd: .unauthorised(reason: "401")) }
+        let isUnlucky = now < rejectsUntil && takesChance()
+        let bad = isUnlucky ? 0 : full.firstIndex(where: rejects) ?? full.count
+        let taken = takesRowsBefore ? full[..<bad] : bad < full.count ? [] : full[...]
+        for row in taken { report.outcomes[row.id] = take(row) }
+        if bad < full.count { report.farEnd = .rejected(reason: "400") }
+        return report
     }
 
-    private mutating func settle(_ row: DeliveryRecord, rejected: Bool) {
+    private mutating func takesChance() -> Bool {
+        guard var random = chance else { return true }
+        defer { chance = random }
+        return Bool.random(using: &random)
+    }
+
+    private func rejects(_ row: DeliveryRecord) -> Bool {
+        answer == .rejectsAll || rejectedKinds.contains(row.kind)
+            || (row.firstID...row.lastID).contains { culprits.contains($0) && !gaps.contains($0) }
+    }
+
+    private mutating func take(_ row: DeliveryRecord) -> SinkOutcome {
+        var refused: [Int64: String] = [:]
+        for fact in row.firstID...row.lastID where !gaps.contains(fact) {
+            if named.contains(fact) {
+                refused[fact] = "this one"
+            } else if limits.isInOrder, fact < newest, !stored.contains(fact) {
+                refused[fact] = "out of order"
+            } else {
+                stored.insert(fact)
+                newest = max(newest, fact)
+            }
+        }
+        return refused.isEmpty ? .done : .refused(refused)
+    }
+
+    private mutating func settle(_ row: DeliveryRecord) {
         guard let index = rows.firstIndex(where: { $0.id == row.id }) else { return }
         precondition(rows[index].firstID == row.firstID, "a row is settled from its front")
-        if rejected { setAside.formUnion(row.firstID...row.lastID) }
         if row.lastID == rows[index].lastID {
             rows.remove(at: index)
         } else {

@@ -84,7 +84,10 @@ import Testing
         #expect(answer(400, #"{"code":"invalid","message":"unable to parse"}"#) == .rejected(reason: "unable to parse"))
         #expect(answer(400, "string too long") == .rejected(reason: "400 string too long"))
         // Not the lines' fault: nothing may be set aside.
-        for (status, body) in [(200, "<html>log in</html>"), (404, "not found"), (503, "")] {
+        for (status, body) in [
+            (200, "<html>log in</html>"), (404, "not found"), (503, ""),
+            (400, "<!DOCTYPE html><title>400 Bad Request</title>"),
+        ] {
             if case .unavailable = answer(status, body) { continue }
             Issue.record("\(status) \(body)")
         }

@@ -25,6 +25,11 @@ import Testing
         if case .bucketUnusable = answer(404, "NoSuchBucket") {} else { Issue.record("a bucket can be made") }
         if case .denied = answer(403, "AccessDenied") {} else { Issue.record("another prefix may be open") }
         if case .invalid = answer(400, "InvalidArgument") {} else { Issue.record("a header or the object") }
+        for (status, body) in [(400, ""), (400, "<html><h1>400 Bad Request</h1></html>"), (422, "no")] {
+            let proxy = S3Answer(OutgoingAnswer(status: status, headers: [:], body: Array(body.utf8)))
+            if case .unavailable = proxy { continue }
+            Issue.record("without a code it is not S3 that answers")
+        }
         if case .refused = answer(413) {} else { Issue.record("too large stays too large") }
         if case .again = answer(400, "BadDigest") {} else { Issue.record("bytes broken on the way") }
         if case .notImplemented = answer(501, "NotImplemented") {} else { Issue.record("501") }
