@@ -11,7 +11,7 @@ extension String {
     }
 }
 
-private enum HiddenPasswords {
+enum HiddenPasswords {
     static let replacement = "[hidden]"
 
     /// Parts of names, in lower case.
@@ -30,7 +30,11 @@ private enum HiddenPasswords {
             rest = after
             let address = Substring(after.utf8.prefix(while: isOfAddress))
             let authority = Substring(address.utf8.prefix { !"/?#".utf8.contains($0) })
-            let part = authority.holds("@") || hasPort(authority) || !authority.holds(":") ? authority : address
+            var part = authority.holds("@") || hasPort(authority) || !authority.holds(":") ? authority : address
+            // What follows the colon is no port, so it begins a password, and a quote does not end it.
+            if !address.holds("@"), authority.holds(":"), !hasPort(authority) {
+                part = Substring(after.utf8.prefix { isOfAddress($0) || isQuote($0) })
+            }
             guard let (_, host) = part.halves(atLast: "@") else { continue }
             result += replacement + "@"
             rest = rest[host.startIndex...]
@@ -70,6 +74,23 @@ private enum HiddenPasswords {
         return port.utf8.allSatisfy { (0x30...0x39).contains($0) } || port.utf8.last == UInt8(ascii: "]")
     }
 
+    /// The values that ``withoutValues(_:)`` hides, without their quotes.
+    static func values(_ text: Substring) -> [String] {
+        var values: [String] = []
+        var rest = text
+        while let (before, after) = rest.halves(at: "=") {
+            rest = after
+            let name = before.trimmed
+            guard isSecret(name) else { continue }
+            let value = Substring(after.unicodeScalars.drop { $0 == " " })
+            let length = lengthOfValue(value, isOfQuery: isOfQuery(name))
+            rest = Substring(value.utf8.dropFirst(length))
+            let quotes = value.utf8.first.map(isQuote) == true ? 1 : 0
+            values.append(String(Substring(value.utf8.prefix(length).dropFirst(quotes).dropLast(quotes))))
+        }
+        return values
+    }
+
     /// `name=value` where the name speaks of a secret: of a query, or of a connection string, where the value may be quoted and the
     /// sign may have spaces around it.
     static func withoutValues(_ text: String) -> String {
@@ -82,7 +103,7 @@ private enum HiddenPasswords {
             rest = rest[next...]
             guard isSecret(name) else { continue }
             let value = Substring(rest.unicodeScalars.drop { $0 == " " })
-            let length = lengthOfValue(value)
+            let length = lengthOfValue(value, isOfQuery: isOfQuery(name))
             guard length > 0 else { continue }
             result += replacement
             rest = Substring(value.utf8.dropFirst(length))
@@ -90,20 +111,31 @@ private enum HiddenPasswords {
         return result + rest
     }
 
+    /// Whether the name at the end of the text speaks of a secret.
     private static func isSecret(_ text: Substring) -> Bool {
-        let name = text.utf8.reversed().prefix(64).prefix { byte in
-            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
-                || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-        }
-        let lower = String(decoding: name.reversed(), as: UTF8.self).lowercased().replacingText("-", with: "_")
+        let name = String(decoding: lastName(text).reversed(), as: UTF8.self)
+        let lower = name.lowercased().replacingText("-", with: "_")
         return lower == "key" || lower == "sig" || lower == "auth" || secretNames.contains { lower.holds($0) }
     }
 
+    /// Whether the name at the end of the text is of a query, whose values end at `&` and `#`.
+    private static func isOfQuery(_ text: Substring) -> Bool {
+        text.utf8.dropLast(lastName(text).count).last.map { "?&".utf8.contains($0) } ?? false
+    }
+
+    /// From its last byte.
+    private static func lastName(_ text: Substring) -> [UInt8] {
+        text.utf8.reversed().prefix(64).prefix { byte in
+            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+                || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+        }
+    }
+
     /// In bytes.
-    private static func lengthOfValue(_ text: Substring) -> Int {
+    private static func lengthOfValue(_ text: Substring, isOfQuery: Bool) -> Int {
         let bytes = text.utf8
         guard let quote = bytes.first, quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else {
-            return bytes.prefix { isOfAddress($0) && !"&;,#".utf8.contains($0) }.count
+            return bytes.prefix { isOfAddress($0) && !(isOfQuery && "&#".utf8.contains($0)) }.count
         }
         var length = 1
         var isEscaped = false

@@ -21,7 +21,7 @@ public final class Broker {
         folder = try TestFolders.temporary("edge-broker")
         port = try TestFolders.freePort()
         let passwords = try Self.start("mosquitto_passwd", ["-b", "-c", "\(folder)/passwords", user, password])
-        passwords.waitUntilExit()
+        guard passwords.wait(seconds: 20) else { throw Failure(description: "mosquitto_passwd does not end") }
         var rules = "user \(user)\ntopic readwrite #\n"
         if let denied { rules += "topic deny \(denied)\n" }
         if tellsOfItself { rules += "topic read $SYS/#\n" }
@@ -66,7 +66,7 @@ public final class Broker {
             process.standardOutput = FileHandle(forWritingAtPath: output)
         }
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.runWithoutBlockedSignals()
         return process
     }
 
@@ -93,8 +93,7 @@ public final class Broker {
     /// Leaves a session for which the broker keeps messages, and nobody who takes them.
     public func leaveSession(_ clientID: String) throws {
         let process = try subscribe(["-c", "-i", clientID, "-E"])
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
+        guard process.wait(seconds: 20), process.terminationStatus == 0 else {
             throw Failure(description: "mosquitto_sub -E: \(process.terminationStatus)")
         }
     }
@@ -103,7 +102,7 @@ public final class Broker {
     public func retained() throws -> [String: String] {
         let path = "\(folder)/retained-\(UUID().uuidString)"
         let process = try subscribe(["--retained-only", "-F", "%t %p", "-W", "2"], output: path)
-        process.waitUntilExit()
+        guard process.wait(seconds: 20) else { throw Failure(description: "mosquitto_sub -W 2 does not end") }
         let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
         return lines.reduce(into: [:]) { all, line in
             let parts = line.split(separator: " ", maxSplits: 1)

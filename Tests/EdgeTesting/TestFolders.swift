@@ -18,6 +18,12 @@ public enum TestFolders {
             : (CommandLine.arguments.first.map { ($0 as NSString).deletingLastPathComponent } ?? "")
     }
 
+    /// The daemon: the one that was built with these tests, or what EDGE_PROGRAM names, for example a program of another processor
+    /// behind an emulator.
+    public static var program: String {
+        ProcessInfo.processInfo.environment["EDGE_PROGRAM"] ?? "\(products)/edge-aggregator"
+    }
+
     /// Model, labels and library. Missing ones are an error, never a test left out.
     public static func models() throws -> String {
         try fetched("EDGE_MODELS_DIR", "var/models", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
@@ -38,7 +44,7 @@ public enum TestFolders {
 
     /// A new folder of the test's own, removed by `remove`.
     public static func temporary(_ name: String = "edge-test") throws -> String {
-        let path = "\(NSTemporaryDirectory())/\(name)-\(UUID().uuidString)"
+        let path = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("\(name)-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         return path
     }

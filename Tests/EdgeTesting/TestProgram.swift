@@ -25,7 +25,7 @@ public final class TestProgram {
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
         }
-        try process.run()
+        try process.runWithoutBlockedSignals()
     }
 
     /// Runs to the end; its exit code.

@@ -35,10 +35,13 @@ struct DeliveryHouse: Sendable {
             sendsUnheard: !settings.analysis.isOn || settings.analysis.privacyThreshold >= 1)
     }
 
-    /// - Parameter devices: what the broker is told of.
+    /// - Parameters:
+    ///   - devices: what the broker is told of.
+    ///   - existing: all devices; nil when they cannot be read now.
     init(
         settings: Settings, store: Store, time: any TimeSource, logger: Logger,
-        devices: @escaping @Sendable () async -> [MQTTDevice]
+        devices: @escaping @Sendable () async -> [MQTTDevice],
+        existing: @escaping @Sendable () async -> [MQTTDevice.Identity]?
     ) throws {
         let deliveries = settings.deliveries
         let uuid = settings.box.uuid
@@ -81,7 +84,7 @@ struct DeliveryHouse: Sendable {
             try MQTTSink(
                 configuration: configuration, prefix: deliveries.mqttPrefix, aggregator: uuid, version: Version.text,
                 discoveryPrefix: deliveries.discoveryPrefix, store: store, logger: logger,
-                devices: devices)
+                devices: devices, existing: existing)
         }
         if let mqtt { sinks.append(mqtt) }
         if let url = deliveries.postgreSQL {

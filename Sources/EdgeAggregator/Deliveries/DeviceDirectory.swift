@@ -20,11 +20,16 @@ struct DeviceDirectory: Sendable {
         let sources = Self.groups(latest, by: \.source)
         var devices = [await box(board: sources.first { $0.key == ObservationRecord.board }?.values ?? [])]
         for (source, observations) in sources where source != ObservationRecord.board {
-            devices.append(
-                device(
-                    "sensor_\(source)", source, model: "Sensor", levels: ["sensors", source], observations))
+            devices.append(device(.sensor(source), source, model: "Sensor", observations))
         }
         return devices + (await nodes()) + (await listeners())
+    }
+
+    /// All devices of which the store has anything, also those that are left out; nil when it cannot be read.
+    func existing() async -> [MQTTDevice.Identity]? {
+        guard let names = try? await house.store.deviceNames() else { return nil }
+        return [.box] + names.sources.map { .sensor($0) } + names.nodes.map { .node($0) }
+            + names.listeners.map { .listener($0) }
     }
 
     /// Nodes of the field, the ones heard of last, each with what it last said.
@@ -36,8 +41,8 @@ struct DeviceDirectory: Sendable {
         return Self.groups(latest, by: \.key.source).compactMap { source, readings in
             guard let key = readings.first?.key else { return nil }
             return device(
-                "node_\(key.kind)_\(key.name)", labels[Array(source.utf8)] ?? key.name, model: "Node (\(key.kind))",
-                levels: ["nodes", key.kind, key.name], readings.flatMap(\.observations))
+                .node(key), labels[Array(source.utf8)] ?? key.name, model: "Node (\(key.kind))",
+                readings.flatMap(\.observations))
         }
     }
 
@@ -56,7 +61,7 @@ struct DeviceDirectory: Sendable {
         let backlog = (try? await house.store.pendingAnalysisCount()) ?? 0
         let health = board.map { Self.entity($0, isDiagnostic: true) }
         return MQTTDevice(
-            id: "", name: "Edge Aggregator \(house.boxName)", model: "Edge Aggregator", stateLevels: ["state"],
+            .box, name: "Edge Aggregator \(house.boxName)", model: "Edge Aggregator",
             entities: [
                 .init("detections", "Detections", stateClass: "total_increasing"),
                 .init("listeners", "Listeners", stateClass: "measurement"),
@@ -87,8 +92,7 @@ struct DeviceDirectory: Sendable {
                 ("gaps", "\(statuses.reduce(0) { $0 + $1.gaps })"),
             ]
             return MQTTDevice(
-                id: "listener_\(known.id)", name: "Listener \(known.id)", model: "Listener",
-                stateLevels: ["listeners", known.id],
+                .listener(known.id), name: "Listener \(known.id)", model: "Listener",
                 entities: [
                     .init("connected", "Connected", platform: .binarySensor, deviceClass: "connectivity"),
                     .init("last_seen", "Last heard", deviceClass: "timestamp"),
@@ -101,14 +105,14 @@ struct DeviceDirectory: Sendable {
     }
 
     private func device(
-        _ id: String, _ name: String, model: String, levels: [String], _ observations: [ObservationRecord]
+        _ identity: MQTTDevice.Identity, _ name: String, model: String, _ observations: [ObservationRecord]
     ) -> MQTTDevice {
         let newest = Self.groups(observations, by: \.quantity).compactMap {
             // A node that has sent readings of several layouts may have a quantity in more than one.
             $0.values.max { $0.timeNanoseconds < $1.timeNanoseconds }
         }
         return MQTTDevice(
-            id: id, name: name, model: model, stateLevels: levels,
+            identity, name: name, model: model,
             entities: newest.map { Self.entity($0, isDiagnostic: false) },
             values: newest.map { ($0.quantity, "\($0.value)") })
     }
@@ -144,5 +148,21 @@ struct DeviceDirectory: Sendable {
             deviceClass: known.map { $0.unit == observation.unit ? $0.deviceClass : "" } ?? "",
             stateClass: growing.contains(observation.quantity) ? "total_increasing" : "measurement",
             isDiagnostic: isDiagnostic)
+    }
+}
+
+extension MQTTDevice.Identity {
+    fileprivate static let box = Self(id: "", stateLevels: ["state"])
+
+    fileprivate static func sensor(_ source: String) -> Self {
+        Self(id: "sensor_\(source)", stateLevels: ["sensors", source])
+    }
+
+    fileprivate static func node(_ key: NodeKey) -> Self {
+        Self(id: "node_\(key.kind)_\(key.name)", stateLevels: ["nodes", key.kind, key.name])
+    }
+
+    fileprivate static func listener(_ id: String) -> Self {
+        Self(id: "listener_\(id)", stateLevels: ["listeners", id])
     }
 }

@@ -13,6 +13,10 @@ struct DotenvFile {
         let value: String
         /// Whether something other than a comment follows the closing quote. It is ignored.
         var hasRest = false
+        /// Whether a comment was cut off a value without quotes.
+        var hasComment = false
+        /// Whether a backslash in quotes stands for something else than itself.
+        var hasEscape = false
     }
 
     struct Problem: Equatable {
@@ -39,7 +43,8 @@ struct DotenvFile {
             var name = before.trimmed
             if name.begins(with: "export"), name.words().count == 2 { name = name.words()[1] }
             guard let quote = after.trimmed.unicodeScalars.first, quote == "\"" || quote == "'" else {
-                entries.append(Entry(line: number, name: String(name), value: Self.withoutComment(after)))
+                let (value, hasComment) = Self.withoutComment(after)
+                entries.append(Entry(line: number, name: String(name), value: value, hasComment: hasComment))
                 continue
             }
             var quoted = QuotedValue(quote: quote)
@@ -58,21 +63,25 @@ struct DotenvFile {
             entries.append(
                 Entry(
                     line: number, name: String(name), value: quoted.value,
-                    hasRest: !rest.isEmpty && !rest.begins(with: "#")))
+                    hasRest: !rest.isEmpty && !rest.begins(with: "#"), hasEscape: quoted.hasEscape))
         }
     }
 
     /// - Parameter text: what follows the `=` of a value without quotes.
-    private static func withoutComment(_ text: Substring) -> String {
+    private static func withoutComment(_ text: Substring) -> (value: String, hasComment: Bool) {
         var isAfterSpace = false
         var end = text.startIndex
+        var hasComment = false
         for index in text.unicodeScalars.indices {
             let scalar = text.unicodeScalars[index]
-            if scalar == "#", isAfterSpace { break }
+            if scalar == "#", isAfterSpace {
+                hasComment = true
+                break
+            }
             isAfterSpace = scalar.properties.isWhitespace
             end = text.unicodeScalars.index(after: index)
         }
-        return String(text[..<end].trimmed)
+        return (String(text[..<end].trimmed), hasComment)
     }
 }
 
@@ -80,6 +89,7 @@ struct DotenvFile {
 private struct QuotedValue {
     let quote: Unicode.Scalar
     var value = ""
+    private(set) var hasEscape = false
     private var isEscaped = false
 
     init(quote: Unicode.Scalar) { self.quote = quote }
@@ -90,7 +100,9 @@ private struct QuotedValue {
             let scalar = text.unicodeScalars[index]
             if isEscaped {
                 isEscaped = false
-                value.unicodeScalars.append(contentsOf: unescaped(scalar))
+                let scalars = unescaped(scalar)
+                if scalars.count == 1 { hasEscape = true }
+                value.unicodeScalars.append(contentsOf: scalars)
             } else if scalar == "\\" {
                 isEscaped = true
             } else if scalar == quote {

@@ -24,6 +24,13 @@ struct Settings: Sendable, CustomStringConvertible {
     /// Without their values: secrets are among them.
     var description: String { "the settings of \(file ?? "the environment")" }
 
+    /// Where the settings and the data are, and what decided that, for people.
+    var places: String {
+        let path = { (path: String) in URL(fileURLWithPath: path).path }
+        let source = effective["base_dir"]?.source ?? "default"
+        return "settings: \(file.map(path) ?? "no file"), data: \(path(box.baseFolder)) (base_dir: \(source))"
+    }
+
     /// - Throws: ``SettingsProblems`` with everything that is wrong.
     init(path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let file = SettingsLoader.file(named: path, environment: environment)
@@ -57,17 +64,6 @@ extension Settings {
     /// The token of the API: as set, or as the daemon made it where this user may read that; else empty.
     var knownToken: String {
         box.apiToken.isEmpty ? APITokenFile(baseFolder: box.baseFolder).existing ?? "" : box.apiToken
-    }
-
-    /// Values that must not be told to anybody.
-    var secrets: [String] {
-        SettingsCatalogue.all.filter(\.isSecret).flatMap { description -> [String] in
-            switch effective[description.name]?.value {
-            case .text(let text): [text]
-            case .map(let values): Array(values.values)
-            default: []
-            }
-        } + [knownToken].filter { !$0.isEmpty }
     }
 }
 
@@ -244,7 +240,8 @@ struct ReceptionSettings: Sendable {
         mostConnectionsPerAddress = reader.int("max_connections_per_address")
         beginnings = BeginningBudget.Limits(
             shortRecordings: reader.int("max_short_recordings_per_min"),
-            recordings: reader.int("max_recordings_per_min"))
+            recordings: reader.int("max_recordings_per_min"),
+            maximumRecordingSeconds: reader.int("max_recording_duration_sec"))
         addressLimits = AddressBudgets.Limits(
             shortRecordings: beginnings.shortRecordings * 10, recordings: beginnings.recordings * 5,
             streams: reader.int("max_new_streams_per_min"),

@@ -14,7 +14,7 @@ extension SettingsCatalogue {
         ),
         .init(
             "max_nodes", .int(1...100_000), "2000", group: "Field nodes",
-            "Nodes that are known; a tenth of them may wait to be admitted. More are rejected, except nodes that are named in node_allow or node_tokens, or that the operator has admitted: they always have room."
+            "Nodes that are known; a tenth of them may wait to be admitted. More are rejected, except nodes that are named in node_allow or node_tokens, or that `nodes admit` has admitted where the settings admit nobody else: they always have room. A node that nobody has named and that keeps no files gives its room to another one when it was silent for 30 days."
         ),
         .init(
             "max_nodes_per_address", .int(1...100_000), "500", group: "Field nodes",
@@ -49,11 +49,11 @@ extension SettingsCatalogue {
         ),
         .init(
             "co2_address_max_bytes", .int(102_400...Int.max), "2000000000", unit: "B", group: "Field nodes: CO2 units",
-            "What all units may keep together that one network address has added, apart from units that the operator has named."
+            "What all units may keep together that one network address has added, apart from units that the operator has named, and those that had files here before this limit existed."
         ),
         .init(
             "co2_address_max_files", .int(100...10_000_000), "100000", group: "Field nodes: CO2 units",
-            "Files and folders that all units may keep together that one network address has added, apart from units that the operator has named."
+            "Files and folders that all units may keep together that one network address has added, apart from the same units."
         ),
         .init(
             "mqtt_server", .text, "", group: "Field nodes: ISEMS nodes",

@@ -28,7 +28,10 @@ enum SettingsCatalogue {
         .init(
             "shutdown_timeout_sec", .int(1...300), "10", unit: "s", group: "Box",
             "How long ending may take before what is left is cut off."),
-        .init("base_dir", .text, "/data", group: "Box", "Where everything is kept."),
+        .init(
+            "base_dir", .text, "/data", group: "Box",
+            "Where everything is kept. A relative path in a file is below that file's folder; in the environment, below the working folder."
+        ),
         .init(
             "logs_dir", .text, "", group: "Box",
             "Known from the former system. Logs go to standard error and are kept by the system's journal; nothing is written here."
@@ -90,7 +93,7 @@ enum SettingsCatalogue {
             "Connections of one listener at a time. Each keeps recordings of its own."),
         .init(
             "max_connections_per_address", .int(0...10_000), "0", group: "Reception",
-            "Connections of listeners from one network address at a time; 0 for as many as nobody else needs: when all places are taken, an address that has fewer gets one of the address that has the most. IPv6 addresses of one /64 network count as one."
+            "Connections of listeners from one network address at a time; 0 for as many as nobody else needs: when max_listeners are there, an address with fewer listeners gets the place of a listener of the address that has the most. IPv6 addresses of one /64 network count as one."
         ),
         .init(
             "max_new_streams_per_min", .int(0...1_000_000), "600", group: "Reception",
@@ -101,11 +104,11 @@ enum SettingsCatalogue {
         ),
         .init(
             "max_recordings_per_min", .int(0...1_000_000), "600", group: "Reception",
-            "Recordings that one connection may begin in a minute, and a fifth of what one network address may; 0 for no limit. Beyond it the connection is read more slowly."
+            "Recordings that one connection may begin in a minute, and a fifth of what one network address may; 0 for no limit. Beyond it the connection is read more slowly. What live sound needs is not counted: of each connection as many as two for each max_recording_duration_sec of a minute, at least six."
         ),
         .init(
             "max_short_recordings_per_min", .int(0...1_000_000), "30", group: "Reception",
-            "Recordings below min_recording_duration_sec that one connection may begin in a minute, and a tenth of what one network address may; 0 for no limit. Sound beyond it is a loss in the ledger until it goes on for that duration."
+            "Recordings below min_recording_duration_sec that one connection may begin in a minute, and a tenth of what one network address may; 0 for no limit. One a minute does not count for the address. Sound beyond it is a loss in the ledger until it goes on for that duration."
         ),
         .init(
             "listener_idle_timeout_sec", .int(5...86_400), "120", unit: "s", group: "Reception",
@@ -135,7 +138,8 @@ enum SettingsCatalogue {
             "Bits a sample of a stream without a WAV header."),
         .init(
             "max_upload_bytes", .int(1000...10_000_000_000), "200000000", unit: "B", group: "Reception",
-            "The largest file that can be uploaded."),
+            "The largest file that can be uploaded. Unfinished uploads may have five times as much together, those of one network address half of that."
+        ),
         .init(
             "max_upload_audio_hours", .number(0.01...1000), "48", unit: "h", group: "Reception",
             "Maximum duration of the sound in an uploaded file. A longer file is rejected: a compressed file of a megabyte can hold days of silence."

@@ -37,12 +37,21 @@ struct SettingsLoader {
         let dotenv = ((path ?? "./settings.yaml") as NSString).deletingLastPathComponent
         let dotenvPath = dotenv.isEmpty ? ".env" : "\(dotenv)/.env"
         if FileManager.default.fileExists(atPath: dotenvPath) { loadDotenv(dotenvPath) }
+        placeBaseFolder(below: dotenv)
         if let folder = environment["CREDENTIALS_DIRECTORY"], !folder.isEmpty {
             loadCredentials(folder)
         } else if let path {
             loadSecretsBeside(path)
         }
         loadEnvironment(environment)
+    }
+
+    /// A relative `base_dir` of a file is below that file's folder, so that every command finds it from any working folder.
+    mutating func placeBaseFolder(below folder: String) {
+        guard !folder.isEmpty, let base = values["base_dir"], base.source != "default",
+            case .text(let path) = base.value, !path.begins(with: "/")
+        else { return }
+        values["base_dir"] = Effective(value: .text("\(folder)/\(path)"), source: base.source)
     }
 
     // MARK: - The file
@@ -60,11 +69,12 @@ struct SettingsLoader {
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
-        } catch let error as YamlError {
-            problems.append(SettingsProblem(place: path, message: "this is not YAML: \(error)"))
-            return
         } catch {
-            problems.append(SettingsProblem(place: path, message: "this is not YAML: \(error)"))
+            let (place, problem) = Self.withoutText(error)
+            problems.append(
+                SettingsProblem(
+                    place: place.map { "\(path):\($0.line)" } ?? path,
+                    message: "this is not YAML: \(place.map { "column \($0.column): " } ?? "")\(problem)"))
             return
         }
         guard let root, root != Node("", Tag(.null)), root.null == nil || root.mapping != nil else { return }
@@ -75,6 +85,24 @@ struct SettingsLoader {
         for (keyNode, node) in mapping {
             let line = keyNode.mark.map { "\(path):\($0.line)" } ?? path
             take(key: keyNode.string ?? "", node: node, place: line)
+        }
+    }
+
+    /// Where an error is, and what is wrong, in the parser's own words. Descriptions of these errors hold a line of the file, or all
+    /// of it, and so perhaps a secret.
+    private static func withoutText(_ error: any Error) -> (place: (line: Int, column: Int)?, problem: String) {
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return ((mark.line, mark.column), problem)
+        case .reader(let problem, let offset, _, let yaml):
+            // The parser counts Characters there. A letter stands for the one that it cannot read.
+            let lines = offset.map { "\(yaml.prefix($0))x".lines(omittingEmpty: false) }
+            return (lines.map { ($0.count, $0.last?.unicodeScalars.count ?? 1) }, problem)
+        case .duplicatedKeysInMapping(_, let context):
+            return ((context.mark.line, context.mark.column), "a name stands twice")
+        case .writer(let problem), .emitter(let problem), .representer(let problem): return (nil, problem)
+        case .no, .memory, .dataCouldNotBeDecoded, nil: return (nil, "it cannot be read")
         }
     }
 
@@ -117,6 +145,11 @@ struct SettingsLoader {
                     place: place, message: "\(setting.name): \(found) stands here; allowed is \(setting.allowed)"))
             return
         }
+        guard !value.display.utf8.contains(0) else {
+            problems.append(
+                SettingsProblem(place: place, message: "\(setting.name): a NUL character cannot stand in a value"))
+            return
+        }
         values[setting.name] = Effective(value: value, source: source)
     }
 
@@ -148,6 +181,15 @@ struct SettingsLoader {
             if entry.hasRest {
                 warnings.append(
                     SettingsProblem(place: place, message: "\(entry.name): what follows the closing quote is ignored"))
+            }
+            // Earlier releases took such a value as it stands.
+            if setting.isSecret, entry.hasComment || entry.hasEscape {
+                warnings.append(
+                    SettingsProblem(
+                        place: place,
+                        message: "\(entry.name): "
+                            + (entry.hasComment ? "what follows the # is a comment" : "a backslash begins an escape")
+                            + "; if it belongs to the value, put the value in single quotes"))
             }
             take(text: entry.value, setting: setting, place: place)
         }

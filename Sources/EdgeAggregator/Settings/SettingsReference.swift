@@ -14,6 +14,11 @@ enum SettingsReference {
             `edge-aggregator settings` shows what is in force and where it came from; `settings check` only says whether
             it is right.
 
+            Every command that reads settings uses the same ones and the same data folder, and prints both
+            (`settings: …, data: …`, on standard error). The data folder is `base_dir` and is found like any other setting;
+            no command looks for another one if it is missing. The `settings.yaml` of the source folder sets it to `var`; the
+            Debian package, the card and the container set their own; without any setting it is `/data`.
+
             """
         var groups: [String] = []
         for setting in SettingsCatalogue.all where !groups.contains(setting.group) { groups.append(setting.group) }

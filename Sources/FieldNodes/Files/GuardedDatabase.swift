@@ -63,6 +63,14 @@ import TextParts
         }
         unsafe handle = opened
         self.budget = budget
+        // Before the first statement: some pragmas read the whole schema, whose texts are parsed one by one.
+        // Memory: SQLite keeps the address of `budget`, which this object holds until after `deinit` has closed the database.
+        unsafe sqlite3_progress_handler(
+            handle, Int32(DatabaseBudget.stepsPerCheck),
+            { context in
+                guard let context = unsafe context else { return 1 }
+                return unsafe Unmanaged<DatabaseBudget>.fromOpaque(context).takeUnretainedValue().mayGoOn() ? 0 : 1
+            }, Unmanaged.passUnretained(budget).toOpaque())
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Self.longestValueBytes)
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, 65_536)
         unsafe sqlite3_limit(handle, SQLITE_LIMIT_EXPR_DEPTH, 16)
@@ -79,13 +87,6 @@ import TextParts
         for pragma in ["cell_size_check = ON", "mmap_size = 0", "cache_size = -256", "query_only = ON"] {
             unsafe sqlite3_exec(handle, "PRAGMA \(pragma)", nil, nil, nil)
         }
-        // Memory: SQLite keeps the address of `budget`, which this object holds until after `deinit` has closed the database.
-        unsafe sqlite3_progress_handler(
-            handle, Int32(DatabaseBudget.stepsPerCheck),
-            { context in
-                guard let context = unsafe context else { return 1 }
-                return unsafe Unmanaged<DatabaseBudget>.fromOpaque(context).takeUnretainedValue().mayGoOn() ? 0 : 1
-            }, Unmanaged.passUnretained(budget).toOpaque())
         // A column that is computed may cost a great deal for each row, and counts as one step.
         for table in Self.tables where unsafe Self.hasComputedColumns(table, handle) { computed.insert(table) }
         // Memory: SQLite owns the names, until the callback returns; they are copied.

@@ -8,7 +8,7 @@ extension GuardedDatabase {
     /// Memory: `read` owns the statement `row`; it is borrowed for each call of the closure, and texts of it are copied.
     public func readMeasurements(_ body: (ISEMSReading?) -> Void) -> Outcome {
         let names = ISEMSReading.Field.allCases.map { "\"\($0)\"" }.joined(separator: ", ")
-        var last: [String: Int64] = [:]
+        var last: [NodeID: Int64] = [:]
         return unsafe read(
             "measurement", "\"nodeId\", \"isemsRevision\", \"timestamp\", \"openMPPTFirmwareVersion\", \(names)"
         ) { row in
@@ -18,12 +18,12 @@ extension GuardedDatabase {
             else { return body(nil) }
             let moments = BerlinTime.seconds(wallSeconds: wall)
             // A moment that the clock skipped was written by a clock that does not know of it.
-            let before = last[name] ?? .min
+            let before = last[node] ?? .min
             let seconds = moments.first { $0 > before } ?? moments.last ?? wall - 3600
             guard (ISEMSReading.earliestSeconds..<ISEMSReading.latestSeconds).contains(seconds) else {
                 return body(nil)
             }
-            last[name] = seconds
+            last[node] = seconds
             let values = ISEMSReading.Field.allCases.map { field -> Double in
                 let value = unsafe Self.number(row, Int32(4 + field.rawValue)) ?? .nan
                 return value.isFinite ? value : .nan

@@ -34,6 +34,16 @@ public struct NodeID: Hashable, Sendable, CustomStringConvertible {
         self.text = String(text)
     }
 
+    /// By the bytes: Swift's `==` takes texts that Unicode calls equivalent, such as the two forms of `é`, for the same name.
+    public static func == (first: NodeID, second: NodeID) -> Bool {
+        first.kind == second.kind && first.text.utf8.elementsEqual(second.text.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        hasher.combine(Array(text.utf8))
+    }
+
     /// `co2/co2unit-30aea42a5140`: the source of its observations.
     public var description: String { "\(kind.rawValue)/\(text)" }
 }

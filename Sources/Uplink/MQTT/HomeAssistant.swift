@@ -16,18 +16,18 @@ struct HomeAssistantDiscovery: Sendable {
     static let lastDetectionTopic = "last_detection"
     private static let lastDetectionKey = "last_detection"
 
-    func topic(_ device: MQTTDevice) -> String { topic(id: id(device)) }
+    func topic(_ device: MQTTDevice.Identity) -> String { topic(id: id(device)) }
 
     /// Where earlier releases described the device; nil where that is the same.
-    func formerTopic(_ device: MQTTDevice) -> String? {
+    func formerTopic(_ device: MQTTDevice.Identity) -> String? {
         let name = device.id.isEmpty ? aggregator : "\(aggregator)_\(device.id)"
         let former = topic(id: "edge_aggregator_" + MQTTNames.formerDiscoveryID(name))
-        return former == topic(device) ? nil : former
+        return former.utf8.elementsEqual(topic(device).utf8) ? nil : former
     }
 
     private func topic(id: String) -> String { "\(discoveryPrefix)/device/\(id)/config" }
 
-    func id(_ device: MQTTDevice) -> String {
+    func id(_ device: MQTTDevice.Identity) -> String {
         // Encoded apart, so that no escape reaches over the border.
         let box = "edge_aggregator_" + MQTTNames.discoveryID(aggregator)
         return device.id.isEmpty ? box : "\(box)_\(MQTTNames.discoveryID(device.id))"
@@ -42,12 +42,12 @@ struct HomeAssistantDiscovery: Sendable {
     func uniqueIDs(_ devices: [MQTTDevice]) -> UniqueIDs {
         UniqueIDs(
             devices.map { device in
-                (id(device), device.entities.map(\.key) + (device.id.isEmpty ? [Self.lastDetectionKey] : []))
+                (id(device.identity), device.entities.map(\.key) + (device.id.isEmpty ? [Self.lastDetectionKey] : []))
             })
     }
 
     func payload(_ device: MQTTDevice, _ names: UniqueIDs) -> [UInt8] {
-        let id = id(device)
+        let id = id(device.identity)
         var components = JSONText()
         for entity in device.entities { components.addRaw(entity.key, component(entity, names[id, entity.key])) }
         if device.id.isEmpty {
@@ -60,8 +60,7 @@ struct HomeAssistantDiscovery: Sendable {
         about.add("mdl", device.model)
         about.add("sw", version)
         if !device.id.isEmpty {
-            let box = MQTTDevice(id: "", name: "", model: "", stateLevels: [], entities: [], values: [])
-            about.add("via_device", self.id(box))
+            about.add("via_device", self.id(MQTTDevice.Identity(id: "", stateLevels: [])))
         }
         var origin = JSONText()
         origin.add("name", "Edge Aggregator")
@@ -71,7 +70,7 @@ struct HomeAssistantDiscovery: Sendable {
         payload.addRaw("o", origin.object)
         payload.addRaw("cmps", components.object)
         payload.add("availability_topic", availabilityTopic)
-        payload.add("state_topic", "\(boxTopic)/\(device.stateTopic)")
+        payload.add("state_topic", "\(boxTopic)/\(device.identity.stateTopic)")
         payload.add("qos", 1 as Int64)
         return payload.bytes
     }

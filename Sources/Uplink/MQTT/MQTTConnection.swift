@@ -203,11 +203,20 @@ import Synchronization
         state.withLock { $0.losses.warning(clientID: configuration.clientID, at: .now) }
     }
 
-    /// Asks for the messages of a topic from now on, and for its retained one. Memory: libmosquitto copies the topic.
-    func subscribe(_ topic: String) { unsafe mosquitto_subscribe(handle, nil, topic, 1) }
+    /// Whether the broker itself says that another client with this id ends the connections.
+    var isTakenOver: Bool { state.withLock { $0.losses.isTakenOver } }
 
-    /// Memory: libmosquitto copies the topic.
-    func unsubscribe(_ topic: String) { unsafe mosquitto_unsubscribe(handle, nil, topic) }
+    /// Asks for the messages of a topic from now on, and for its retained one. Memory: libmosquitto copies the topic.
+    ///
+    /// Under the lock, as for ``publish(_:_:retain:)``: no new connection may replace libmosquitto's descriptors meanwhile.
+    func subscribe(_ topic: String) {
+        state.withLock { if $0.isConnected { unsafe mosquitto_subscribe(handle, nil, topic, 1) } }
+    }
+
+    /// As ``subscribe(_:)``. Memory: libmosquitto copies the topic.
+    func unsubscribe(_ topic: String) {
+        state.withLock { if $0.isConnected { unsafe mosquitto_unsubscribe(handle, nil, topic) } }
+    }
 
     /// Sends a message and returns when the broker has it.
     ///

@@ -31,12 +31,9 @@ public struct MQTTDevice: Sendable {
         }
     }
 
-    /// Among the box's devices; empty for the box itself.
-    public var id: String
+    public var identity: Identity
     public var name: String
     public var model: String
-    /// The levels of its topic below the box's, as they are named.
-    public var stateLevels: [String]
     public var entities: [Entity]
     /// JSON values by name.
     public var values: [(name: String, json: String)]
@@ -44,26 +41,41 @@ public struct MQTTDevice: Sendable {
     public var passedValues: [(name: String, json: String)]?
 
     public init(
-        id: String, name: String, model: String, stateLevels: [String], entities: [Entity],
+        _ identity: Identity, name: String, model: String, entities: [Entity],
         values: [(name: String, json: String)], passedValues: [(name: String, json: String)]? = nil
     ) {
-        self.id = id
+        self.identity = identity
         self.name = name
         self.model = model
-        self.stateLevels = stateLevels
         self.entities = entities
         self.values = values
         self.passedValues = passedValues
     }
 
-    /// Below the box's topic.
-    var stateTopic: String { stateLevels.map { MQTTNames.topicLevel($0) }.joined(separator: "/") }
+    /// What its topics are made of.
+    public struct Identity: Sendable {
+        /// Among the box's devices; empty for the box itself.
+        public let id: String
+        /// The levels of its topic below the box's, as they are named.
+        public let stateLevels: [String]
 
-    /// Where earlier releases sent its state; nil where that is the same.
-    var formerStateTopic: String? {
-        let former = stateLevels.map(MQTTNames.formerTopicLevel).joined(separator: "/")
-        return former == stateTopic ? nil : former
+        public init(id: String, stateLevels: [String]) {
+            self.id = id
+            self.stateLevels = stateLevels
+        }
+
+        /// Below the box's topic.
+        var stateTopic: String { stateLevels.map { MQTTNames.topicLevel($0) }.joined(separator: "/") }
+
+        /// Where earlier releases sent its state; nil where that is the same.
+        var formerStateTopic: String? {
+            let former = stateLevels.map(MQTTNames.formerTopicLevel).joined(separator: "/")
+            return former.utf8.elementsEqual(stateTopic.utf8) ? nil : former
+        }
     }
+
+    /// Among the box's devices; empty for the box itself.
+    public var id: String { identity.id }
 
     /// Its states to send, in this order.
     var states: [[UInt8]] {

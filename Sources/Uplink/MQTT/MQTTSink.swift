@@ -16,6 +16,7 @@ public struct MQTTSink: Sink, Service {
     let discovery: HomeAssistantDiscovery?
     let store: Store
     let devices: @Sendable () async -> [MQTTDevice]
+    let existing: @Sendable () async -> [MQTTDevice.Identity]?
     let wake: Doorbell
     let retained: RetainedState
 
@@ -23,13 +24,16 @@ public struct MQTTSink: Sink, Service {
     ///   - prefix: messages go to `<prefix>/<aggregator>/…`.
     ///   - discoveryPrefix: of Home Assistant; empty for none.
     ///   - devices: what is told of the box and what is behind it.
+    ///   - existing: all devices that there are, also those that are not told of; nil when they cannot be read now.
     public init(
         configuration: MQTTConfiguration, prefix: String, aggregator: String, version: String, discoveryPrefix: String,
-        store: Store, logger: Logger, devices: @escaping @Sendable () async -> [MQTTDevice]
+        store: Store, logger: Logger, devices: @escaping @Sendable () async -> [MQTTDevice],
+        existing: @escaping @Sendable () async -> [MQTTDevice.Identity]?
     ) throws {
         boxTopic = "\(prefix)/\(aggregator)"
         self.store = store
         self.devices = devices
+        self.existing = existing
         let discovery =
             discoveryPrefix.isEmpty
             ? nil
@@ -67,13 +71,17 @@ public struct MQTTSink: Sink, Service {
     }
 
     /// While another client ends the connections, one is used only when it lasts.
-    public func pauseReason() -> String? { connection.warning }
+    public func pauseReason() -> String? { connection.isTakenOver ? connection.warning : nil }
+
+    public func warning() -> String? { connection.warning }
 
     public func deliver(_ deliveries: [DeliveryRecord]) async -> SinkReport {
         if let failure = connection.failure { return SinkReport(farEnd: failure.farEnd) }
         var report = SinkReport()
+        // The broker's rules deny a topic: an alarm, and nothing is dropped. Other topics may be allowed.
+        var denied: [DeliveryKind: String] = [:]
         do {
-            for delivery in deliveries {
+            for delivery in deliveries where denied[delivery.kind] == nil {
                 let (messages, newest) = try await messages(delivery)
                 let (sent, failure) = await publish(messages)
                 report.bytes += messages[..<sent].reduce(0) { $0 + Int64($1.payload.count) }
@@ -84,13 +92,15 @@ public struct MQTTSink: Sink, Service {
                 }
                 if sent > 0 { report.outcomes[delivery.id] = .sent(throughID: messages[sent - 1].lastID) }
                 switch failure {
-                case .denied(let reason):
-                    // The broker's rules deny the topic: an alarm, and nothing is dropped.
-                    report.farEnd = .unauthorised(reason: "\(messages[sent].topic): \(reason)")
+                case .denied(let reason): denied[delivery.kind] = "\(messages[sent].topic): \(reason)"
                 case .notConnected, .unauthorised:
                     report.farEnd = failure.farEnd
+                    return report
                 }
-                return report
+            }
+            if !denied.isEmpty {
+                report.farEnd = .unauthorised(reason: denied.values.sorted().joined(separator: "; "))
+                report.scope = .kinds
             }
         } catch {
             report.farEnd = .unavailable(reason: "the store cannot be read: \(error)", retryAfterSeconds: nil)

@@ -41,6 +41,52 @@ struct DatabaseBudgetTests {
         open(path, 'wb').write(data)
         """
 
+    /// Four hundred thousand rows of the schema, each a text of 35 kB that is parsed and changes nothing: every entry of a leaf page
+    /// points at one cell, and every entry of page 1, whose header begins after 100 bytes, at one leaf.
+    private static let longSchema = """
+        import struct
+        db = sqlite3.connect(path, isolation_level=None)
+        db.executescript('''\(UnitDatabaseTests.tables)''')
+        root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ap_cache'").fetchone()[0]
+        db.execute('PRAGMA writable_schema = ON')
+        text = 'CREATE TABLE IF NOT EXISTS ap_cache (' + ', '.join(f'column{n:011}' for n in range(1900)) + ')'
+        assert 30000 < len(text) < 40000
+        for _ in range(40):
+            db.execute("INSERT INTO sqlite_master VALUES ('table', 'ap_cache', 'ap_cache', ?, ?)", (root, text))
+        db.close()
+        data = bytearray(open(path, 'rb').read())
+        page = lambda number: (number - 1) * 4096
+        assert data[100] == 5
+        leaf = struct.unpack('>I', data[108:112])[0]
+        assert data[page(leaf)] == 13
+        cell = struct.unpack('>H', data[page(leaf) + 8:page(leaf) + 10])[0]
+        def repeat(start, head, place, count):
+            data[start + 3:start + 5] = struct.pack('>H', count)
+            data[start + 5:start + 7] = struct.pack('>H', place)
+            for entry in range(count):
+                data[start + head + 2 * entry:start + head + 2 * entry + 2] = struct.pack('>H', place)
+        repeat(page(leaf), 8, cell, min(681, (cell - 8) // 2))
+        data[4080:4085] = struct.pack('>IB', leaf, 1)
+        repeat(100, 12, 4080, 681)
+        open(path, 'wb').write(data)
+        """
+
+    /// Whatever reads the schema first is counted too.
+    @Test func theSchemaIsReadWithinTheBudget() throws {
+        let (path, folder) = try UnitDatabaseTests.make(Self.longSchema)
+        defer { TestFolders.remove(folder) }
+        let bytes = (try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.int64Value ?? 0
+        #expect((1_000_000..<2_000_000).contains(bytes))
+        let opened = Result { () throws(GuardedDatabase.Failure) in
+            try GuardedDatabase(path: path, budget: DatabaseBudget(bytes: bytes, maximumProcessorSeconds: 0.5))
+        }
+        guard case .failure(let failure) = opened else {
+            Issue.record("it was opened")
+            return
+        }
+        #expect(failure.description == "it takes too much processor time" && !failure.isOfTheMoment)
+    }
+
     private func read(_ python: String, budget: (Int64) -> DatabaseBudget) throws -> (GuardedDatabase.Outcome, Int) {
         let (path, folder) = try UnitDatabaseTests.make(python)
         defer { TestFolders.remove(folder) }

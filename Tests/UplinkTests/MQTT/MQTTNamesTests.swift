@@ -61,14 +61,15 @@ import Testing
 
     private func device(_ id: String, _ levels: [String] = [], keys: [String] = ["co2"]) -> MQTTDevice {
         MQTTDevice(
-            id: id, name: id, model: "", stateLevels: levels, entities: keys.map { .init($0, $0) },
+            .init(id: id, stateLevels: levels), name: id, model: "", entities: keys.map { .init($0, $0) },
             values: keys.map { ($0, "1") })
     }
 
     @Test func devicesAndBoxesHaveTopicsOfTheirOwn() {
         let topics = [
-            discovery("hut").topic(device("listener_porch.1")), discovery("hut").topic(device("listener_porch_1")),
-            discovery("hut.1").topic(device("")), discovery("hut_1").topic(device("")),
+            discovery("hut").topic(device("listener_porch.1").identity),
+            discovery("hut").topic(device("listener_porch_1").identity),
+            discovery("hut.1").topic(device("").identity), discovery("hut_1").topic(device("").identity),
         ]
         #expect(
             topics == [
@@ -80,12 +81,12 @@ import Testing
     }
 
     @Test func formerTopicsAreKnownWhereTheyDiffer() {
-        let former = discovery("hut").formerTopic(device("listener_porch.1"))
+        let former = discovery("hut").formerTopic(device("listener_porch.1").identity)
         #expect(former == "homeassistant/device/edge_aggregator_hut_listener_porch_1/config")
-        #expect(discovery("hut").formerTopic(device("listener_porch_1")) == nil)
+        #expect(discovery("hut").formerTopic(device("listener_porch_1").identity) == nil)
         let node = device("node_isems_a#b", ["nodes", "isems", "a#b"])
-        #expect(node.stateTopic == "nodes/isems/a--23b" && node.formerStateTopic == "nodes/isems/a_b")
-        #expect(device("sensor_a.b", ["sensors", "a.b"]).formerStateTopic == nil)
+        #expect(node.identity.stateTopic == "nodes/isems/a--23b" && node.identity.formerStateTopic == "nodes/isems/a_b")
+        #expect(device("sensor_a.b", ["sensors", "a.b"]).identity.formerStateTopic == nil)
     }
 
     /// Quantities of CO2 units are `signal` and `led_signal`: `node_co2_a` + `led_signal` is `node_co2_a_led` + `signal`.
@@ -96,7 +97,7 @@ import Testing
         ]
         let names = discovery("hut").uniqueIDs(devices)
         let ids = devices.flatMap { device in
-            device.entities.map { names[discovery("hut").id(device), $0.key] }
+            device.entities.map { names[discovery("hut").id(device.identity), $0.key] }
         }
         #expect(Set(ids).count == 4)
         // The shorter id keeps what it had, and so does whatever is not mistaken.
