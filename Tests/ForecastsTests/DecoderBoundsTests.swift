@@ -54,6 +54,33 @@ struct DecoderBoundsTests {
         }
     }
 
+    /// The main header stays as it is; the header of the tile-part names 65,535 layers, or another order of packets (A.6.1, A.6.6).
+    @Test func aTilePartThatChangesTheStructureIsRejected() throws {
+        try image { bytes, start in
+            let codestream = Array(bytes[start...])
+            try JPEG2000Markers.check(codestream)
+            func place(_ marker: UInt8) throws -> Int {
+                try #require(codestream.indices.dropLast().first { codestream[$0...].starts(with: [0xFF, marker]) })
+            }
+            let (style, part, data) = (try place(0x52), try place(0x90), try place(0x93))
+            let length = Int(codestream[style + 2]) << 8 | Int(codestream[style + 3])
+            var layers = Array(codestream[style..<style + 2 + length])
+            layers.replaceSubrange(6..<8, with: [0xFF, 0xFF])
+            let component = [0xFF, 0x53, 0, 9, 0, 0, 5, 4, 4, 0, 0] as [UInt8]
+            let order = [0xFF, 0x5F, 0, 9, 0, 0, 0, 1, 6, 1, 2] as [UInt8]
+            for (marker, segment) in [("52", layers), ("53", component), ("5F", order)] {
+                var changed = codestream
+                changed.insert(contentsOf: segment, at: data)
+                // Psot, 6 octets after the marker SOT.
+                let bytes = (codestream[part + 6..<part + 10].reduce(0) { $0 << 8 | Int($1) }) + segment.count
+                for place in 0..<4 { changed[part + 6 + place] = UInt8(truncatingIfNeeded: bytes >> (24 - 8 * place)) }
+                #expect(throws: GRIBError.unsupported("an image with the marker 0xFF\(marker) at that place")) {
+                    try JPEG2000Markers.check(changed)
+                }
+            }
+        }
+    }
+
     /// The header is one of python's c-blosc 1.21: 1 MiB of 4-byte values by LZ4, in blocks of 512 KiB.
     @Test func aChunkOfTooManyBlocksIsRejected() {
         var chunk: [UInt8] = [

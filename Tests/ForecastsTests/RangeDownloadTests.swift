@@ -65,11 +65,27 @@ struct RangeDownloadTests {
             for _ in 0..<20 {
                 let body = [UInt8](repeating: 1, count: partBytes)
                 verdict = download.take(part(download.bytes.count, body, total: 20 * partBytes, cut: "cut"))
-                if case .failed = verdict { break }
+                if case .unreachable = verdict { break }
             }
             return verdict
         }
         #expect(outcome(partBytes: 20_000) == .done)
-        guard case .failed = outcome(partBytes: 100) else { return #expect(Bool(false)) }
+        guard case .unreachable = outcome(partBytes: 100) else { return #expect(Bool(false)) }
+    }
+
+    /// A server that is overloaded (RFC 9110 §15.6.4) or not reached may have the file; one that sends a page has not.
+    @Test func aServerThatCannotAnswerIsNotOneThatHasNoFile() {
+        func verdict(_ take: (inout RangeDownload) -> RangeDownload.Verdict) -> RangeDownload.Verdict {
+            var download = RangeDownload(ByteRange(first: 1, end: 3), mostBytes: 1000)
+            for _ in 0..<4 { _ = take(&download) }
+            return take(&download)
+        }
+        let overloaded = verdict { $0.take(FetchAnswer(status: 503)) }
+        #expect(overloaded == .unreachable("the server answers 503, 5 times"))
+        let silent = verdict { $0.take("no route to host") }
+        #expect(silent == .unreachable("no route to host, 5 times"))
+        let page = verdict { $0.take(FetchAnswer(status: 200, body: [0x3C])) }
+        #expect(page == .failed("the server sends something else than the file, 5 times"))
+        #expect(verdict { $0.take(FetchAnswer(status: 416)) } == .failed("the file is shorter than its index says"))
     }
 }

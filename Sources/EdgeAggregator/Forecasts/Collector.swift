@@ -95,10 +95,11 @@ struct Collector: Sendable {
                 { Collected(dataset: try await collection.collect($0, isHistory: false)) })
             outcome.collected += earlier.collected
             guard !earlier.isStopped else { return outcome }
-            past.removeAll { before.steps.contains($0) }
+            // Else those of them that were fetched are shown by themselves.
+            if earlier.isWhole { past.removeAll { before.steps.contains($0) } }
         }
         await addPast(past, kind, parallel: parallel, to: &outcome) { step in
-            try await collection.collectPast(step, kept: plan.kept)
+            try await collection.collectPast(step)
         }
         return outcome
     }

@@ -40,19 +40,19 @@ struct GFSCollection: Sendable {
         /// Of the newest run, then of the past, the newest first.
         let forecast: [Step]
         let history: [Step]
-        /// Fields that are there and shown.
-        let kept: Set<String>
     }
 
     func plan() async throws -> Plan {
         let now = house.now()
         guard let last = house.settings.hours.last else {
-            return Plan(runSeconds: now, forecast: [], history: [], kept: [])
+            return Plan(runSeconds: now, forecast: [], history: [])
         }
         let run = try await source.newestRun(notAfter: now, lastHour: last, fetcher: house.fetcher)
         let begin = now - Int64(house.settings.historyDays) * CalendarTime.daySeconds
         let rows = try await house.store.keptDatasets(kind: kind.rawValue, fromSeconds: min(begin, run))
-        let kept = Set(rows.map(\.id))
+        let fetched = Set(rows.map(\.id))
+        // A field of a run that never became whole is not shown.
+        let shown = Set(rows.filter { $0.state == .ready }.map(\.id))
         let forecast = house.settings.hours.map { Step(runSeconds: run, hour: $0) }
         let interval = Int64(house.settings.intervalHours) * 3600
         var history: [Step] = []
@@ -63,10 +63,9 @@ struct GFSCollection: Sendable {
             history.append(Step(runSeconds: nearest, hour: Int((time - nearest) / 3600)))
             time -= interval
         }
-        func isMissing(_ step: Step) -> Bool { !kept.contains(Self.id(kind, step)) }
         return Plan(
-            runSeconds: run, forecast: forecast.filter(isMissing), history: history.filter(isMissing),
-            kept: Set(rows.filter { $0.state == .ready }.map(\.id)))
+            runSeconds: run, forecast: forecast.filter { !fetched.contains(Self.id(kind, $0)) },
+            history: history.filter { !shown.contains(Self.id(kind, $0)) })
     }
 
     /// What is missing of the forecast of the run before.
@@ -78,20 +77,31 @@ struct GFSCollection: Sendable {
     }
 
     /// Fetches a field of the past; where no server has it right, the one of the run before for the same time.
-    ///
-    /// - Parameter kept: Ids of fields that are there.
-    func collectPast(_ step: Step, kept: Set<String>) async throws -> Collector.Collected {
+    func collectPast(_ step: Step) async throws -> Collector.Collected {
         do {
-            return Collector.Collected(dataset: try await collect(step, isHistory: true))
-        } catch  where StepTally.isOfOneField(error) {
-            let substitute = Collector.Collected(substitution: "\(error)")
-            if kept.contains(Self.id(kind, step.ofRunBefore)) { return substitute }
+            return Collector.Collected(dataset: try await past(step))
+        } catch  where StepTally.isOfOneField(error) && !StepTally.isOfTheMoment(error) {
             do {
-                let dataset = try await collect(step.ofRunBefore, isHistory: true)
-                return Collector.Collected(dataset: dataset, substitution: substitute.substitution)
+                return Collector.Collected(dataset: try await past(step.ofRunBefore), substitution: "\(error)")
             } catch let second where StepTally.isOfOneField(second) {
-                throw error
+                throw StepTally.isOfTheMoment(second) ? second : error
             }
+        }
+    }
+
+    /// A field of the past; nil when it is there and shown. One that was fetched for a run that never became whole is shown by itself.
+    private func past(_ step: Step) async throws -> DatasetRecord? {
+        guard var found = try await house.store.dataset(id: Self.id(kind, step)) else {
+            return try await collect(step, isHistory: true)
+        }
+        switch found.state {
+        case .ready: return nil
+        case .expired: return try await collect(step, isHistory: true)
+        case .partial:
+            found.state = .ready
+            found.isForecast = false
+            found.createdSeconds = house.now()
+            return found
         }
     }
 

@@ -15,6 +15,8 @@ struct StepTally: Sendable {
     private(set) var missing = 0
     /// Fields that exist and could not be obtained.
     private(set) var failed = 0
+    /// Those of them that failed because no server was reached: a later attempt may succeed.
+    private(set) var unreachable = 0
     /// Fields that were taken from the run before.
     private(set) var substituted = 0
     /// Of the first field that is missing or failed, or was substituted.
@@ -26,10 +28,15 @@ struct StepTally: Sendable {
     /// Whether an error says something of one field alone.
     static func isOfOneField(_ error: any Error) -> Bool {
         switch error {
-        case CollectionFailure.missing, CollectionFailure.failed: true
+        case CollectionFailure.missing, CollectionFailure.failed, CollectionFailure.unreachable: true
         case is GRIBError, is ZarrError: true
         default: false
         }
+    }
+
+    /// Whether the servers are at fault, and not what they have.
+    static func isOfTheMoment(_ error: any Error) -> Bool {
+        if case CollectionFailure.unreachable = error { true } else { false }
     }
 
     /// - Parameter substitution: Why the run before was used; nil when it was not.
@@ -52,6 +59,7 @@ struct StepTally: Sendable {
             return
         }
         failed += 1
+        if Self.isOfTheMoment(error) { unreachable += 1 }
         failuresInARow += 1
         if failuresInARow >= Self.mostFailuresInARow { stopReason = stopReason ?? reason }
     }
@@ -59,8 +67,9 @@ struct StepTally: Sendable {
     /// Whether every field was collected.
     var isWhole: Bool { stopReason == nil && missing + failed == 0 }
 
-    /// Whether every field was tried: those that are left out are tried again at the next scheduled time.
-    var isDoneApartFromGaps: Bool { stopReason == nil }
+    /// Whether every field was tried, and none is left out but for what the servers have. Those are tried again at the next scheduled
+    /// time; after a failure of the network the collection is tried again sooner.
+    var isDoneApartFromGaps: Bool { stopReason == nil && unreachable == 0 }
 
     /// What is reported; nil when there is nothing to report.
     var report: String? {

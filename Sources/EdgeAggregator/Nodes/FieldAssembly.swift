@@ -20,14 +20,18 @@ struct FieldAssembly: Sendable {
     init(
         _ settings: NodeSettings, store: Store, time: any TimeSource, events: EventHub, disk: DiskGuard, logger: Logger
     ) throws {
-        let registry = try NodeRegistry(settings.admission, limits: settings.limits, store: store)
+        let units = FolderFiles.names(in: settings.co2.dataFolder) { failure in
+            logger.warning("The CO2 units' folders cannot be listed", metadata: ["error": "\(failure.text)"])
+        }
+        let registry = try NodeRegistry(
+            settings.admission, limits: settings.limits, store: store, unitsWithFiles: Set(units))
         house = NodeHouse(
             store: store, time: time, registry: registry, metrics: NodeMetrics(), events: events,
             executor: IngestExecutor(threads: 2, name: "nodes"), logger: logger)
         let depot = CO2Depot(
             folder: settings.co2.dataFolder, limits: settings.co2.limits,
             permit: disk.permit(for: .nodeData, at: settings.co2.dataFolder),
-            fellows: { [registry] unit in registry.fellows(of: unit) },
+            fellows: { [registry] unit in registry.fellows(of: unit) }, report: { logger.notice("\($0)") },
             begunAnew: { [store] unit, path in
                 try store.commitBlocking([.nodeFileAnew(unit.key, path: path.text)])
             })

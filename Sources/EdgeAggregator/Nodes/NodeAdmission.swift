@@ -1,4 +1,5 @@
 import FieldNodes
+import Store
 
 /// Which nodes may send without being admitted one by one, and with which token.
 struct NodeAdmission: Sendable {
@@ -21,6 +22,16 @@ struct NodeAdmission: Sendable {
     func isNamed(_ node: NodeID) -> Bool {
         let name = Name(kind: node.kind, id: node)
         return allowed.contains(name) || tokens[name] != nil
+    }
+
+    /// Whether the operator has named this very node, in the settings or by a decision. The settings let every node in that
+    /// `node_admission: open` or `kind:*` lets in, so of such a node nobody knows whether the operator has admitted it too.
+    func isNamed(_ node: NodeID, as decision: NodeRecord.Admission) -> Bool {
+        switch decision {
+        case .refused: true
+        case .admitted: isNamed(node) || !isAllowed(node)
+        case .waiting: isNamed(node)
+        }
     }
 
     /// Whether the token is right, or none is needed.

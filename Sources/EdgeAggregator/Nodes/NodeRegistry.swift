@@ -28,7 +28,10 @@ final class NodeRegistry: Sendable {
     /// How often at most it is written down that a node was heard of.
     private static let interval: Duration = .seconds(5)
 
-    init(_ admission: NodeAdmission, limits: NodeTable.Limits, store: Store) throws {
+    /// - Parameter unitsWithFiles: Names of CO2 units of which files are kept.
+    init(
+        _ admission: NodeAdmission, limits: NodeTable.Limits, store: Store, unitsWithFiles: Set<String> = []
+    ) throws {
         self.admission = admission
         self.store = store
         var table = NodeTable(limits: limits)
@@ -38,10 +41,9 @@ final class NodeRegistry: Sendable {
             }
             let entry = NodeTable.Entry(
                 admission: record.admission, label: record.label, address: Self.address(recorded: record.remoteAddress),
-                seenNanoseconds: record.lastSeenNanoseconds)
-            // One that the settings do not let in was admitted, or refused, by the operator.
-            let isDecided = record.admission == .refused || record.admission == .admitted && !admission.isAllowed(node)
-            table.restore(node, entry, isNamed: isDecided || admission.isNamed(node))
+                seenNanoseconds: record.lastSeenNanoseconds,
+                keepsFiles: kind == .co2 && unitsWithFiles.contains(node.text))
+            table.restore(node, entry, isNamed: admission.isNamed(node, as: record.admission))
         }
         self.table = Mutex(table)
     }
@@ -57,23 +59,21 @@ final class NodeRegistry: Sendable {
 
     /// - Parameter client: The address that it comes from, without a port.
     func judge(_ node: NodeID, token: String?, client: String, nowNanoseconds now: Int64) async -> Verdict {
-        let isRight = admission.isRight(token, for: node)
+        // Before anything that is known of the node: whoever has not shown the token changes nothing of it.
+        guard admission.isRight(token, for: node) else { return .unauthorised }
         switch table.withLock({ $0[node]?.admission }) {
         case .refused: return .refused
-        case .admitted: return isRight ? .admitted : .unauthorised
+        case .admitted: return .admitted
         case .waiting, nil: break
         }
         let address = ClientAddress(client).text
         if admission.isAllowed(node) {
-            guard isRight else { return .unauthorised }
             return remember(node, .admitted, address: address, isNamed: admission.isNamed(node), now)
         }
         // Another process may have admitted it.
         if let record = try? await store.node(node.key), record.admission != .waiting {
-            let verdict = remember(node, record.admission, address: nil, isNamed: true, now)
-            return verdict == .admitted && !isRight ? .unauthorised : verdict
+            return remember(node, record.admission, address: nil, isNamed: true, now)
         }
-        guard isRight else { return .waiting }
         return remember(node, .waiting, address: address, isNamed: false, now)
     }
 
@@ -105,13 +105,17 @@ final class NodeRegistry: Sendable {
     /// The operator has decided.
     func set(_ node: NodeID, _ admission: NodeRecord.Admission) {
         table.withLock { table in
-            let old = table[node]
-            table.restore(
-                node,
-                NodeTable.Entry(
-                    admission: admission, label: old?.label ?? "", seenNanoseconds: old?.seenNanoseconds ?? 0,
-                    storedAt: old?.storedAt, messages: old?.messages ?? 0),
-                isNamed: true)
+            var entry = table[node] ?? NodeTable.Entry(admission: admission, seenNanoseconds: 0)
+            entry.admission = admission
+            table.restore(node, entry, isNamed: self.admission.isNamed(node, as: admission))
+        }
+    }
+
+    /// Files of a unit are kept: it keeps its room, however long it is silent.
+    func noteFiles(of node: NodeID) {
+        table.withLock { table in
+            guard table[node]?.keepsFiles == false else { return }
+            table.change(node) { $0.keepsFiles = true }
         }
     }
 

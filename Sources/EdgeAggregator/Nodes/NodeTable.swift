@@ -29,6 +29,8 @@ struct NodeTable {
         var storedAt: ContinuousClock.Instant?
         /// Messages since then.
         var messages: Int64 = 0
+        /// Whether files of it are kept, which count for its address.
+        var keepsFiles = false
     }
 
     enum Addition: Equatable {
@@ -42,6 +44,11 @@ struct NodeTable {
 
     /// A node that waits and was not heard of for so long gives its room to another one.
     static let waitingLifetimeNanoseconds: Int64 = 86_400 * 1_000_000_000
+    /// A node that the operator has not named, that keeps no files and that was not heard of for so long gives its room to another
+    /// one. What it sent stays, and so does its row.
+    static let silentLifetimeNanoseconds: Int64 = 30 * 86_400 * 1_000_000_000
+    /// How often at most all nodes are looked through for such.
+    private static let lookIntervalNanoseconds: Int64 = 60 * 1_000_000_000
 
     let limits: Limits
     private(set) var entries: [NodeID: Entry] = [:]
@@ -49,6 +56,7 @@ struct NodeTable {
     private var waiting: Set<NodeID> = []
     /// Nodes that are not counted for an address because the operator has named them.
     private var named: Set<NodeID> = []
+    private var lookedAtNanoseconds: Int64?
 
     init(limits: Limits) { self.limits = limits }
 
@@ -100,9 +108,10 @@ struct NodeTable {
         }
         var replaced: NodeID?
         if !isNamed {
-            guard entries.count - named.count < limits.nodes else { return .full }
+            if isFull || isFull(address) { forgetSilent(now) }
+            guard !isFull else { return .full }
+            guard !isFull(address) else { return .addressIsFull }
             let own = address.flatMap { members[$0] } ?? []
-            guard address == nil || own.count < limits.nodesPerAddress else { return .addressIsFull }
             if admission == .waiting {
                 let ownWaiting = own.intersection(waiting)
                 let isAddressFull = ownWaiting.count >= limits.waitingPerAddress
@@ -115,6 +124,23 @@ struct NodeTable {
         if let replaced { remove(replaced) }
         restore(node, Entry(admission: admission, address: address, seenNanoseconds: now), isNamed: isNamed)
         return .added(replaced: replaced)
+    }
+
+    private var isFull: Bool { entries.count - named.count >= limits.nodes }
+
+    private func isFull(_ address: String?) -> Bool {
+        guard let address else { return false }
+        return members[address]?.count ?? 0 >= limits.nodesPerAddress
+    }
+
+    private mutating func forgetSilent(_ now: Int64) {
+        if let last = lookedAtNanoseconds, (0..<Self.lookIntervalNanoseconds).contains(now - last) { return }
+        lookedAtNanoseconds = now
+        let silent = entries.filter { node, entry in
+            entry.admission == .admitted && !entry.keepsFiles && !named.contains(node)
+                && entry.seenNanoseconds <= now - Self.silentLifetimeNanoseconds
+        }
+        for node in silent.keys { remove(node) }
     }
 
     /// The node that was not heard of for the longest time, if that is long enough.

@@ -16,6 +16,7 @@ extension Fetcher {
             case .done: return download.bytes
             case .missing(let reason): throw .missing("\(reason) (\(url))")
             case .failed(let reason): throw .failed("\(reason) (\(url))")
+            case .unreachable(let reason): throw .unreachable("\(reason) (\(url))")
             case .again(_, let seconds):
                 do throws(FetchFailure) { try await pause(seconds: seconds) } catch { throw CollectionFailure(error) }
             }
@@ -32,14 +33,15 @@ extension Fetcher {
                 verdict = DocumentVerdict(try await fetch(request), mostBytes: request.mostBytes)
             } catch {
                 guard case .unreachable(let reason) = error else { throw CollectionFailure(error) }
-                verdict = .again(reason, afterSeconds: nil)
+                verdict = .again(reason, isUnreachable: true, afterSeconds: nil)
             }
             switch verdict {
             case .good(let answer): return answer
             case .bad(let failure, let reason): throw failure("\(reason) (\(request.url))")
-            case .again(let reason, let seconds):
+            case .again(let reason, let isUnreachable, let seconds):
                 guard attempts < RangeDownload.mostAttempts else {
-                    throw .failed("\(reason), \(attempts) times (\(request.url))")
+                    let told = "\(reason), \(attempts) times (\(request.url))"
+                    throw isUnreachable ? .unreachable(told) : .failed(told)
                 }
                 let pause = seconds ?? firstPauseSeconds * Double(1 << (attempts - 1))
                 do throws(FetchFailure) {
@@ -54,7 +56,7 @@ extension Fetcher {
 private enum DocumentVerdict {
     case good(FetchAnswer)
     case bad((String) -> CollectionFailure, String)
-    case again(String, afterSeconds: Double?)
+    case again(String, isUnreachable: Bool, afterSeconds: Double?)
 
     init(_ answer: FetchAnswer, mostBytes: Int) {
         let told = "the server answers \(answer.status)"
@@ -64,11 +66,15 @@ private enum DocumentVerdict {
                 answer.body.count > mostBytes
                 ? .bad(CollectionFailure.failed, "more than \(mostBytes) bytes come")
                 : answer.cut == nil && !answer.body.isEmpty
-                    ? .good(answer) : .again(answer.cut ?? "the server sends an empty answer", afterSeconds: nil)
+                    ? .good(answer)
+                    : .again(
+                        answer.cut ?? "the server sends an empty answer", isUnreachable: answer.cut != nil,
+                        afterSeconds: nil)
         case 401: self = .bad(CollectionFailure.unauthorised, told)
         case 403, 404, 410: self = .bad(CollectionFailure.missing, told)
         case 408, 425, 429, 500...599:
-            self = .again(told, afterSeconds: answer.headers["retry-after"].flatMap(Double.init))
+            self = .again(
+                told, isUnreachable: true, afterSeconds: answer.headers["retry-after"].flatMap(Double.init))
         default: self = .bad(CollectionFailure.failed, told)
         }
     }

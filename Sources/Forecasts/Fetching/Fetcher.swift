@@ -66,6 +66,8 @@ public enum CollectionFailure: Error, Sendable, Equatable, CustomStringConvertib
     case missing(String)
     /// What came was not what was asked for, again and again.
     case failed(String)
+    /// The server was not reached, or could not answer, again and again: a later attempt may succeed.
+    case unreachable(String)
     /// The user name or the password is wrong.
     case unauthorised(String)
     case overBudget(String)
@@ -73,7 +75,8 @@ public enum CollectionFailure: Error, Sendable, Equatable, CustomStringConvertib
 
     public var description: String {
         switch self {
-        case .missing(let reason), .failed(let reason), .unauthorised(let reason), .overBudget(let reason):
+        case .missing(let reason), .failed(let reason), .unreachable(let reason), .unauthorised(let reason),
+            .overBudget(let reason):
             reason.hidingPasswords
         case .cancelled: "it was called off"
         }
@@ -82,7 +85,7 @@ public enum CollectionFailure: Error, Sendable, Equatable, CustomStringConvertib
     init(_ failure: FetchFailure) {
         self =
             switch failure {
-            case .unreachable(let reason): .failed(reason)
+            case .unreachable(let reason): .unreachable(reason)
             case .overBudget(let reason): .overBudget(reason)
             case .cancelled: .cancelled
             }

@@ -8,6 +8,8 @@ struct RangeDownload {
         case again(reason: String, afterSeconds: Double)
         case missing(String)
         case failed(String)
+        /// The server was not reached, or could not answer, in all attempts.
+        case unreachable(String)
     }
 
     private let first: Int64
@@ -48,7 +50,9 @@ struct RangeDownload {
         case 403, 404, 410: return .missing("the server answers \(answer.status)")
         case 416: return .failed("the file is shorter than its index says")
         case 408, 425, 429, 500...599:
-            return again("the server answers \(answer.status)", answer.headers["retry-after"].flatMap(Double.init))
+            return again(
+                "the server answers \(answer.status)", answer.headers["retry-after"].flatMap(Double.init),
+                isUnreachable: true)
         default: return .failed("the server answers \(answer.status)")
         }
     }
@@ -56,11 +60,14 @@ struct RangeDownload {
     /// Nothing came at all.
     mutating func take(_ failure: String) -> Verdict {
         attempts += 1
-        return again(failure)
+        return again(failure, isUnreachable: true)
     }
 
-    private func again(_ reason: String, _ seconds: Double? = nil) -> Verdict {
-        guard attempts < Self.mostAttempts else { return .failed("\(reason), \(attempts) times") }
+    private func again(_ reason: String, _ seconds: Double? = nil, isUnreachable: Bool = false) -> Verdict {
+        guard attempts < Self.mostAttempts else {
+            let told = "\(reason), \(attempts) times"
+            return isUnreachable ? .unreachable(told) : .failed(told)
+        }
         let pause = seconds ?? firstPauseSeconds * Double(1 << max(0, attempts - 1))
         return .again(reason: reason, afterSeconds: min(Self.mostPauseSeconds, max(0, pause)))
     }
@@ -84,7 +91,7 @@ struct RangeDownload {
         // A thin link that is cut again and again gets there too, as long as something comes each time.
         if answer.body.count >= Self.progressBytes { attempts = 0 }
         guard first + Int64(bytes.count) >= wanted else {
-            return again(answer.cut ?? "the server sends less than was asked for")
+            return again(answer.cut ?? "the server sends less than was asked for", isUnreachable: answer.cut != nil)
         }
         return .done
     }

@@ -45,7 +45,7 @@ public struct GFSSource: Sendable {
                 } catch {
                     switch error {
                     case .missing: continue
-                    case .failed(let reason): reasons.append(reason)
+                    case .failed(let reason), .unreachable(let reason): reasons.append(reason)
                     case .unauthorised, .overBudget, .cancelled: throw error
                     }
                 }

@@ -11,7 +11,9 @@ struct JPEG2000Packing {
 
     func values(_ data: ArraySlice<UInt8>, count: Int) throws(GRIBError) -> [Float] {
         guard scale.bits > 0, count > 0 else { return [Float](repeating: scale.constant, count: count) }
-        let samples = try Self.samples(Array(data), count: count)
+        let codestream = Array(data)
+        try JPEG2000Markers.check(codestream)
+        let samples = try Self.samples(codestream, count: count)
         return samples.map { Float(scale.reference + Double($0) * scale.factor) }
     }
 
@@ -28,7 +30,7 @@ struct JPEG2000Packing {
     static let maximumTiles = 1024
     static let maximumPackets = 65_536
 
-    /// Rejects an image whose structure takes too long to go through, before anything of it is decoded.
+    /// Rejects an image whose structure, as its main header tells it, takes too long to go through, before anything of it is decoded.
     ///
     /// Memory: the caller owns the codec. OpenJPEG makes the information, which is destroyed before the return.
     private static func checkWork(

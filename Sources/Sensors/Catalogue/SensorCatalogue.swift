@@ -45,11 +45,11 @@ public enum SensorCatalogue {
             make: .driver { options throws(SensorError) in try BME280(options) }),
         Entry(
             kind: "sht3x", place: .i2c(address: 0x44), warmUpSeconds: 0, options: [],
-            ranges: ["temperature": -40...125, "humidity": 0...100],
+            ranges: ["temperature": -45...125, "humidity": 0...100],
             make: .driver { options throws(SensorError) in try SHT3x(options) }),
         Entry(
             kind: "sht4x", place: .i2c(address: 0x44), warmUpSeconds: 0, options: [],
-            ranges: ["temperature": -40...125, "humidity": 0...100],
+            ranges: ["temperature": -45...125, "humidity": 0...100],
             make: .driver { options throws(SensorError) in try SHT4x(options) }),
         Entry(
             kind: "bh1750", place: .i2c(address: 0x23), warmUpSeconds: 0, options: [],
@@ -87,7 +87,7 @@ public enum SensorCatalogue {
             kind: "senseair_k30", place: .serial(baud: 9600), warmUpSeconds: 60, options: [],
             ranges: ["co2": 1...40_000], make: .driver { options throws(SensorError) in try SenseairK30(options) }),
         Entry(
-            kind: "mhz19", place: .serial(baud: 9600), warmUpSeconds: 180, options: [],
+            kind: "mhz19", place: .serial(baud: 9600), warmUpSeconds: 180, options: ["range_ppm"],
             ranges: ["co2": 1...40_000], make: .driver { options throws(SensorError) in try MHZ19(options) }),
         Entry(
             kind: "explorir", place: .serial(baud: 9600), warmUpSeconds: 10, options: [],

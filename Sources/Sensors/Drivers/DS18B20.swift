@@ -3,8 +3,8 @@
 /// The kernel says YES to a scratchpad whose checksum is right. It is right for nine zeros too, which a line that is shorted to
 /// ground gives. What is never a reading (datasheet 19-7487 rev. 6, Figures 9 and 10):
 /// - a scratchpad whose byte 4 (configuration, `0 R1 R0 1 1 1 1 1`) has no bit 4,
-/// - 0 °C without 0xFF in byte 5 and 0x10 in byte 7, which are fixed; some clones have other bytes there
-///   (github.com/cpetrich/counterfeit_DS18B20, families D and E), and are believed at other temperatures,
+/// - 0 °C in a scratchpad that has nothing but the configuration. A genuine part has 0xFF in byte 5 and 0x10 in byte 7; some clones
+///   have other bytes there (github.com/cpetrich/counterfeit_DS18B20, families D and E), but never zeros alone,
 /// - 85 °C with 0x0C in byte 6: what it has after power-on before it has measured (Table 1; kernel documentation,
 ///   "sysfs-driver-w1_therm", feature 1). A measured 85 °C has 0x10 there,
 /// - 127.94 °C (0x07FF): a conversion that failed for want of power (ibid.).
@@ -42,7 +42,11 @@ struct DS18B20: SensorDriver {
         let hasFixedBytes = scratchpad[5] == 0xFF && scratchpad[7] == 0x10
         switch thousandths {
         case 0:
-            guard hasFixedBytes else { throw .faulty("0 °C in a scratchpad that is not a DS18B20's") }
+            let isConfigured = scratchpad[4] & 0x9F == 0x1F
+            let hasContent = [2, 3, 5, 6, 7].contains { scratchpad[$0] != 0 }
+            guard hasFixedBytes || isConfigured && hasContent else {
+                throw .faulty("0 °C in a scratchpad that has nothing else")
+            }
         case 85_000:
             guard hasFixedBytes, scratchpad[6] != 0x0C else { throw .notReady }
         case 127_900...128_000:

@@ -48,11 +48,19 @@ struct SenseairK30: SensorDriver {
 /// While it starts it says a constant (500, 410 or 400 ppm), and 15,000 in bytes 6 and 7 then and only then
 /// (revspace.nl/MHZ19, "command 0x86 response frame"; ESPEasy, plugin 49). Versions that always have 0 there, such as the
 /// MH-Z19C, cannot be told: their time to warm up counts from when they were first asked. At the end of its range (2,000, 5,000
-/// or 10,000 ppm, manual, "Main parameters") it stops.
+/// or 10,000 ppm, manual, "Main parameters") it stops. The part does not say which range it has: the option `range_ppm` says it, or
+/// a higher value that the part has measured.
 struct MHZ19: SensorDriver {
-    init(_ options: SensorOptions) throws(SensorError) {}
+    private static let ends: [(String, UInt16)] = [("2000", 2000), ("5000", 5000), ("10000", 10_000)]
 
-    func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
+    private let end: UInt16?
+    private var highest: UInt16 = 0
+
+    init(_ options: SensorOptions) throws(SensorError) {
+        end = try options.choice("range_ppm", Self.ends)
+    }
+
+    mutating func read(_ bus: some Bus) throws(SensorError) -> [Quantity] {
         let request: [UInt8] = [0xFF, 0x01, 0x86, 0, 0, 0, 0, 0, 0x79]
         let answer = try bus.ask(request, reading: 9)
         // The bytes between first and last add up, with the last, to 0.
@@ -62,9 +70,11 @@ struct MHZ19: SensorDriver {
             throw .warming("it has just started, and says a constant")
         }
         let ppm = UInt16(answer[2]) << 8 | UInt16(answer[3])
-        guard ![2000, 5000, 10_000].contains(ppm) else {
-            throw .saturated("it says \(ppm) ppm, where its range ends")
+        let isAtEnd = end.map { ppm >= $0 } ?? (ppm >= highest && Self.ends.contains { $0.1 == ppm })
+        guard !isAtEnd else {
+            throw .saturated("it says \(ppm) ppm, where its range ends\(end == nil ? ", or may end (range_ppm)" : "")")
         }
+        highest = max(highest, ppm)
         return [try .co2(Double(ppm), limit: 65_535)]
     }
 

@@ -116,8 +116,7 @@ public struct SensorWatch: Sendable {
             case .bus(.absent), .missing: fail(.absent, error.description, needsBegin: true)
             case .bus: fail(lastGood == nil ? .absent : .stale, error.description, needsBegin: true)
             case .garbled: fail(.faulty, error.description, needsBegin: failures > 0)
-            // It works, and is asked again without being begun.
-            case .saturated: fail(.faulty, error.description, needsBegin: false)
+            case .saturated: takeSaturation(error.description)
             case .faulty, .badOption, .notReady, .warming: fail(.faulty, error.description, needsBegin: true)
             }
             return []
@@ -138,6 +137,18 @@ public struct SensorWatch: Sendable {
         }
         failures = 0
         state = .warming
+        reason = why
+    }
+
+    /// Takes that it measures at an end of its range. It works, so it is not begun again, its power stays on, and it is asked at its
+    /// interval: the value may come back into the range at any time.
+    private mutating func takeSaturation(_ why: String) {
+        needsBegin = false
+        unreadySince = nil
+        startingSince = nil
+        failures = 0
+        failuresTotal += 1
+        state = .faulty
         reason = why
     }
 

@@ -27,6 +27,15 @@ import Testing
         #expect(tally.stopReason == nil && tally.isDoneApartFromGaps && !tally.isWhole)
     }
 
+    /// A server that cannot be reached has the field for all that is known: the collection is tried again soon.
+    @Test func aNetworkFailureIsNoGap() {
+        var tally = StepTally()
+        for _ in 0..<10 { tally.noteCollected() }
+        tally.note(CollectionFailure.unreachable("the server answers 503, 5 times"))
+        #expect(tally.stopReason == nil && tally.failed == 1 && !tally.isDoneApartFromGaps)
+        #expect(tally.report == "1 fields are not there: the server answers 503, 5 times")
+    }
+
     @Test func failuresInARowStop() {
         var tally = StepTally()
         for _ in 0..<4 { tally.note(CollectionFailure.failed("first")) }

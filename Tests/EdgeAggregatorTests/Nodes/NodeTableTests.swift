@@ -67,6 +67,28 @@ import Testing
         #expect(try wait("e", "203.0.113.3", 5) == .full)
     }
 
+    /// Four networks have filled it a month ago. Those that keep files, that were heard of since, or that are named, stay.
+    @Test func silentNodesWithoutFilesMakeRoom() throws {
+        var table = table(nodes: 40, perAddress: 10)
+        for number in 0..<40 {
+            let addition = table.add(
+                try node("a\(number)"), .admitted, address: "2001:db8:0:\(number / 10)::/64", isNamed: false,
+                nowNanoseconds: 0)
+            #expect(addition == .added(replaced: nil))
+        }
+        _ = table.add(try node("named"), .admitted, address: nil, isNamed: true, nowNanoseconds: 0)
+        table.change(try node("a0")) { $0.keepsFiles = true }
+        table.change(try node("a1")) { $0.seenNanoseconds = 20 * Self.day }
+        func add(_ name: String, day: Int64) throws -> NodeTable.Addition {
+            table.add(try node(name), .admitted, address: "192.0.2.1", isNamed: false, nowNanoseconds: day * Self.day)
+        }
+        #expect(try add("new", day: 29) == .full)
+        #expect(try add("new", day: 30) == .added(replaced: nil))
+        #expect(Set(table.entries.keys) == Set(try ["a0", "a1", "named", "new"].map { try node($0) }))
+        // One of them that comes back is added like any other.
+        #expect(try add("a2", day: 31) == .added(replaced: nil))
+    }
+
     @Test func readsTheAddressOfARecord() {
         #expect(NodeRegistry.address(recorded: "192.0.2.7:41234") == "192.0.2.7")
         #expect(NodeRegistry.address(recorded: "192.0.2.7") == "192.0.2.7")

@@ -173,7 +173,8 @@ struct ISEMSNodeTests {
                 headers: ["Content-Type: application/json"], body: body
             ).status
         }
-        #expect(try post("stranger", json) == 403)
+        #expect(try post("stranger", json) == 401)
+        #expect(try post("stranger", json, "?token=secret") == 401)
         #expect(try post("n2", json) == 401)
         #expect(try post("n2", json, "?token=secret") == 200)
         #expect(try post("n1", json) == 401)

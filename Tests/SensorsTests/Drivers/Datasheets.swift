@@ -240,7 +240,7 @@ struct Datasheets: Sendable {
         let other = ScriptedBus([[0x68, 0x04, 0x08, 0, 0, 0, 0, 0, 0, 0x01, 0x90, 0x00, 0x00]])
         check(error { () throws(SensorError) in _ = try k30.read(other) } != nil, "K30: a wrong checksum")
         check(other.asked == [[0x68, 0x04, 0x00, 0x00, 0x00, 0x04, 0xF8, 0xF0]], "K30: its question")
-        let winsen = try MHZ19(SensorOptions([:]))
+        var winsen = try MHZ19(SensorOptions([:]))
         let third = ScriptedBus([[0xFF, 0x86, 0x02, 0x60, 0x47, 0x00, 0x00, 0x00, 0xD1]])
         check(value(try winsen.read(third), "co2") == 608, "MH-Z19: 608 ppm")
         var gss = try ExplorIR(SensorOptions([:]))

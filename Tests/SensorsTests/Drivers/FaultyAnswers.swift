@@ -41,7 +41,9 @@ extension Datasheets {
         check(read("00 00 00 00 00 00 00 00 00", 0) == .faulty, "nine zeros: the line is shorted")
         check(read("ff ff ff ff ff ff ff ff ff", -62) == .faulty, "nine times ones: nobody drives the line")
         check(read("00 00 4b 46 7f ff 10 10 69", 0) == .reading, "a real 0 degrees")
-        check(read("00 00 4b 46 7f 00 00 00 ca", 0) == .faulty, "0 degrees without the fixed bytes")
+        check(read("00 00 00 00 7f 00 00 00 32", 0) == .faulty, "0 degrees, and nothing but the configuration")
+        check(read("00 00 4b 46 10 00 00 00 c0", 0) == .faulty, "0 degrees and no configuration")
+        check(read("00 00 55 05 7f 7e 81 66 6d", 0) == .reading, "a real 0 degrees of a clone with other bytes")
         check(read("50 05 4b 46 7f ff 0c 10 1c", 85_000) == .notReady, "85 degrees of power-on")
         check(read("50 05 4b 46 7f ff 10 10 bd", 85_000) == .reading, "a measured 85 degrees")
         check(read("ff 07 4b 46 7f ff 01 10 2f", 127_937) == .faulty, "a conversion without enough power")
@@ -50,18 +52,36 @@ extension Datasheets {
 
     /// Bytes 2 to 7 as revspace.nl/MHZ19 lists them: `03 87 47 40 2A E1` is 903 ppm, and a start ends in `47 01 3A 98`.
     private static func mhz19(_ check: Check) throws(SensorError) {
-        let driver = try MHZ19(SensorOptions([:]))
-        func read(_ bytes: [UInt8]) -> Outcome {
+        func read(_ bytes: [UInt8], _ driver: inout MHZ19) -> Outcome {
             let body = [0x86] + bytes
-            let frame = [0xFF] + body + [0 &- body.reduce(0, &+)]
-            return outcome { () throws(SensorError) in _ = try driver.read(ScriptedBus([frame])) }
+            let bus = ScriptedBus([[0xFF] + body + [0 &- body.reduce(0, &+)]])
+            let problem: SensorError?
+            do throws(SensorError) {
+                _ = try driver.read(bus)
+                problem = nil
+            } catch {
+                problem = error
+            }
+            return outcome { () throws(SensorError) in if let problem { throw problem } }
         }
+        var driver = try MHZ19(SensorOptions([:]))
+        func read(_ bytes: [UInt8]) -> Outcome { read(bytes, &driver) }
         check(read([0x03, 0x87, 0x47, 0x40, 0x2A, 0xE1]) == .reading, "903 ppm")
         check(read([0x01, 0xF4, 0x47, 0x01, 0x3A, 0x98]) == .warming, "500 ppm while it starts: U is 15000")
         check(read([0x01, 0x9A, 0x47, 0x40, 0x3A, 0x98]) == .warming, "410 ppm while it starts")
         check(read([0x00, 0x00, 0x47, 0x40, 0x2A, 0xE1]) == .warming, "0 ppm")
         check(read([0x13, 0x88, 0x47, 0x40, 0x2A, 0xE1]) == .saturated, "5000 ppm: the end of its range")
         check(read([0x07, 0xD0, 0x47, 0x40, 0x2A, 0xE1]) == .saturated, "2000 ppm: the end of its range")
+        // A part that has said 3000 ppm does not end at 2000, nor one that is known to end at 5000.
+        check(read([0x0B, 0xB8, 0x47, 0x40, 0x2A, 0xE1]) == .reading, "3000 ppm")
+        check(read([0x07, 0xD0, 0x47, 0x40, 0x2A, 0xE1]) == .reading, "2000 ppm of a part that has said more")
+        check(read([0x13, 0x88, 0x47, 0x40, 0x2A, 0xE1]) == .saturated, "5000 ppm of the same part")
+        var ranged = try MHZ19(SensorOptions(["range_ppm": "5000"]))
+        check(read([0x07, 0xD0, 0x47, 0x40, 0x2A, 0xE1], &ranged) == .reading, "2000 ppm of a range of 5000")
+        check(read([0x13, 0x88, 0x47, 0x40, 0x2A, 0xE1], &ranged) == .saturated, "5000 ppm of a range of 5000")
+        check(
+            error { () throws(SensorError) in _ = try MHZ19(SensorOptions(["range_ppm": "3000"])) } != nil,
+            "a range that no part has")
         // Its two lines touch: what was asked comes back, with its right checksum.
         let echo = ScriptedBus([[0xFF, 0x01, 0x86, 0, 0, 0, 0, 0, 0x79]])
         check(outcome { () throws(SensorError) in _ = try driver.read(echo) } == .garbled, "an echo")
@@ -158,6 +178,9 @@ extension Datasheets {
         check(scd30(439) == .reading && scd30(0) == .warming, "SCD30: 0 ppm")
         check(scd30(40_000) == .saturated && scd30(.nan) == .garbled, "SCD30: 40000 ppm, no number")
         let air = try SHT3x(SensorOptions([:]))
+        // 0x0001 is -44.997 degrees: it is cold, and the part is well (datasheet §4.13).
+        let cold = value(try air.read(ScriptedBus([words([1, 0x8000])])), "temperature")
+        check(isNear(cold, -44.9973, by: 0.0001), "SHT3x: -45 degrees")
         for word in [UInt16(0), 0xFFFF] {
             let bus = ScriptedBus([words([word, 0x8000])])
             check(outcome { () throws(SensorError) in _ = try air.read(bus) } == .saturated, "SHT3x: an end")

@@ -89,6 +89,25 @@ import Testing
         #expect(back.count == 2 && watch.state == .ok)
     }
 
+    /// Its power stays on, and it is asked at its interval, however long it lasts.
+    @Test func aSaturatedSensorIsNeitherResetNorAskedLess() {
+        var watch = watch("mhz19", intervalSeconds: 60)
+        let saturated: Result<[Quantity], SensorError> = .failure(.saturated("5000 ppm"))
+        for minute in Int64(0)..<100 {
+            _ = watch.take(saturated, now: minute * 60 * Self.second)
+            #expect(watch.state == .faulty && watch.reason == "5000 ppm" && !watch.wantsReset && !watch.needsBegin)
+            #expect(watch.pauseNanoseconds(after: saturated, spread: 0) == 60 * Self.second)
+        }
+        #expect(watch.failures == 0 && watch.failuresTotal == 100)
+    }
+
+    /// Their formula begins at -45 °C (SHT3x datasheet §4.13, SHT4x datasheet §4.6).
+    @Test(arguments: ["sht3x", "sht4x"]) func coldAirIsMeasured(kind: String) {
+        var watch = watch(kind, intervalSeconds: 60)
+        let kept = watch.take(.success([Quantity("temperature", -44.9973, unit: "°C")]), now: 0)
+        #expect(kept.count == 1 && watch.state == .ok)
+    }
+
     @Test func aLineThatIsHeldAtZeroIsAFault() {
         var watch = watch("bh1750", intervalSeconds: 60)
         _ = watch.take(.failure(.bus(.heldLow)), now: 0)

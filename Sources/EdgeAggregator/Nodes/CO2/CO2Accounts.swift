@@ -18,6 +18,8 @@ struct CO2Accounts: Sendable {
         var unit = CO2Usage(bytes: .max, entries: .max)
         /// Of the units of one address that the operator has not named.
         var address = CO2Usage(bytes: .max, entries: .max)
+        /// How long a count is believed that leaves no room: the operator may have removed files meanwhile.
+        var recountAfter = Duration.seconds(60)
     }
 
     struct Refusal: Error, Sendable, Equatable, CustomStringConvertible {
@@ -32,8 +34,6 @@ struct CO2Accounts: Sendable {
     /// Bytes of stored files that a unit may have copied in a minute: a push that differs in the middle of a file costs a copy of
     /// what is before it. A unit's files have 100 kB.
     static let copiedBytesPerMinute = 16_000_000
-    /// How long a count is believed that leaves no room: the operator may have removed files meanwhile.
-    static let recountAfter = Duration.seconds(60)
 
     let limits: Limits
     private var accounts: [NodeID: Account] = [:]
@@ -52,7 +52,7 @@ struct CO2Accounts: Sendable {
 
     /// Whether the count of a unit is old enough to be made again before something is rejected for it.
     func isOld(_ unit: NodeID, at now: ContinuousClock.Instant) -> Bool {
-        accounts[unit].map { now - $0.countedAt >= Self.recountAfter } ?? true
+        accounts[unit].map { now - $0.countedAt >= limits.recountAfter } ?? true
     }
 
     /// Counts what a unit is about to keep.

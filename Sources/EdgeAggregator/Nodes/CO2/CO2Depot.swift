@@ -22,10 +22,14 @@ final class CO2Depot: Sendable {
     let folder: String
     let permit: DiskPermit
     /// Pushes to a unit's folder go one after the other.
-    private let locks: [Lock]
+    let locks: [Lock]
     let accounts: Mutex<CO2Accounts>
     /// All units that the address of a unit has added; none for a unit that the operator has named.
-    private let fellows: @Sendable (NodeID) -> [NodeID]
+    let fellows: @Sendable (NodeID) -> [NodeID]
+    /// Units that have no limit by address; nil until it is needed first.
+    let unitsBeforeLimits = Mutex<Set<NodeID>?>(nil)
+    /// Takes what the operator must know.
+    let report: @Sendable (String) -> Void
     /// The file of each unit whose folders are known to be synced.
     let synced = Mutex<[NodeID: PushPath]>([:])
     /// Files that are being replaced. They are not read meanwhile, so nobody records a position in the old content for the new.
@@ -39,27 +43,30 @@ final class CO2Depot: Sendable {
         let path: PushPath
     }
 
-    private final class Lock: Sendable {
+    final class Lock: Sendable {
         let mutex = Mutex(())
     }
 
     /// Earlier contents of one file that are kept.
     static let mostReplaced = 8
-    /// Empty files and folders are removed when they are a day old. Nothing was acknowledged that would be in them.
-    private static let emptyLifetimeNanoseconds: Int64 = 86_400 * 1_000_000_000
 
     init(
         folder: String, limits: CO2Accounts.Limits, permit: DiskPermit,
         fellows: @escaping @Sendable (NodeID) -> [NodeID] = { _ in [] },
+        report: @escaping @Sendable (String) -> Void = { _ in },
         begunAnew: @escaping @Sendable (NodeID, PushPath) throws -> Void
     ) {
         self.folder = folder
         accounts = Mutex(CO2Accounts(limits: limits))
         self.fellows = fellows
+        self.report = report
         self.permit = permit
         self.begunAnew = begunAnew
         locks = (0..<64).map { _ in Lock() }
     }
+
+    /// The place of a unit's lock.
+    func lockIndex(_ unit: NodeID) -> Int { Int(unit.hashValue.magnitude % UInt(locks.count)) }
 
     func path(_ unit: NodeID, _ path: PushPath) -> String { "\(folder)/\(unit.text)/\(path.text)" }
 
@@ -71,7 +78,7 @@ final class CO2Depot: Sendable {
 
     /// Takes bytes that a unit pushed at an offset; they are synced when this returns.
     func push(_ unit: NodeID, _ path: PushPath, offset: Int64, body: [UInt8]) throws -> Outcome {
-        try locks[abs(unit.hashValue % locks.count)].mutex.withLock { _ in
+        try locks[lockIndex(unit)].mutex.withLock { _ in
             do {
                 let outcome = try take(unit, path, offset: offset, body: body)
                 if case .replaces = outcome.verdict { forgetUsage(unit) }
@@ -100,7 +107,7 @@ final class CO2Depot: Sendable {
                 return Outcome(verdict: .follows(skip: 0, acknowledged: 0), hasChanged: false)
             }
             // Before the file exists: a rejected push leaves no empty file either.
-            try reserve(unit, bytes: Int64(body.count), entries: 1 + missingFolders(unit, path))
+            try reserve(unit, path, bytes: Int64(body.count), entries: 1 + missingFolders(unit, path))
             try takePermit(Int64(body.count), name)
             isReserved = true
             try makeFolders(unit, path)
@@ -123,7 +130,7 @@ final class CO2Depot: Sendable {
         case .follows(let skip, _):
             if skip < body.count {
                 if !isReserved {
-                    try reserve(unit, bytes: Int64(body.count - skip), entries: 0)
+                    try reserve(unit, path, bytes: Int64(body.count - skip), entries: 0)
                     try takePermit(Int64(body.count - skip), name)
                 }
                 try write(body[skip...], descriptor, name, at: offset + Int64(skip))
@@ -135,7 +142,7 @@ final class CO2Depot: Sendable {
                     code: .tooOften,
                     description: "\(unit.text) has changed the middle of its files too often; its push is taken later")
             }
-            try reserve(unit, bytes: Int64(body.count) + stored, entries: 1)
+            try reserve(unit, path, bytes: Int64(body.count) + stored, entries: 1)
             try replace(descriptor, unit, path, stored: stored, keep: keep, body: body)
             hasChanged = true
         }
@@ -214,7 +221,7 @@ final class CO2Depot: Sendable {
 
     // MARK: - Folders
 
-    private func parents(_ unit: NodeID, _ path: PushPath) -> [String] {
+    func parents(_ unit: NodeID, _ path: PushPath) -> [String] {
         var all = [folder, "\(folder)/\(unit.text)"]
         for part in path.folder.parts(at: "/") { all.append("\(all[all.count - 1])/\(part)") }
         return all
@@ -239,52 +246,6 @@ final class CO2Depot: Sendable {
         guard descriptor >= 0 else { throw Self.failure("\(folder) cannot be opened") }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else { throw Self.failure("\(folder) cannot be synced") }
-    }
-
-    /// How many folders a file needs that are not there.
-    ///
-    /// Memory: the path is borrowed for the call.
-    private func missingFolders(_ unit: NodeID, _ path: PushPath) -> Int64 {
-        Int64(parents(unit, path).dropFirst().count { unsafe access($0, F_OK) != 0 })
-    }
-
-    /// Counts what a unit is about to keep. Its folder is looked through when it is first heard of, and those of the other units of
-    /// its address.
-    private func reserve(_ unit: NodeID, bytes: Int64, entries: Int64) throws {
-        let fellows = fellows(unit)
-        let unknown = accounts.withLock { accounts in (fellows + [unit]).filter { !accounts.isKnown($0) } }
-        for one in Set(unknown) { count(one, isLocked: one == unit) }
-        func take() throws(CO2Accounts.Refusal) {
-            try accounts.withLock { (accounts) throws(CO2Accounts.Refusal) in
-                try accounts.reserve(unit, CO2Usage(bytes: bytes, entries: entries), fellows: fellows)
-            }
-        }
-        do {
-            do { try take() } catch {
-                guard accounts.withLock({ $0.isOld(unit, at: .now) }) else { throw error }
-                count(unit, isLocked: true)
-                try take()
-            }
-        } catch {
-            throw Failure(code: .tooLarge, description: "\(error)")
-        }
-    }
-
-    /// Counts what is in a unit's folder.
-    ///
-    /// - Parameter isLocked: Whether no other push to the unit can be under way, so that what is empty may be removed.
-    private func count(_ unit: NodeID, isLocked: Bool) {
-        let own = "\(folder)/\(unit.text)"
-        if isLocked {
-            let before = Int64(Date().timeIntervalSince1970 * 1e9) - Self.emptyLifetimeNanoseconds
-            for name in PushPath.writableFolders
-            where FolderFiles.removeEmpty(below: "\(own)/\(name)", before: before) {
-                // Folders that are made again must be synced again.
-                synced.withLock { $0[unit] = nil }
-            }
-        }
-        let usage = FolderFiles.usage(of: own)
-        accounts.withLock { $0.set(unit, usage, at: .now) }
     }
 
     /// Reads a part of a unit's file. Nil when there is no such file, or when it is being replaced: its reader is told when that

@@ -120,7 +120,10 @@ struct CO2Routes: Sendable {
         {
             house.store.enqueue([change])
         }
-        if outcome.hasChanged { reader.note(unit, path) }
+        if outcome.hasChanged {
+            house.registry.noteFiles(of: unit)
+            reader.note(unit, path)
+        }
         switch outcome.verdict {
         case .gap(let stored):
             return Self.answer(

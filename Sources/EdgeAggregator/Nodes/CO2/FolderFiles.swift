@@ -79,23 +79,32 @@ enum FolderFiles {
 
     /// Removes empty files, and folders without anything, that were last changed before a time.
     ///
-    /// - Parameter beforeNanoseconds: UTC.
+    /// - Parameters:
+    ///   - beforeNanoseconds: UTC.
+    ///   - kept: The path of a file that stays whatever it is.
     /// - Returns: whether anything was removed.
     ///
     /// Memory: the paths and the status are borrowed for the calls.
     @discardableResult
-    static func removeEmpty(below folder: String, before beforeNanoseconds: Int64, depth: Int = 6) -> Bool {
+    static func removeEmpty(
+        below folder: String, before beforeNanoseconds: Int64, keeping kept: String? = nil, depth: Int = 6
+    ) -> Bool {
+        let keptBytes = kept.map { Array($0.utf8) }
         var hasRemoved = false
         for name in names(in: folder, onFailure: { _ in }) {
             let path = "\(folder)/\(name)"
             var status = EdgeFileStatus()
             guard unsafe edge_lstat(path, &status) == 0 else { continue }
             if status.isFolder, depth > 0 {
-                if removeEmpty(below: path, before: beforeNanoseconds, depth: depth - 1) { hasRemoved = true }
+                if removeEmpty(below: path, before: beforeNanoseconds, keeping: kept, depth: depth - 1) {
+                    hasRemoved = true
+                }
                 // Its time is of before the removal of what was in it. Only a folder with nothing in it can be removed.
                 guard status.modified_ns < beforeNanoseconds else { continue }
                 if unsafe rmdir(path) == 0 { hasRemoved = true }
-            } else if status.isFile, status.size_bytes == 0, status.modified_ns < beforeNanoseconds {
+            } else if status.isFile, status.size_bytes == 0, status.modified_ns < beforeNanoseconds,
+                Array(path.utf8) != keptBytes
+            {
                 if unsafe unlink(path) == 0 { hasRemoved = true }
             }
         }

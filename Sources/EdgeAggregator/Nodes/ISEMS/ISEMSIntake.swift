@@ -60,7 +60,7 @@ struct ISEMSIntake: Sendable {
         }
         for reading in readings {
             guard let node = NodeID(.isems, reading.nodeID) else { continue }
-            if mustMatch, let expected, expected != node.text {
+            if mustMatch, let expected, NodeID(.isems, expected) != node {
                 reject(reading, "it is of another node than its topic, \(expected)")
                 continue
             }

@@ -11,7 +11,8 @@ import Uplink
 final class OverlayHouse: Sendable {
     private struct Key: Hashable {
         let bins: Int
-        let unit: String?
+        /// The bytes of its name; nil for all units.
+        let unit: [UInt8]?
     }
 
     private struct Known {
@@ -47,7 +48,7 @@ final class OverlayHouse: Sendable {
     func note(_ moves: [Move], unit: String) {
         state.withLock { state in
             state.changes += 1
-            for key in state.grids.keys where key.unit == nil || key.unit == unit {
+            for key in state.grids.keys where key.unit == nil || key.unit == Array(unit.utf8) {
                 guard var known = state.grids.removeValue(forKey: key) else { continue }
                 known.text = nil
                 if var grid = known.grid {
@@ -67,7 +68,7 @@ final class OverlayHouse: Sendable {
     func forget(unit: String) {
         state.withLock { state in
             state.changes += 1
-            for key in state.grids.keys where key.unit == nil || key.unit == unit {
+            for key in state.grids.keys where key.unit == nil || key.unit == Array(unit.utf8) {
                 state.grids[key]?.grid = nil
                 state.grids[key]?.text = nil
             }
@@ -85,7 +86,7 @@ final class OverlayHouse: Sendable {
         if let sinceSeconds {
             return Self.text(try await grid(bins: bins, unit: unit, sinceSeconds: sinceSeconds))
         }
-        let key = Key(bins: bins, unit: unit)
+        let key = Key(bins: bins, unit: unit.map { Array($0.utf8) })
         let kept = state.withLock { state -> [UInt8]? in
             state.turn += 1
             state.grids[key]?.asked = state.turn
@@ -101,7 +102,8 @@ final class OverlayHouse: Sendable {
 
     private func make(_ key: Key) async throws -> OverlayGrid? {
         let before = state.withLock { $0.changes }
-        let made = try await grid(bins: key.bins, unit: key.unit, sinceSeconds: nil)
+        let made = try await grid(
+            bins: key.bins, unit: key.unit.map { String(decoding: $0, as: UTF8.self) }, sinceSeconds: nil)
         state.withLock { state in
             // Something was merged meanwhile: this is right for whoever asked, and not for later.
             guard state.changes == before, let made else { return }

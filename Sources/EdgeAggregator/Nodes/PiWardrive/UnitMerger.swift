@@ -312,18 +312,18 @@ final class UnitMerger: Service, Sendable {
         try pending.wait()
         guard !points.isEmpty else { return }
         // In the order of the table, and the last of what comes twice.
-        let byName = Dictionary(points.map { ($0.bssid, $0) }, uniquingKeysWith: { $1 })
+        let byName = Dictionary(points.map { (Array($0.bssid.utf8), $0) }, uniquingKeysWith: { $1 })
         points.removeAll(keepingCapacity: true)
         let records = byName.values.map { AccessPointRecord($0) }.sorted { $0.bssid < $1.bssid }
         let known = isFirst ? [:] : try house.store.accessPointsBlocking(of: unit.key, bssids: records.map(\.bssid))
         // What has not changed is not written again: units send all they know every hour.
-        let changed = known.isEmpty ? records : records.filter { known[$0.bssid] != $0 }
+        let changed = known.isEmpty ? records : records.filter { known[Array($0.bssid.utf8)] != $0 }
         guard !changed.isEmpty else { return }
         let moves =
             isFirst
             ? []
             : changed.compactMap { record -> OverlayHouse.Move? in
-                let before = known[record.bssid]
+                let before = known[Array(record.bssid.utf8)]
                 let from = AccessPoint.Place(before?.latitude, before?.longitude)
                 let to = AccessPoint.Place(record.latitude, record.longitude)
                 return from == to ? nil : OverlayHouse.Move(from: from, to: to)
