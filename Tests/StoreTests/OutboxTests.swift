@@ -111,17 +111,60 @@ import Testing
         try await withStore(plan) { store in
             try await store.commit([open("r1", start: 0), open("r2", start: 480_000), close("r1")[0]] + close("r2"))
             #expect(try await due(store, "s3").isEmpty)
-            #expect(try await store.waitsForPredecessor(recording: "r2"))
+            #expect(try await store.beginning(ofRecording: "r2") == .waiting)
             #expect(try store.deletableRecordingsBlocking(limit: 10).isEmpty)
             #expect(try store.unwantedRecordingsBlocking(withoutDetections: true, limit: 10).isEmpty)
             try await store.commit([close("r1")[1]])
             #expect(try await due(store, "s3").count == 2)
-            #expect(try await !store.waitsForPredecessor(recording: "r2"))
+            #expect(try await store.beginning(ofRecording: "r2") == .heard)
         }
+    }
+
+    /// A recording that goes before its last window was analysed leaves the beginning of the next one unheard: that is not sent, but may
+    /// be removed. One that is removed for its voices is removed when it is analysed.
+    @Test(arguments: ["by request", "lost in an unclean stop", "failed", "human voice"])
+    func keepsAFileOfWhichNobodyHeardTheBeginning(reason: String) async throws {
+        var plan = plan
+        plan.sendsUnheard = false
         try await withStore(plan) { store in
             try await store.commit([open("r1", start: 0), open("r2", start: 480_000), close("r1")[0]] + close("r2"))
-            try await store.commit([.deleteRecording(name: "r1", reason: "by request", atNanoseconds: 6)])
-            #expect(try await due(store, "s3").count == 1)
+            try await store.commit([
+                reason == "failed"
+                    ? .analysed(recording: "r1", state: "failed", windows: 1, error: "bad", atNanoseconds: 6)
+                    : .deleteRecording(name: "r1", reason: reason, atNanoseconds: 6)
+            ])
+            let isHeard = reason == "human voice"
+            #expect(try await due(store, "s3").map(\.firstID) == (isHeard ? [2] : []))
+            #expect(try await store.beginning(ofRecording: "r2") == (isHeard ? .heard : .unheard))
+            #expect(try store.deletableRecordingsBlocking(limit: 10).contains { $0.name == "r2" } == !isHeard)
+        }
+    }
+
+    /// A fact that an endpoint rejected waits for a person: it stays, and nothing else with it.
+    @Test func forgetsWhatIsBehindARejectedFact() async throws {
+        try await withStore(DeliveryPlan(sinks: [.detections: ["influx"], .observations: ["influx"]])) { store in
+            try await store.commit([open("r"), try detections(store, "r", offset: 0, ["w", "x", "y", "z"])])
+            try await store.commit((1...3).map { .observations([observation("co2", at: $0)]) })
+            let rows = try await due(store, "influx")
+            #expect(rows.map(\.facts) == [4, 3])
+            // The first of each is rejected, the last but one of the detections waits.
+            try await store.commit([
+                .delivered(
+                    [
+                        DeliverySettlement(rows[0], .refused([rows[0].firstID: "bad"]), throughID: rows[0].firstID + 1),
+                        DeliverySettlement(rows[1], .refused([rows[1].firstID: "bad"])),
+                    ], atNanoseconds: 1)
+            ])
+            try await store.commit([.forgetHistory(beforeNanoseconds: .max, most: 100)])
+            let (species, moments) = try await store.read { database in
+                (
+                    try String.fetchAll(database, sql: "SELECT scientific_name FROM detections ORDER BY id"),
+                    try Int64.fetchAll(database, sql: "SELECT time_ns FROM observations ORDER BY id")
+                )
+            }
+            #expect(species == ["w", "y", "z"])
+            #expect(moments == [Self.second])
+            #expect(try await store.oldestHistoryNanoseconds() == nil)
         }
     }
 

@@ -259,9 +259,36 @@ import Testing
                 close("b0", seconds: 20),
             ]
             try await store.commit(changes)
+            func names(
+                _ listeners: Int, _ limit: Int, after: String = "", except: Set<String> = []
+            ) throws -> (names: [String], continuation: String, isPart: Bool) {
+                let found = try store.pendingAnalysisBlocking(
+                    listeners: listeners, limit: limit, after: after, except: except)
+                return (found.recordings.map(\.name), found.continuation, found.isPart)
+            }
             // a4 runs on into a5, which is open.
-            #expect(try store.pendingAnalysisBlocking(limit: 10).map(\.name) == ["a0", "b0", "a1", "a2", "a3"])
-            #expect(try store.pendingAnalysisBlocking(limit: 2).map(\.name) == ["a0", "b0"])
+            #expect(try names(10, 20) == (["a0", "b0", "a1", "a2", "a3"], "", false))
+            #expect(try names(10, 2) == (["a0", "b0"], "", true))
+            #expect(try names(10, 6, except: ["a0", "a1"]) == (["a2", "b0", "a3"], "", false))
+            // So many listeners at a time, in turn.
+            #expect(try names(1, 1) == (["a0"], "a", true))
+            #expect(try names(1, 1, after: "a") == (["b0"], "b", true))
+            #expect(try names(1, 1, after: "b") == ([], "", true))
+            #expect(try store.unanalysedNamesBlocking() == ["a0", "a1", "a2", "a3", "a4", "a5", "b0"])
+        }
+    }
+
+    /// The threads that analyse ask for what waits: that is found by indexes, however much of it there is.
+    @Test func findsWhatWaitsWithoutReadingTheBacklog() async throws {
+        try await withStore { store, _ in
+            for sql in [PendingRecording.nextListener, PendingRecording.ofListener] {
+                let plan = try await store.read { database in
+                    try Row.fetchAll(database, sql: "EXPLAIN QUERY PLAN \(sql)", arguments: ["a"])
+                        .map { $0["detail"] as String }
+                }
+                #expect(plan.contains { $0.contains("USING") && $0.contains("recordings_waiting") }, "\(plan)")
+                #expect(!plan.contains { $0.contains("SCAN ") || $0.contains("TEMP B-TREE") }, "\(plan)")
+            }
         }
     }
 

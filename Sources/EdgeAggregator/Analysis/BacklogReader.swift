@@ -4,7 +4,8 @@ import Store
 /// Reads the windows of one recording from disk, one at a time.
 ///
 /// The windows lie on the same grid as those of the live run, and the last ones run on into the recordings that
-/// follow, so that catching up finds what being live would have found. Used by one worker at a time.
+/// follow, so that catching up finds what being live would have found. A reader that is paused has no file open and no window,
+/// and goes on at its place. Used by one worker at a time.
 final class BacklogReader: @unchecked Sendable {
     let row: RecordingRecord
     let progress: RecordingProgress
@@ -22,6 +23,14 @@ final class BacklogReader: @unchecked Sendable {
     private var isShortOfMemory = false
     private var isAtEnd = false
     private var endFrame48k: Int64 = 0
+    /// Where it was paused: the window that comes next.
+    private var pausedFrame48k: Int64?
+    private var opened: ContinuousClock.Instant = .now
+    private var openingDuration: Duration = .zero
+    /// How many windows were handed out since the file was opened.
+    private(set) var windowsOfTurn = 0
+
+    var pending: PendingRecording { PendingRecording(name: row.name, listener: row.listenerID) }
 
     /// The recording being read and what has been made of it so far.
     private struct Chain {
@@ -36,6 +45,8 @@ final class BacklogReader: @unchecked Sendable {
     }
 
     private static let maximumFramesPerRead = 4096
+    /// A turn is so many times longer than opening the file took, which for a large MP3 file is long.
+    private static let turnPerOpening = 8
 
     /// - Parameter pool: has ``WindowBudget/windowsPerReader`` buffers for this reader.
     init(
@@ -62,7 +73,10 @@ final class BacklogReader: @unchecked Sendable {
     func nextWindow() throws -> AnalysisWindow? {
         if chain == nil, !isAtEnd { try begin() }
         while true {
-            if !ready.isEmpty { return ready.removeFirst() }
+            if !ready.isEmpty {
+                windowsOfTurn += 1
+                return ready.removeFirst()
+            }
             guard !isAtEnd else { return nil }
             try readOn()
         }
@@ -70,11 +84,29 @@ final class BacklogReader: @unchecked Sendable {
 
     /// Closes the file and gives all buffers back. Call it when no more is read.
     func close() {
+        release()
+        isAtEnd = true
+    }
+
+    private func release() {
         chain?.assembler.release()
         chain = nil
         for window in ready { pool.give(window.buffer) }
         ready = []
-        isAtEnd = true
+    }
+
+    /// Whether it is worth while to close the file for a time. Not where it reads on in the recording that follows: there is one
+    /// window left at most.
+    var mayPause: Bool {
+        guard let chain, !isAtEnd, chain.current.name == row.name else { return false }
+        return ContinuousClock.now - opened >= openingDuration * Self.turnPerOpening
+    }
+
+    /// Closes the file and gives all buffers back. ``nextWindow()`` goes on after the last window.
+    func pause() {
+        pausedFrame48k = ready.first?.startFrame48k ?? chain?.assembler.nextWindowFrame48k ?? pausedFrame48k
+        release()
+        windowsOfTurn = 0
     }
 
     func give(_ window: AnalysisWindow) {
@@ -86,20 +118,25 @@ final class BacklogReader: @unchecked Sendable {
             isAtEnd = true
             return
         }
+        opened = .now
         let reader = try open(row)
         let rate = reader.sampleRate
         let step = BirdNET.windowSamples - Int((configuration.overlapSeconds * 48_000).rounded())
         let start = progress.startFrame48k
         // The first window of the run's grid that starts in this recording.
-        let first = (start + Int64(step) - 1) / Int64(step) * Int64(step)
+        let first = pausedFrame48k ?? (start + Int64(step) - 1) / Int64(step) * Int64(step)
         endFrame48k = AnalysisFeed.frame48k(row.runOffsetFrames + row.frames, sampleRate: row.sampleRate)
+        // Whole seconds are whole samples at both rates. One more lets the resampler's filter settle.
+        let seconds = pausedFrame48k == nil ? 0 : max(0, (first - start) / Int64(BirdNET.sampleRate) - 1)
+        try reader.goForward(to: seconds * Int64(rate))
         chain = Chain(
-            reader: reader, current: row, left: row.frames,
+            reader: reader, current: row, left: row.frames - seconds * Int64(rate),
             framesPerRead: min(Self.maximumFramesPerRead, max(1, step * rate / BirdNET.sampleRate)),
             resampler: try Resampler(from: rate, quality: .high),
             assembler: WindowAssembler(
                 overlapSeconds: configuration.overlapSeconds, pool: pool, firstWindowFrame48k: first,
-                streamFrame48k: start))
+                streamFrame48k: start + seconds * Int64(BirdNET.sampleRate)))
+        openingDuration = .now - opened
     }
 
     private func open(_ row: RecordingRecord) throws -> SoundFileReader {

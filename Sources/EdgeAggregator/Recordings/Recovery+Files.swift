@@ -31,6 +31,7 @@ extension Recovery {
                     ), frames: repaired.frames, fileBytes: bytes, modifiedNanoseconds: before.modified_ns)
             }
         }
+        if container == .wav, let adopted = Self.byHeader(path, before) { return adopted }
         // One that was cut off while it was recorded ends in the middle of a block.
         let audio = try AudioFacts(beginningOf: path, expected: container, limit: limit)
         return Adopted(
@@ -38,8 +39,31 @@ extension Recovery {
             fileBytes: before.size_bytes, modifiedNanoseconds: before.modified_ns)
     }
 
+    /// A WAV file with plain samples says by its header and its size what it holds. Nil for another one.
+    private static func byHeader(_ path: String, _ status: EdgeFileStatus) -> Adopted? {
+        guard let layout = try? WAVFile.layout(path: path) else { return nil }
+        let frames = layout.dataBytes / Int64(layout.format.bytesPerFrame)
+        guard frames > 0 else { return nil }
+        return Adopted(
+            format: (layout.format.sampleRate, layout.format.encoding.rawValue, layout.format.channels), frames: frames,
+            fileBytes: status.size_bytes, modifiedNanoseconds: status.modified_ns)
+    }
+
+    /// In the order in which they are adopted, since what has no row is not removed for want of room: those that need no decoding
+    /// first, then the oldest.
+    func inOrder(_ orphans: [String: Orphan]) -> [(path: String, orphan: Orphan)] {
+        orphans.map { path, orphan -> (isCostly: Bool, start: Int64, path: String, orphan: Orphan) in
+            let modified = { (try? RecordingRemains.status(path))??.modified_ns ?? .max }
+            return (
+                orphan.container != .wav, UploadName(filename: orphan.name).startNanoseconds ?? modified(), path, orphan
+            )
+        }.sorted { ($0.isCostly ? 1 : 0, $0.start, $0.path) < ($1.isCostly ? 1 : 0, $1.start, $1.path) }
+            .map { ($0.path, $0.orphan) }
+    }
+
     /// A file without a row was made just before its row would have been written, or its row was lost with a database.
     func adopt(_ path: String, _ orphan: Orphan, _ limit: DecodingLimit, _ summary: inout Summary) {
+        limit.resume()
         do {
             if let adopted = try facts(path, orphan.container, limit) {
                 try adopt(adopted, orphan)
@@ -64,7 +88,10 @@ extension Recovery {
         metrics.failures.add(1)
         logger.warning(
             "A file among the recordings takes too long to decode; it is left alone", metadata: ["path": "\(path)"])
-        waiting.withLock { _ = $0.orphans.removeValue(forKey: path) }
+        waiting.withLock { waiting in
+            waiting.orphans[path] = nil
+            waiting.files[path] = nil
+        }
     }
 
     private func adopt(_ adopted: Adopted, _ orphan: Orphan) throws {

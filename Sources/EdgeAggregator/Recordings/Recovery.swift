@@ -31,13 +31,15 @@ final class Recovery: Sendable {
         var rows: [String: String?] = [:]
         /// Files without a row, by path.
         var orphans: [String: Orphan] = [:]
+        /// Files that are still to be examined, by path.
+        var files: [String: File] = [:]
         /// Files that are to be removed or put aside, by path.
         var leftovers: [String: String] = [:]
         var sessions: Set<OpenSession> = []
         /// When the program was started: until then it was down.
         var start: TimeStamp?
 
-        var count: Int { rows.count + orphans.count + leftovers.count + sessions.count }
+        var count: Int { rows.count + orphans.count + files.count + leftovers.count + sessions.count }
     }
 
     struct Orphan: Sendable {
@@ -47,11 +49,12 @@ final class Recovery: Sendable {
     }
 
     let waiting = Mutex(Waiting())
+    private let maximumStartSeconds: Double
     private let isStopping = CancellationFlag()
 
-    /// Processor time for files without a row at the start, all together, and for each open recording, in seconds: a start
-    /// does not wait for files that take hours. The others are decoded by ``tryAgain()``.
-    private static let maximumStartSeconds = 5.0
+    /// Processor time for all files together at the start, in seconds: a start does not wait for files that take hours. The
+    /// others are decoded by ``tryAgain()``.
+    private static let usualStartSeconds = 5.0
     /// Processor time for each file without a row later, in seconds. Then it is left alone.
     private static let maximumFileSeconds = 600.0
 
@@ -68,10 +71,13 @@ final class Recovery: Sendable {
     static let damagedReason = "damaged on disk"
     static let tooShortReason = "too short"
 
+    /// - Parameter maximumStartSeconds: processor time that ``run()`` decodes for.
     init(
         store: Store, recordingsFolder: String, spoolFolder: String, minimumNanoseconds: Int64, isAnalysisOn: Bool,
-        salvagePermit: DiskPermit, time: any TimeSource, logger: Logger
+        salvagePermit: DiskPermit, time: any TimeSource, logger: Logger,
+        maximumStartSeconds: Double = usualStartSeconds
     ) {
+        self.maximumStartSeconds = maximumStartSeconds
         self.store = store
         self.recordingsFolder = recordingsFolder
         self.spoolFolder = spoolFolder
@@ -88,7 +94,7 @@ final class Recovery: Sendable {
     /// Ends ``tryAgain()`` soon. What it was at waits for the next start.
     func stop() { isStopping.set() }
 
-    private func limit(seconds: Double) -> DecodingLimit {
+    func limit(seconds: Double) -> DecodingLimit {
         DecodingLimit(maximumProcessorSeconds: seconds, isCancelled: { [isStopping] in isStopping.isSet })
     }
 
@@ -99,14 +105,13 @@ final class Recovery: Sendable {
         let files = recordingFiles()
         // Before the rows: the only copy of an open recording may have the name of a copy.
         for file in files where file.path.hasSuffix(RecordingRemains.copySuffix) { restore(file.path) }
-        for row in try store.openRecordingsBlocking() {
-            close(row, limit(seconds: Self.maximumStartSeconds), &summary)
-        }
-        let startLimit = limit(seconds: Self.maximumStartSeconds)
+        let limit = limit(seconds: maximumStartSeconds)
+        for row in try store.openRecordingsBlocking() { close(row, limit, &summary) }
+        var orphans: [String: Orphan] = [:]
         for file in files {
-            startLimit.resume()
-            try examine(file, startLimit, &summary)
+            if let orphan = try examine(file, limit, &summary) { orphans[file.path] = orphan }
         }
+        for (path, orphan) in inOrder(orphans) { adopt(path, orphan, limit, &summary) }
         end(Set(try store.openSessionsBlocking()), &summary)
         clearSpool()
         summary.waiting = waitingCount
@@ -138,7 +143,18 @@ final class Recovery: Sendable {
                 waiting.withLock { _ = $0.rows.removeValue(forKey: name) }
             }
         }
-        for (path, orphan) in work.orphans.sorted(by: { $0.key < $1.key }) where !isStopping.isSet {
+        var orphans = work.orphans
+        for (path, file) in work.files.sorted(by: { $0.key < $1.key }) where !isStopping.isSet {
+            waiting.withLock { _ = $0.files.removeValue(forKey: path) }
+            let limit = limit(seconds: Self.maximumFileSeconds)
+            do {
+                if let orphan = try examine(file, limit, &summary) { orphans[path] = orphan }
+            } catch {
+                waiting.withLock { $0.files[path] = file }
+            }
+            if !limit.mayGoOn(), !isStopping.isSet { leaveAlone(path) }
+        }
+        for (path, orphan) in inOrder(orphans) where !isStopping.isSet {
             guard store.isRecordedBlocking(name: orphan.name) == false else { continue }
             let limit = limit(seconds: Self.maximumFileSeconds)
             adopt(path, orphan, limit, &summary)
@@ -163,222 +179,7 @@ final class Recovery: Sendable {
         return count
     }
 
-    private func path(_ row: RecordingRecord) -> String { "\(recordingsFolder)/\(row.relativePath)" }
-
-    // MARK: - Open recordings
-
-    private func close(_ row: RecordingRecord, _ limit: DecodingLimit, _ summary: inout Summary) {
-        let path = path(row)
-        do {
-            let verdict = try RecordingRemains(path: path).repair(row, salvagePermit, limit)
-            switch verdict {
-            case .kept(let sound): try keep(row, sound, path, &summary)
-            case .nothing(let fileBytes): try lose(row, Self.lostReason, fileBytes ?? 0, path, verdict, &summary)
-            case .another: try lose(row, Self.lostReason, 0, path, verdict, &summary)
-            case .unreadable(let bytes, _): try lose(row, Self.damagedReason, bytes, path, verdict, &summary)
-            }
-            waiting.withLock { _ = $0.rows.removeValue(forKey: row.name) }
-        } catch {
-            let isNew = waiting.withLock { $0.rows.updateValue(row.sessionID, forKey: row.name) == nil }
-            if isNew { tellOfWaiting("An open recording", path, error) }
-        }
-    }
-
-    private func keep(
-        _ row: RecordingRecord, _ sound: RecordingRemains.Sound, _ path: String, _ summary: inout Summary
-    ) throws {
-        let duration = PCMFormat.nanoseconds(frames: sound.frames, sampleRate: row.sampleRate)
-        if sound.wasDamaged {
-            logger.error(
-                "A recording was damaged; its sound is kept, with silence where it is lost",
-                metadata: [
-                    "recording": "\(row.name)", "lost_frames": "\(sound.missing.reduce(0) { $0 + $1.count })",
-                ])
-        }
-        if duration < minimumNanoseconds {
-            // As when it ends while the program runs: the row counts no seconds, the ledger does.
-            try store.commitBlocking([
-                .deleteRecording(
-                    name: row.name, reason: Self.tooShortReason, atNanoseconds: time.now().utcNanoseconds),
-                .ledger(loss(of: row, Self.tooShortReason, 0..<sound.frames)),
-            ])
-            summary.closed += 1
-            return remove(row, path)
-        }
-        var entries = sound.missing.map { loss(of: row, Self.damagedReason, $0) }
-        // What the run goes on after was there once.
-        if let next = try store.nextOffsetBlocking(after: row), next - row.runOffsetFrames > sound.frames {
-            entries.append(loss(of: row, Self.lostReason, sound.frames..<(next - row.runOffsetFrames)))
-        }
-        let silent = sound.missing.reduce(0) {
-            $0 + PCMFormat.nanoseconds(frames: Int64($1.count), sampleRate: row.sampleRate)
-        }
-        let close = RecordingClose(
-            name: row.name, frames: sound.frames, durationNanoseconds: duration, filledNanoseconds: silent,
-            bytes: sound.fileBytes, timeQuality: nil,
-            closedNanoseconds: row.lastWrittenNanoseconds(modifiedNanoseconds: sound.modifiedNanoseconds))
-        try store.commitBlocking([.closeRecording(close)] + entries.map { .ledger($0) })
-        summary.closed += 1
-    }
-
-    /// Gives a recording up. Its line in the ledger is as long as is known: up to the recording that follows in its run; else to
-    /// when the last of it was written. Where nothing is known the end of the session accounts for the time.
-    private func lose(
-        _ row: RecordingRecord, _ reason: String, _ bytes: Int64, _ path: String, _ verdict: RecordingRemains.Verdict,
-        _ summary: inout Summary
-    ) throws {
-        let rate = Int64(max(row.sampleRate, 1))
-        var frames: Int64 = 0
-        if let next = try store.nextOffsetBlocking(after: row) {
-            frames = next - row.runOffsetFrames
-        } else if case .unreadable(_, let modified) = verdict {
-            let age = row.lastWrittenNanoseconds(modifiedNanoseconds: modified) - row.startNanoseconds
-            frames = (0..<Self.longestGuess).contains(age) ? age / 1_000_000_000 * rate : 0
-        }
-        var entry = loss(of: row, reason, 0..<frames)
-        entry.bytes = bytes
-        try store.commitBlocking([
-            .deleteRecording(name: row.name, reason: reason, atNanoseconds: time.now().utcNanoseconds),
-            .ledger(entry),
-        ])
-        logger.error(
-            "A recording is lost", metadata: ["recording": "\(row.name)", "reason": "\(reason)", "bytes": "\(bytes)"])
-        metrics.lost.add(1)
-        summary.lost += 1
-        if verdict != .another { clear(row, path, reason: reason) }
-    }
-
-    /// A day.
-    private static let longestGuess: Int64 = 86_400_000_000_000
-
-    private func loss(of row: RecordingRecord, _ reason: String, _ frames: Range<Int64>) -> LedgerEntry {
-        let width = (PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2) * row.channels
-        return LedgerEntry(
-            recording: row,
-            placeNanoseconds: PCMFormat.nanoseconds(frames: frames.lowerBound, sampleRate: row.sampleRate),
-            durationNanoseconds: PCMFormat.nanoseconds(frames: Int64(frames.count), sampleRate: row.sampleRate),
-            kind: "loss", reason: reason, bytes: Int64(frames.count * width),
-            notedNanoseconds: time.now().utcNanoseconds)
-    }
-
-    // MARK: - Files
-
-    struct File {
-        let path: String
-        let name: String
-        let listener: ListenerID
-    }
-
-    /// What lies in the listeners' folders. A folder that cannot be listed now is looked through at the next start: while the program
-    /// runs, recordings whose rows are still on their way lie there too.
-    private func recordingFiles() -> [File] {
-        names(in: recordingsFolder).compactMap { ListenerID($0) }.flatMap { listener in
-            names(in: "\(recordingsFolder)/\(listener)").map {
-                File(path: "\(recordingsFolder)/\(listener)/\($0)", name: $0, listener: listener)
-            }
-        }
-    }
-
-    private func names(in folder: String) -> [String] {
-        do {
-            return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-        } catch {
-            // A plain file in the place of a listener's folder is no folder to look through.
-            if let status = try? RecordingRemains.status(folder), status.isFile { return [] }
-            metrics.failures.add(1)
-            logger.error(
-                "A folder of recordings cannot be listed; files there that have no row are looked for at the next start",
-                metadata: ["folder": "\(folder)", "error": "\(error)"])
-            return []
-        }
-    }
-
-    private func restore(_ copy: String) {
-        do {
-            try RecordingRemains.restore(copy)
-        } catch {
-            metrics.failures.add(1)
-            logger.error(
-                "A copy that was being made when the program stopped cannot be dealt with; the next start tries again",
-                metadata: ["path": "\(copy)", "error": "\(error)"])
-        }
-    }
-
-    /// Decides about a file by its row, or takes it up when it has none.
-    private func examine(_ file: File, _ limit: DecodingLimit, _ summary: inout Summary) throws {
-        if file.name.hasSuffix(Self.silencedSuffix) { return removeCopy(file) }
-        guard let container = RecordingContainer(rawValue: (file.name as NSString).pathExtension) else { return }
-        guard let row = try store.recordingBlocking(name: file.name) else {
-            return adopt(
-                file.path, Orphan(name: file.name, listener: file.listener, container: container), limit, &summary)
-        }
-        guard row.state == "deleted", row.relativePath == "\(file.listener)/\(file.name)" else { return }
-        do {
-            guard let status = try RecordingRemains.status(file.path) else { return }
-            if Self.isOf(row, status) { return clear(row, file.path) }
-            // What holds no sound needs no row.
-            try AudioFacts.requireSound(in: file.path, expected: container, limit: self.limit(seconds: 1))
-            try adoptUnderAnotherName(file, container, limit, &summary)
-        } catch {
-            metrics.failures.add(1)
-            logger.warning(
-                "A file with the name of a deleted recording is left alone; the next start looks at it again",
-                metadata: ["path": "\(file.path)", "error": "\(error)"])
-        }
-    }
-
-    private static let silencedSuffix = ".silenced"
-
-    /// A half-made copy without a voice. While the original is there, the voice is silenced again.
-    ///
-    /// Memory: the path is borrowed for the call.
-    private func removeCopy(_ file: File) {
-        let original = String(file.path.dropLast(Self.silencedSuffix.utf8.count))
-        let name = String(file.name.dropLast(Self.silencedSuffix.utf8.count))
-        let isOriginalThere = (try? RecordingRemains.status(original))?.isFile == true
-        let isDeleted = (try? store.recordingBlocking(name: name))?.state == "deleted"
-        guard isOriginalThere || isDeleted else {
-            logger.warning("A copy has no original any more; it is left alone", metadata: ["path": "\(file.path)"])
-            return
-        }
-        if unsafe unlink(file.path) != 0 { metrics.failures.add(1) }
-    }
-
-    /// Whether a file is the one whose row was deleted, so that it may go. It is not when the row was given up here and the file has
-    /// come back with sound in it, nor when it is another file with the name: a database of before does not know what was
-    /// received since.
-    private static func isOf(_ row: RecordingRecord, _ status: EdgeFileStatus) -> Bool {
-        switch row.deleteReason {
-        case lostReason: return status.size_bytes < Int64(WAVHeader.canonicalBytes)
-        case damagedReason: return true
-        default:
-            let isNewer = row.deletedNanoseconds.map { status.modified_ns > $0 } ?? false
-            return !(isNewer && row.bytes > 0 && row.bytes != status.size_bytes)
-        }
-    }
-
-    /// Removes the file of a row that is deleted, or puts it aside if it is damaged.
-    private func clear(_ row: RecordingRecord, _ path: String, reason: String? = nil) {
-        guard reason ?? row.deleteReason == Self.damagedReason else { return remove(row, path) }
-        do {
-            if try RecordingRemains.status(path) != nil { try RecordingRemains(path: path).putAside() }
-            waiting.withLock { _ = $0.leftovers.removeValue(forKey: path) }
-        } catch {
-            let isNew = waiting.withLock { $0.leftovers.updateValue(row.name, forKey: path) == nil }
-            if isNew { tellOfWaiting("A damaged recording", path, error) }
-        }
-    }
-
-    /// Memory: the path is borrowed for the call.
-    private func remove(_ row: RecordingRecord, _ path: String) {
-        if unsafe unlink(path) == 0 || errno == ENOENT {
-            waiting.withLock { _ = $0.leftovers.removeValue(forKey: path) }
-            return
-        }
-        let error = RecordingRemains.Obstacle(errnoValue: errno)
-        let isNew = waiting.withLock { $0.leftovers.updateValue(row.name, forKey: path) == nil }
-        if isNew { tellOfWaiting("A recording that is deleted", path, error) }
-    }
+    func path(_ row: RecordingRecord) -> String { "\(recordingsFolder)/\(row.relativePath)" }
 
     // MARK: - Sessions
 

@@ -59,6 +59,9 @@ enum FLACRedaction {
                 return left >= 0 || (try? permit.take(Int(bytes), path: replacement, isCopy: true)) != nil
             }
             guard fsync(file) == 0 else { throw SegmentError(.sync, path: replacement, errnoValue: errno) }
+            // Should its row have been deleted, and the program end just now, the next start knows by the time that it is the
+            // recording's file.
+            _ = unsafe edge_set_modified(replacement, status.modified_ns)
             guard unsafe rename(replacement, path) == 0 else {
                 throw SegmentError(.write, path: path, errnoValue: errno)
             }

@@ -12,7 +12,10 @@ import Synchronization
 /// kernel. A FLAC file is encoded anew once it is closed, and once for all that was found in it, when its analysis ends: on a
 /// thread of its own, since a small file may have hours of sound. A window may reach into the recording that follows: it is silenced in
 /// both, or, as long as one of them cannot be, in none: then the recording in which it starts counts as not analysed, and is
-/// analysed from its file once both are closed. Until then neither is handed out. A file that can be neither (MP3) is deleted.
+/// analysed from its file once both are closed. Until then neither is handed out.
+///
+/// A file that can be neither (MP3) is removed, but not before its own analysis ends: until then the recording that follows waits
+/// for it.
 final class Redactor: Sendable {
     private let recordingsFolder: String
     private let store: Store
@@ -22,10 +25,12 @@ final class Redactor: Sendable {
     /// Recordings with a voice that cannot be silenced yet: they are analysed again.
     private let unsettled = Mutex<[String: Settlement]>([:])
     private let editing = Mutex(())
+    /// Recordings that are removed when their analysis ends.
+    private let condemned = Mutex<Set<String>>([])
     /// Sample frames of closed FLAC recordings in which a voice was heard, by the recording that is analyzed, then by the
     /// recording that has them.
     private let pending = Mutex<[String: [String: [Range<Int64>]]]>([:])
-    private let silencing = DispatchQueue(label: "silencing")
+    private let silencing = SilencingQueue()
     private let isStopping = CancellationFlag()
 
     init(
@@ -49,44 +54,92 @@ final class Redactor: Sendable {
     }
 
     /// Ends what is being encoded anew; its recording counts as not analyzed.
-    func stop() { isStopping.set() }
+    func stop() {
+        isStopping.set()
+        silencing.stop()
+    }
+
+    // MARK: - The end of an analysis
 
     /// Silences what waits for the end of a recording's analysis, and says what became of the voices in it. Called once, when
     /// the analysis of the recording ends.
     ///
-    /// - Parameter body: is called at once, or on a thread of the redactor's.
+    /// - Parameter body: is called at once, perhaps on the store's thread, or on the redactor's thread, which may wait for the
+    ///   store; always there for a recording that was refused. It is not called where the program ends before.
     func settle(_ progress: RecordingProgress, _ body: @escaping @Sendable (Settlement) -> Void) {
         let name = progress.recording.name
-        let spans = pending.withLock { $0.removeValue(forKey: name) }
-        // What could not be silenced is found again when all of it is analyzed again.
-        guard let spans, unsettled.withLock({ $0[name] == nil }) else { return body(settlement(of: progress)) }
-        silencing.async { [self] in
-            silence(spans, of: name)
-            body(settlement(of: progress))
+        if case .waiting? = unsettled.withLock({ $0[name] }) { return body(settlement(of: name)) }
+        let isAtOnce =
+            unsettled.withLock { $0[name] == nil } && pending.withLock { $0[name] == nil }
+            && condemned.withLock { !$0.contains(name) }
+        if isAtOnce { return body(.settled) }
+        silencing.add(listener: progress.recording.listener) { [self] turn in
+            // What could not be silenced is found again when all of it is analyzed again.
+            if unsettled.withLock({ $0[name] == nil }), !silence(name, turn) { return false }
+            if unsettled.withLock({ $0[name] == nil }), condemned.withLock({ $0.contains(name) }),
+                !remove(name, by: name)
+            {
+                note(.refused(recording: name), of: name)
+            }
+            body(settlement(of: name))
+            return true
         }
     }
 
-    /// Forgets what waits for the end of a recording's analysis, which will not come.
-    func forget(_ recording: String) { pending.withLock { _ = $0.removeValue(forKey: recording) } }
+    private func settlement(of name: String) -> Settlement {
+        forgetSpans(of: name)
+        return unsettled.withLock { $0.removeValue(forKey: name) } ?? .settled
+    }
 
-    /// - Parameter spans: by the recordings that have them; the one that is analyzed comes last.
-    private func silence(_ spans: [String: [Range<Int64>]], of name: String) {
+    private func forgetSpans(of name: String) {
+        pending.withLock { _ = $0.removeValue(forKey: name) }
+        condemned.withLock { _ = $0.remove(name) }
+    }
+
+    /// Forgets a recording whose analysis will not come to its end.
+    func forget(_ recording: String) {
+        forgetSpans(of: recording)
+        unsettled.withLock { _ = $0.removeValue(forKey: recording) }
+    }
+
+    /// Recordings of which something is remembered here.
+    var heldRecordings: Set<String> {
+        Set(pending.withLock { Array($0.keys) }).union(unsettled.withLock { Array($0.keys) })
+            .union(condemned.withLock { $0 })
+    }
+
+    /// Silences the FLAC files in which a recording's windows have a voice: the recording itself comes last.
+    ///
+    /// - Returns: false when the turn was over before.
+    private func silence(_ name: String, _ turn: SilencingQueue.Turn) -> Bool {
+        let spans = pending.withLock { $0[name] } ?? [:]
         for current in spans.keys.filter({ $0 != name }).sorted() + [name] {
             guard let frames = spans[current] else { continue }
             do {
-                guard let row = try store.recordingBlocking(name: current), row.state == "closed" else { continue }
-                try withPatience {
-                    _ = try FLACRedaction.silence(
-                        path: "\(recordingsFolder)/\(row.relativePath)", frames: Self.merged(frames), permit: permit,
-                        limit: DecodingLimit(
-                            maximumProcessorSeconds: Self.maximumProcessorSeconds,
-                            isCancelled: { [isStopping] in isStopping.isSet }))
-                }
+                try withPatience(turn) { try silence(current, Self.merged(frames), turn) }
             } catch {
-                note(error, of: current, in: name)
-                return
+                if turn.isOver, !isStopping.isSet { return false }
+                guard carryOn(after: error, of: current, in: name) else { return true }
             }
+            pending.withLock { _ = $0[name]?.removeValue(forKey: current) }
         }
+        return true
+    }
+
+    /// Silences a closed FLAC recording. One that is deleted meanwhile has no file after.
+    ///
+    /// Memory: the path is borrowed for the call.
+    private func silence(_ name: String, _ frames: [Range<Int64>], _ turn: SilencingQueue.Turn) throws {
+        guard let row = try store.recordingBlocking(name: name) else { return }
+        let path = "\(recordingsFolder)/\(row.relativePath)"
+        if row.state == "closed" {
+            _ = try FLACRedaction.silence(
+                path: path, frames: frames, permit: permit,
+                limit: DecodingLimit(
+                    maximumProcessorSeconds: Self.maximumProcessorSeconds, isCancelled: { !turn.mayGoOn() }))
+        }
+        // The copy takes the name of a file that may just have been removed. Whoever removes it does so after its row is deleted.
+        if try store.recordingBlocking(name: name)?.state == "deleted" { unsafe unlink(path) }
     }
 
     /// For one FLAC file.
@@ -105,10 +158,6 @@ final class Redactor: Sendable {
         return merged
     }
 
-    private func settlement(of progress: RecordingProgress) -> Settlement {
-        unsettled.withLock { $0.removeValue(forKey: progress.recording.name) } ?? .settled
-    }
-
     private func note(_ settlement: Settlement, of recording: String) {
         unsettled.withLock { $0[recording] = settlement }
     }
@@ -120,15 +169,20 @@ final class Redactor: Sendable {
         let name = progress.recording.name
         // All of it is analysed again then: no window has to wait for the disk once more.
         if case .refused = unsettled.withLock({ $0[name] }) { return }
-        var current = name
+        let found: [Part]?
         do {
-            guard let parts = try parts(of: window, progress, isLive: isLive) else {
-                return note(.waiting, of: name)
-            }
-            // The last first: after a power cut between them the voice is still where it is looked for. The line first: where it
-            // was written and the voice is still there, it is silenced when the recording is analysed again.
-            for part in parts.reversed() {
-                current = part.row.name
+            found = try parts(of: window, progress, isLive: isLive)
+        } catch {
+            _ = carryOn(after: error, of: name, in: name)
+            return
+        }
+        guard let found else { return note(.waiting, of: name) }
+        // The last first: after a power cut between them the voice is still where it is looked for. The line first: where it
+        // was written and the voice is still there, it is silenced when the recording is analysed again.
+        for part in found.reversed() {
+            let current = part.row.name
+            if condemned.withLock({ $0.contains(current) }) { continue }
+            do {
                 try store.commitBlocking([.silenced(entry(part))])
                 // A FLAC file is encoded anew once, for all its voices.
                 if part.row.container == RecordingContainer.flac.rawValue {
@@ -136,28 +190,37 @@ final class Redactor: Sendable {
                 } else {
                     try editing.withLock { _ in try withPatience { try silence(part) } }
                 }
+            } catch {
+                guard carryOn(after: error, of: current, in: name) else { return }
             }
-        } catch {
-            note(error, of: current, in: name)
         }
     }
 
     /// Deals with a recording that could not be silenced.
     ///
     /// - Parameter name: the recording that is analyzed.
-    private func note(_ error: any Error, of current: String, in name: String) {
-        if isStopping.isSet { return note(.waiting, of: name) }
+    /// - Returns: whether the others are to be silenced nevertheless. Else all of them are when it is analysed again.
+    private func carryOn(after error: any Error, of current: String, in name: String) -> Bool {
+        if isStopping.isSet {
+            note(.waiting, of: name)
+            return false
+        }
         guard error.isOfTheMoment else {
             logger.error(
                 "Sound with a human voice could not be silenced; its recording is removed",
                 metadata: ["recording": "\(current)", "error": "\(error)"])
-            if !remove(current) { note(.refused(recording: current), of: name) }
-            return
+            if current == name {
+                condemned.withLock { _ = $0.insert(name) }
+            } else if !remove(current, by: name) {
+                note(.refused(recording: current), of: name)
+            }
+            return true
         }
         logger.error(
             "Sound with a human voice cannot be silenced now; its recording is not handed out, and is analysed again",
             metadata: ["recording": "\(current)", "error": "\(error)"])
         note(.refused(recording: current), of: name)
+        return false
     }
 
     private struct Part {
@@ -218,12 +281,12 @@ final class Redactor: Sendable {
     private static let attempts = 5
 
     /// What the system refuses at this moment is tried again before the recording is given up.
-    private func withPatience(_ body: () throws -> Void) throws {
+    private func withPatience(_ turn: SilencingQueue.Turn? = nil, _ body: () throws -> Void) throws {
         for _ in 1..<Self.attempts {
             do {
                 return try body()
             } catch {
-                guard error.isOfTheMoment, !isStopping.isSet else { throw error }
+                guard error.isOfTheMoment, !isStopping.isSet, turn?.isOver != true else { throw error }
                 Thread.sleep(forTimeInterval: 1)
             }
         }
@@ -242,13 +305,15 @@ final class Redactor: Sendable {
 
     /// Removes a recording whose voices cannot be silenced; first its row, then its file.
     ///
-    /// - Returns: false for one that is still being written, or whose row cannot be changed now.
+    /// - Parameter analyzed: the recording whose analysis ends. Another one whose own analysis has not ended stays until then: the
+    ///   recording that follows it waits for it.
+    /// - Returns: false for one that stays, is still being written, or whose row cannot be changed now.
     ///
     /// Memory: the path is borrowed for the call.
-    func remove(_ name: String) -> Bool {
+    func remove(_ name: String, by analyzed: String) -> Bool {
         do {
             guard let row = try store.recordingBlocking(name: name), row.state != "deleted" else { return true }
-            guard row.state != "open" else { return false }
+            guard row.state != "open", name == analyzed || row.analysis != "pending" else { return false }
             let now = time.now().utcNanoseconds
             let rest = row.durationNanoseconds - row.filledNanoseconds - row.privacyNanoseconds
             let loss = LedgerEntry(

@@ -118,7 +118,8 @@ struct OutboxWriter {
 
     private func addFile(name: String, _ row: Row, _ atNanoseconds: Int64) throws {
         let isHeard =
-            try plan.sendsUnheard || row["analysis"] != "failed" && !RecordingOrder.waits(name: name, database)
+            try plan.sendsUnheard
+            || row["analysis"] != "failed" && RecordingOrder.beginning(of: name, database) == .heard
         guard row["state"] == "closed", isHeard, try !plan.sendsOnlyDetected || hasDetections(name) else { return }
         let id: Int64 = row["id"]
         try add(

@@ -7,20 +7,20 @@ public struct PlaceBounds: Sendable, Equatable {
 }
 
 extension Store {
-    /// What is known of these, by BSSID. For threads that may wait.
+    /// What is known of these, by the bytes of the BSSID. For threads that may wait.
     public func accessPointsBlocking(
         of key: NodeKey, bssids: [String]
-    ) throws(StoreError) -> [String: AccessPointRecord] {
+    ) throws(StoreError) -> [[UInt8]: AccessPointRecord] {
         try readBlocking { database in
             guard let node = try NodeWriter.find(key, database) else { return [:] }
             let statement = try database.cachedStatement(
                 sql:
                     "SELECT ssid, encryption, latitude, longitude, seen_s FROM access_points WHERE node_id = ? AND bssid = ?"
             )
-            var known: [String: AccessPointRecord] = [:]
+            var known: [[UInt8]: AccessPointRecord] = [:]
             for bssid in bssids {
                 guard let row = try Row.fetchOne(statement, arguments: [node, bssid]) else { continue }
-                known[bssid] = AccessPointRecord(
+                known[Array(bssid.utf8)] = AccessPointRecord(
                     bssid: bssid, ssid: row[0], encryption: row[1], latitude: row[2], longitude: row[3],
                     seenSeconds: row[4])
             }

@@ -52,6 +52,26 @@ extension Store {
         }
     }
 
+    /// The newest detection that no held delivery covers: the times of the others may still be moved. Nil when there is none.
+    public func newestSettledDetection() async throws(StoreError) -> Int64? {
+        try await read { database in
+            let before = try database.cachedStatement(sql: "SELECT max(id) FROM detections WHERE id < ?")
+            var newest = try Int64.fetchOne(before, arguments: [Int64.max])
+            let held = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT first_id, last_id FROM deliveries
+                    WHERE hold IS NOT NULL AND state = 'held' AND kind = 'detections' ORDER BY last_id DESC
+                    """)
+            while let id = newest, let row = try held.next() {
+                let (first, last): (Int64, Int64) = (row[0], row[1])
+                guard last >= id else { break }
+                if first <= id { newest = try Int64.fetchOne(before, arguments: [first]) }
+            }
+            return newest
+        }
+    }
+
     public func models() async throws(StoreError) -> [ModelRecord] {
         try await read { try ModelRecord.fetchAll($0, sql: "SELECT * FROM models ORDER BY id") }
     }

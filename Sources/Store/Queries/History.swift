@@ -30,30 +30,45 @@ enum History {
         let condition: String
     }
 
-    /// In the order in which they are forgotten. Numbers grow with time, and what waits is known by the lowest number of
-    /// its kind, so nothing is counted.
+    /// In the order in which they are forgotten. Numbers grow with time, and what waits is known by the lowest number of its kind, so
+    /// nothing is counted. Rejected facts wait for a person, perhaps for ever: they keep themselves, and nothing behind them.
     static let parts = [
-        Part(table: "observations", time: "time_ns", condition: "id < \(firstWaiting("observations"))"),
-        Part(table: "readings", time: "time_ns", condition: "id < \(firstWaiting("observations"))"),
+        Part(table: "observations", time: "time_ns", condition: isFree("observations", of: "observations")),
+        Part(table: "readings", time: "time_ns", condition: isFree("observations", of: "readings")),
         // News of a recording's analysis tells its detections too.
         Part(
             table: "detections", time: "start_ns",
             condition: """
-                id < \(firstWaiting("detections")) AND start_ns < ifnull((
-                    SELECT start_ns FROM recordings WHERE id = \(firstWaiting("analysis"))), \(Int64.max))
+                \(isFree("detections", of: "detections")) AND start_ns < ifnull((
+                        SELECT start_ns FROM recordings WHERE id = \(firstWaiting("analysis"))), \(Int64.max))
+                    AND NOT EXISTS (SELECT 1 FROM recordings r JOIN deliveries d ON d.kind = 'analysis' AND d.first_id = r.id
+                        WHERE r.name = detections.recording_name AND d.state = 'refused')
                 """),
-        Part(table: "ledger", time: "start_ns", condition: "id < \(firstWaiting("coverage"))"),
+        Part(table: "ledger", time: "start_ns", condition: isFree("coverage", of: "ledger")),
         Part(
             table: "recordings", time: "start_ns",
             condition: """
                 state IN ('deleted', 'unkept') AND analysis <> 'pending' AND closed_ns IS NOT NULL
-                    AND id < \(firstWaiting("recording")) AND id < \(firstWaiting("analysis"))
-                    AND id < \(firstWaiting("upload"))
+                    AND \(isFree("recording", of: "recordings")) AND \(isFree("analysis", of: "recordings"))
+                    AND \(isFree("upload", of: "recordings"))
                 """),
     ]
 
+    /// A condition on a row of a table: no delivery of that kind is to send it.
+    private static func isFree(_ kind: String, of table: String) -> String {
+        "\(table).id < \(firstWaiting(kind)) AND NOT \(isRefused(kind, of: table))"
+    }
+
     private static func firstWaiting(_ kind: String) -> String {
-        "ifnull((SELECT min(first_id) FROM deliveries WHERE kind = '\(kind)'), \(Int64.max))"
+        """
+        ifnull((SELECT first_id FROM deliveries WHERE kind = '\(kind)' AND state <> 'refused' ORDER BY first_id LIMIT 1),
+            \(Int64.max))
+        """
+    }
+
+    /// Each rejected fact has a delivery of its own.
+    private static func isRefused(_ kind: String, of table: String) -> String {
+        "EXISTS (SELECT 1 FROM deliveries d WHERE d.kind = '\(kind)' AND d.first_id = \(table).id AND d.state = 'refused')"
     }
 
     /// Recordings that were too short keep their rows, which count as nothing here.
@@ -66,7 +81,7 @@ enum History {
                             AND (state <> 'deleted' OR ifnull(delete_reason, '') <> 'too short'))
                     AND NOT EXISTS (SELECT 1 FROM sessions WHERE listener_id = l.id AND closed_ns IS NULL)
                     AND NOT EXISTS (
-                        SELECT 1 FROM ledger WHERE listener_id = l.id AND id >= \(firstWaiting("coverage")))
+                        SELECT 1 FROM ledger WHERE listener_id = l.id AND NOT (\(isFree("coverage", of: "ledger"))))
                     LIMIT ?
                     """), arguments: [before, limit])
         for id in ids {

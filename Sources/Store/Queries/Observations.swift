@@ -27,7 +27,7 @@ extension Sequence where Element == ObservationFact {
     /// What one source said at one moment, together; in their order.
     public var byMoment: [[ObservationRecord]] {
         reduce(into: []) { groups, fact in
-            if let last = groups.last?.last, last.source == fact.observation.source,
+            if let last = groups.last?.last, last.source.utf8.elementsEqual(fact.observation.source.utf8),
                 last.timeNanoseconds == fact.observation.timeNanoseconds
             {
                 groups[groups.count - 1].append(fact.observation)

@@ -39,6 +39,21 @@ extension Store {
         }
     }
 
+    /// The last that ``dueDeliveries(sink:kinds:nowNanoseconds:limit:)`` would return for a kind without a limit.
+    public func lastDueDelivery(
+        sink: String, kind: DeliveryKind, nowNanoseconds: Int64
+    ) async throws(StoreError) -> DeliveryRecord? {
+        try await read { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT \(DeliveryRecord.columns) FROM deliveries
+                    WHERE sink = ? AND state = 'waiting' AND rank = ? AND next_ns <= ? AND kind = ? ORDER BY id DESC LIMIT 1
+                    """)
+            return try DeliveryRecord.fetchOne(
+                statement, arguments: [sink, kind.rank, nowNanoseconds, kind.rawValue])
+        }
+    }
+
     /// When the next of a sink's waiting deliveries of some kinds is due; nil when none waits.
     public func nextDueNanoseconds(sink: String, kinds: [DeliveryKind]) async throws(StoreError) -> Int64? {
         try await read { database in

@@ -10,10 +10,24 @@ enum RecordingOrder {
             ORDER BY p.run_offset_frames DESC LIMIT 1), 0)
         """
 
-    static func waits(name: String, _ database: Database) throws -> Bool {
-        try Bool.fetchOne(
-            database.cachedStatement(sql: "SELECT \(waits) FROM recordings r WHERE name = ?"), arguments: [name])
-            ?? false
+    /// A condition on a row `r` of the recordings: the one before it in its run went, or was given up, before it was analysed to its
+    /// end, so that nobody knows whether a voice is at the beginning of this one. One that was removed for its voices was analysed, and
+    /// of one that was too short to be kept only a moment is missing. Does not count where this one was made while nothing was analysed.
+    static let isUnheard = """
+        r.analysis <> 'skipped' AND ifnull((SELECT p.analysis = 'failed'
+                OR p.state = 'deleted' AND p.analysis = 'skipped' AND p.delete_reason NOT IN ('human voice', 'too short')
+            FROM recordings p
+            WHERE p.session_id = r.session_id AND p.run = r.run AND p.run_offset_frames < r.run_offset_frames
+            ORDER BY p.run_offset_frames DESC LIMIT 1), 0)
+        """
+
+    /// Whether a voice at the beginning of a recording would be silent.
+    static func beginning(of name: String, _ database: Database) throws -> RecordingBeginning {
+        let row = try Row.fetchOne(
+            database.cachedStatement(sql: "SELECT \(waits), \(isUnheard) FROM recordings r WHERE name = ?"),
+            arguments: [name])
+        guard let row else { return .heard }
+        return row[0] ? .waiting : row[1] ? .unheard : .heard
     }
 
     static func follower(of name: String, _ database: Database) throws -> String? {
@@ -27,10 +41,19 @@ enum RecordingOrder {
     }
 }
 
+/// What is known of voices at the beginning of a recording, which the last window of the one before it covers.
+public enum RecordingBeginning: Sendable {
+    /// They are silent.
+    case heard
+    /// The recording before it is still to be analysed.
+    case waiting
+    /// Nothing, for ever: the recording before it was never analysed to its end.
+    case unheard
+}
+
 extension Store {
-    /// Whether the recording before it in its run is still to be analysed, so that its own beginning may yet be silenced.
-    public func waitsForPredecessor(recording name: String) async throws(StoreError) -> Bool {
-        try await read { database in try RecordingOrder.waits(name: name, database) }
+    public func beginning(ofRecording name: String) async throws(StoreError) -> RecordingBeginning {
+        try await read { database in try RecordingOrder.beginning(of: name, database) }
     }
 
     /// A recording and those that follow it in its run, in their order.

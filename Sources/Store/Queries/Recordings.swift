@@ -76,33 +76,6 @@ extension Store {
         }
     }
 
-    /// Where the last window that starts in a recording `r` ends at the latest: a window is 3 s long and may reach over several
-    /// short recordings.
-    private static let reach = "r.run_offset_frames + r.frames + 3 * r.sample_rate"
-
-    /// Closed recordings that wait for analysis, oldest first, and so that all listeners have their turn: those whose
-    /// next recording in the run is still being written, or still to come, wait on, since their last window runs into it.
-    public func pendingAnalysisBlocking(limit: Int) throws(StoreError) -> [RecordingRecord] {
-        try readBlocking { database in
-            try RecordingRecord.fetchAll(
-                database,
-                sql: """
-                    SELECT * FROM (
-                        SELECT r.*, row_number() OVER (PARTITION BY listener_id ORDER BY start_ns) AS turn
-                        FROM recordings r
-                        WHERE analysis = 'pending' AND state = 'closed' AND NOT EXISTS (
-                            SELECT 1 FROM recordings n WHERE n.session_id = r.session_id AND n.run = r.run
-                                AND n.run_offset_frames > r.run_offset_frames AND n.run_offset_frames < \(Self.reach)
-                                AND n.state = 'open')
-                            AND NOT EXISTS (
-                            SELECT 1 FROM sessions s WHERE s.id = r.session_id AND s.closed_ns IS NULL
-                                AND NOT EXISTS (SELECT 1 FROM recordings m WHERE m.session_id = r.session_id
-                                    AND (m.run > r.run OR m.run = r.run AND m.run_offset_frames + m.frames >= \(Self.reach))))
-                    ) ORDER BY turn, start_ns LIMIT ?
-                    """, arguments: [limit])
-        }
-    }
-
     /// When the oldest recording of each listener that waits for analysis had come in, UTC; of the 2,000 that wait the longest.
     public func oldestPendingAnalysis() async throws(StoreError) -> [String: Int64] {
         try await read { database in

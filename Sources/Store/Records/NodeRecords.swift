@@ -11,6 +11,16 @@ public struct NodeKey: Sendable, Hashable {
         self.name = name
     }
 
+    /// By the bytes, as SQLite compares names: Swift's `==` takes texts that Unicode calls equivalent for the same.
+    public static func == (first: NodeKey, second: NodeKey) -> Bool {
+        first.kind.utf8.elementsEqual(second.kind.utf8) && first.name.utf8.elementsEqual(second.name.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(Array(kind.utf8))
+        hasher.combine(Array(name.utf8))
+    }
+
     /// `co2/co2unit-30aea42a5140`
     public var source: String { "\(kind)/\(name)" }
 }

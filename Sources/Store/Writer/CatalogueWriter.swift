@@ -10,22 +10,29 @@ struct CatalogueWriter {
     /// RFC 3339, as SQL makes it of seconds.
     private static let time = "strftime('%Y-%m-%dT%H:%M:%SZ', ?, 'unixepoch')"
 
+    /// Adds a field. One that is there stays as it is, but for one that nobody was shown and that is shown now.
     func add(_ dataset: DatasetRecord) throws {
         try forgetExpired(dataset.id)
-        try database.cachedStatement(
+        let statement = try database.cachedStatement(
             sql: """
-                INSERT OR IGNORE INTO aggregator_datasets (id, data_type, source, forecast_date, forecast_cycle,
+                INSERT INTO aggregator_datasets (id, data_type, source, forecast_date, forecast_cycle,
                     valid_time_start, valid_time_end, file_path, file_size_bytes, is_forecast, created_at, state)
                 VALUES (?, ?, ?, date(?, 'unixepoch'), ?, \(Self.time), \(Self.time), ?, ?, ?, \(Self.time), ?)
-                """
-        ).execute(arguments: [
-            dataset.id, dataset.kind, dataset.source, dataset.runSeconds, dataset.runSeconds / 3600 % 24,
-            dataset.validFromSeconds, dataset.validToSeconds, dataset.path, dataset.bytes, dataset.isForecast,
-            dataset.createdSeconds, dataset.state,
-        ])
-        guard database.changesCount > 0, dataset.state == .ready else { return }
+                ON CONFLICT (id) DO UPDATE SET state = excluded.state, file_size_bytes = excluded.file_size_bytes,
+                    is_forecast = excluded.is_forecast, created_at = excluded.created_at
+                    WHERE state = 'partial' AND excluded.state = 'ready'
+                RETURNING number
+                """)
+        let number = try Int64.fetchOne(
+            statement,
+            arguments: [
+                dataset.id, dataset.kind, dataset.source, dataset.runSeconds, dataset.runSeconds / 3600 % 24,
+                dataset.validFromSeconds, dataset.validToSeconds, dataset.path, dataset.bytes, dataset.isForecast,
+                dataset.createdSeconds, dataset.state,
+            ])
+        guard let number, dataset.state == .ready else { return }
         try tell(
-            [(number: database.lastInsertedRowID, id: dataset.id, bytes: dataset.bytes)],
+            [(number: number, id: dataset.id, bytes: dataset.bytes)],
             atNanoseconds: dataset.createdSeconds * 1_000_000_000)
     }
 
