@@ -9,7 +9,7 @@ import Testing
     ) {
         let process = Process()
         let (output, errors) = (Pipe(), Pipe())
-        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = output

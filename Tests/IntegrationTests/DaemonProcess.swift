@@ -45,7 +45,7 @@ final class DaemonProcess {
     /// - Parameter logPath: a file for its log, instead of the test's own standard error.
     func start(logPath: String? = nil) throws {
         process = Process()
-        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
         process.arguments = ["run"]
         process.environment = environment
         let output = Pipe()
@@ -86,7 +86,7 @@ final class DaemonProcess {
     /// Runs a command of the program with the daemon's settings.
     func command(_ arguments: String...) throws -> (status: Int32, output: String) {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
         process.arguments = arguments
         process.environment = environment.merging(["LISTEN": "127.0.0.1:\(port)"]) { $1 }
         let output = Pipe()

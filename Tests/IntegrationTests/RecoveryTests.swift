@@ -561,6 +561,8 @@ import Testing
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
         #expect(before.dropFirst(44).contains { $0 != 0 })
         #expect(try daemon.get("/api/v1/recordings/\(name)/audio").status == 409)
+        // Its last window reaches into the next recording: it cannot be deleted before it is analysed.
+        #expect(try DaemonProcess.request("DELETE", "/api/v1/recordings/\(name)", port: daemon.port).status == 409)
         try FileManager.default.removeItem(atPath: "\(folder)/order")
         try waitFor("the silence") { try daemon.recordings("&analysis=done").count == 1 }
         let after = try Data(contentsOf: URL(fileURLWithPath: path))

@@ -119,7 +119,7 @@ import Testing
         let far = try FarEnd("serial_sensors.py")
         try Data().write(to: URL(fileURLWithPath: "\(far.folder)/settings.yaml"))
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
         process.arguments = ["doctor"]
         // With the test's own environment, in which the options of sanitizers are.
         process.environment = ProcessInfo.processInfo.environment.merging([
@@ -143,7 +143,7 @@ import Testing
     ])
     func saysWhatIsWrongInTheSettings(text: String, wanted: String) throws {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "\(TestFolders.products)/edge-aggregator")
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
         process.arguments = ["settings", "check"]
         let folder = try TestFolders.temporary("edge-settings")
         defer { TestFolders.remove(folder) }

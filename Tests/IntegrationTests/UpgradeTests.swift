@@ -12,7 +12,7 @@ import Testing
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [
-            "python3", "\(folder)/check_fixture.py", "\(TestFolders.products)/edge-aggregator",
+            "python3", "\(folder)/check_fixture.py", TestFolders.program,
             "\(folder)/fixtures/\(fixture).tar.xz",
         ]
         var environment = ProcessInfo.processInfo.environment

@@ -207,6 +207,25 @@ public struct SoundFileError: Error, CustomStringConvertible {
         return position
     }
 
+    /// Goes on at a sample frame. Where the file cannot be searched, such as a damaged one, all before it is decoded.
+    ///
+    /// - Throws: as ``readMono(channel:maxFrames:_:)``.
+    public func goForward(to frame: Int64) throws(SoundFileError) {
+        guard frame > position else { return }
+        if unsafe sf_seek(file, sf_count_t(frame), Int32(SEEK_SET)) == sf_count_t(frame) {
+            position = frame
+            return
+        }
+        // libsndfile leaves the place open.
+        guard unsafe sf_seek(file, sf_count_t(position), Int32(SEEK_SET)) == sf_count_t(position) else {
+            throw Self.failure(.read, path, reason: "it cannot be searched")
+        }
+        while position < frame {
+            let count = try readBlock(maxFrames: Int(min(Int64(Self.framesPerBlock), frame - position)))
+            if count == 0 { return }
+        }
+    }
+
     private static let framesPerBlock = 16_384
 
     /// Sample frames that were decoded so far.

@@ -170,7 +170,7 @@ public struct ListenerSession: Sendable {
             case .inOrder: break
             case .missing(let count):
                 frame.missingBefore = count
-                counters.framesMissing += Int64(count)
+                counters.framesMissing = PeerCount.sum(counters.framesMissing, Int64(count))
             case .reset:
                 frame.isReset = true
                 frame.missingBeforeEmpty = 0
@@ -186,7 +186,7 @@ public struct ListenerSession: Sendable {
                 return
             }
         }
-        frame.missingBefore += frame.missingBeforeEmpty
+        frame.missingBefore = min(frame.missingBefore + frame.missingBeforeEmpty, SequenceTracker.maximumMissing)
         frame.missingBeforeEmpty = 0
         if payloadBytes == 0, !frame.startsRecording, !frame.isReset {
             // A frame without sound fills nothing: else a few bytes would be minutes of silence.

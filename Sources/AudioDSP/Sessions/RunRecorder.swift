@@ -48,18 +48,10 @@ struct RunRecorder: Sendable {
     }
 
     private var recordingFrames: Int64 = 0
-    private var filled = Tally()
-    private var duplicates: [String: Tally] = [:]
-    private var losses: [String: Tally] = [:]
-
-    /// What a ledger note will say.
-    private struct Tally: Sendable {
-        var startNanoseconds: Int64 = 0
-        var durationNanoseconds: Int64 = 0
-        var wireFrames: Int64 = 0
-        var bytes: Int64 = 0
-        var sampleFrames: Int64 = 0
-    }
+    private var filled = NoteTallies.Tally()
+    private var tallies = NoteTallies()
+    /// Whether what arrives is lost, since the last sound that was recorded.
+    private var isLosing = false
 
     init(maximumRecordingNanoseconds: Int64, minimumRecordingNanoseconds: Int64) {
         self.maximumRecordingNanoseconds = maximumRecordingNanoseconds
@@ -127,7 +119,7 @@ struct RunRecorder: Sendable {
         partial = [UInt8](repeating: format.silenceByte, count: total % format.bytesPerFrame)
     }
 
-    /// Ends the recording at a gap too long to be filled.
+    /// Ends the recording at a gap too long to be filled. Gaps without sound between them are one gap.
     mutating func leaveGap<Failure: Error>(
         missingFrames: Int, frameBytes: Int, _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
@@ -135,14 +127,15 @@ struct RunRecorder: Sendable {
         guard let format, clock != nil else { return }
         try close(.gap, runGoesOn: false, perform)
         guard let end = timelineEndNanoseconds else { return }
+        var gap = nextRun?.gap ?? Gap(reason: "frames missing", startNanoseconds: end)
         let missing = format.durationNanoseconds(frames: Int64(frameBytes / format.bytesPerFrame))
             .multipliedReportingOverflow(by: Int64(missingFrames))
-        let isBelieved = !missing.overflow && missing.partialValue <= ListenerSession.longestBelievedGapNanoseconds
-        nextRun = NextRun(
-            startNanoseconds: isBelieved ? end + missing.partialValue : end,
-            gap: Gap(
-                reason: "frames missing", startNanoseconds: end, frames: Int64(missingFrames),
-                bytes: Int64(missingFrames) * Int64(frameBytes)))
+        let longest = ListenerSession.longestBelievedGapNanoseconds - (end - gap.startNanoseconds)
+        let isBelieved = !missing.overflow && missing.partialValue <= longest
+        gap.frames = PeerCount.sum(gap.frames, Int64(missingFrames))
+        gap.bytes = PeerCount.sum(gap.bytes, PeerCount.product(Int64(missingFrames), Int64(frameBytes)))
+        let start = isBelieved ? min(end + missing.partialValue, SampleClock.latestNanoseconds) : end
+        nextRun = NextRun(startNanoseconds: start, gap: gap)
     }
 
     /// Drops the beginning of a sample that will not be completed.
@@ -201,7 +194,7 @@ struct RunRecorder: Sendable {
             shortRecordingAllowance -= 1
         }
         recordingFrames = 0
-        filled = Tally()
+        filled = NoteTallies.Tally()
         if runGoesOn, isUnsettled, clock.isAtLivePace {
             let shift = try settle(perform)
             if shift != 0 {
@@ -253,6 +246,7 @@ struct RunRecorder: Sendable {
         }
         guard let clock else { return }
         isOpen = true
+        isLosing = false
         isRollover = false
         try perform(
             .open(
@@ -316,11 +310,8 @@ struct RunRecorder: Sendable {
     // MARK: - Notes
 
     mutating func noteDuplicate(reason: String, bytes: Int) {
-        let position = clock?.positionNanoseconds ?? heardFromNanoseconds
-        var tally = duplicates[reason] ?? Tally(startNanoseconds: position)
-        tally.wireFrames += 1
-        tally.bytes += Int64(bytes)
-        duplicates[reason] = tally
+        tallies.addDuplicate(
+            reason: reason, bytes: bytes, positionNanoseconds: clock?.positionNanoseconds ?? heardFromNanoseconds)
     }
 
     /// Counts audio that arrived and is not kept; `wireFrames` is 0 for the later bytes of a frame.
@@ -331,44 +322,41 @@ struct RunRecorder: Sendable {
         reason: String, bytes: Int, wireFrames: Int64, takesTime: Bool, arrivalNanoseconds: Int64,
         _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
-        let end = timelineEndNanoseconds ?? arrivalNanoseconds
-        var tally = losses[reason] ?? Tally(startNanoseconds: end)
+        var end = timelineEndNanoseconds ?? arrivalNanoseconds
+        var duration: Int64 = 0
         if takesTime {
-            if let gap = nextRun?.gap { try perform(.note(note(gap, run: run + 1, endNanoseconds: end))) }
-            tally.durationNanoseconds += max(0, arrivalNanoseconds - end)
+            if let gap = nextRun?.gap {
+                if isLosing {
+                    // Not a line for each: a sender could make one of a few bytes.
+                    tallies.addMissingInLoss(
+                        frames: gap.frames, bytes: gap.bytes, startNanoseconds: gap.startNanoseconds)
+                    end = gap.startNanoseconds
+                } else {
+                    try perform(.note(note(gap, run: run + 1, endNanoseconds: end)))
+                }
+            }
+            isLosing = true
+            duration = max(0, arrivalNanoseconds - end)
             nextRun = NextRun(startNanoseconds: max(arrivalNanoseconds, end))
         }
-        tally.wireFrames += wireFrames
-        tally.bytes += Int64(bytes)
-        losses[reason] = tally
+        let total = tallies.addLoss(
+            reason: reason, bytes: bytes, wireFrames: wireFrames, startNanoseconds: end, durationNanoseconds: duration)
         // What goes on for long is told as it goes.
-        if takesTime, tally.durationNanoseconds >= maximumRecordingNanoseconds { try writeNotes(perform) }
+        if takesTime, total >= maximumRecordingNanoseconds { try writeNotes(perform) }
     }
 
     private mutating func writeNotes<Failure: Error>(
         _ perform: (SessionAction) throws(Failure) -> Void
     ) throws(Failure) {
-        let noteRun = max(run, 0)
         if filled.wireFrames > 0, let format {
             try perform(
                 .note(
                     SessionNote(
-                        kind: .filled, reason: "frames missing", run: noteRun,
+                        kind: .filled, reason: "frames missing", run: max(run, 0),
                         startNanoseconds: filled.startNanoseconds,
                         durationNanoseconds: format.durationNanoseconds(frames: filled.sampleFrames),
                         frames: filled.wireFrames, bytes: filled.bytes)))
         }
-        for (kind, tallies) in [(SessionNote.Kind.duplicate, duplicates), (.loss, losses)] where !tallies.isEmpty {
-            for (reason, tally) in tallies.sorted(by: { $0.key < $1.key }) {
-                try perform(
-                    .note(
-                        SessionNote(
-                            kind: kind, reason: reason, run: noteRun, startNanoseconds: tally.startNanoseconds,
-                            durationNanoseconds: tally.durationNanoseconds, frames: tally.wireFrames,
-                            bytes: tally.bytes)))
-            }
-        }
-        duplicates.removeAll(keepingCapacity: true)
-        losses.removeAll(keepingCapacity: true)
+        for note in tallies.takeNotes(run: run) { try perform(.note(note)) }
     }
 }

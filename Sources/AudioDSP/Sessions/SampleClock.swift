@@ -21,6 +21,8 @@ public struct SampleClock: Sendable, Equatable {
     public static let pauseToleranceNanoseconds: Int64 = 1_000_000_000
     /// The greatest correction at a recording's end, in thousandths of its length.
     public static let slewPerMille: Int64 = 10
+    /// No position is later, whatever a sender claims: 126 years. Together with a date of today it is no overflow.
+    public static let latestNanoseconds: Int64 = 4_000_000_000_000_000_000
 
     /// Sample frames since the start of the run.
     public private(set) var runFrames: Int64 = 0
@@ -45,13 +47,14 @@ public struct SampleClock: Sendable, Equatable {
     /// - Parameter leadNanoseconds: the lead of the run before, when this one continues its backlog after a gap.
     public init(format: PCMFormat, startNanoseconds: Int64, leadNanoseconds: Int64 = 0) {
         self.format = format
-        self.anchorNanoseconds = startNanoseconds
+        self.anchorNanoseconds = min(startNanoseconds, Self.latestNanoseconds)
         self.greatestLeadNanoseconds = leadNanoseconds
     }
 
     /// When the next sample frame to come is heard, by the count of samples.
     public var positionNanoseconds: Int64 {
-        anchorNanoseconds &+ format.durationNanoseconds(frames: runFrames - anchorFrames)
+        let frames = min(runFrames - anchorFrames, format.frames(nanoseconds: Self.latestNanoseconds))
+        return min(anchorNanoseconds + format.durationNanoseconds(frames: frames), Self.latestNanoseconds)
     }
 
     /// Whether the run has got further ahead of its arrivals than a live source can.
@@ -87,7 +90,7 @@ public struct SampleClock: Sendable, Equatable {
             let heard = format.durationNanoseconds(frames: runFrames - recording.startFrames)
             let most = heard / 1000 * Self.slewPerMille
             let position = positionNanoseconds
-            anchorNanoseconds = position + min(max(lag, -most), most)
+            anchorNanoseconds = min(position + min(max(lag, -most), most), Self.latestNanoseconds)
             anchorFrames = runFrames
         }
         recording = RecordingMarks(startFrames: runFrames)

@@ -6,6 +6,8 @@ struct SequenceTracker: Sendable, Equatable {
     static let metadata: UInt32 = 0xFF_FFFF
     /// How many numbers there are.
     static let modulus: UInt32 = 0xFF_FFFF
+    /// More missing frames in a row are not told apart: the numbers have come round.
+    static let maximumMissing = Int(modulus)
     /// So many frames in a row that go on from an old number mean that the sender counts anew.
     static let resynchronisationFrames = 16
 

@@ -1,7 +1,8 @@
 import HTTPTypes
 import Hummingbird
 
-/// Asks for the API's token, if there is one; says no to whoever asks or guesses too often.
+/// Asks for the API's token, if there is one; says no to whoever asks or guesses too often. Clients are counted as everywhere, by
+/// ``ClientAddress``: one client has all addresses of an IPv6 network.
 struct TokenGuard: RouterMiddleware {
     let keeper: Doorkeeper
     let requests: ClientRates
@@ -10,7 +11,7 @@ struct TokenGuard: RouterMiddleware {
     func handle(
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
     ) async throws -> Response {
-        let client = context.client
+        let client = ClientAddress(context.client).text
         guard requests.take(client) else { return try tooMany("requests") }
         let token = keeper.apiToken
         guard !token.isEmpty else { return try await next(request, context) }

@@ -48,7 +48,9 @@ struct TrustedProxies: Sendable {
     /// is not one itself. What others write there is not believed.
     func client(connection: String, forwardedFor: [String]) -> String {
         guard isTrusted(connection) else { return connection }
-        let named = forwardedFor.flatMap { $0.parts(at: ",") }.map { String($0).trimmingSpaces }
+        let named = forwardedFor.flatMap { $0.parts(at: ",") }.map {
+            ClientAddress.withoutPort(String($0).trimmingSpaces)
+        }
         for address in named.reversed() where !isTrusted(address) { return address.isEmpty ? connection : address }
         return named.first ?? connection
     }

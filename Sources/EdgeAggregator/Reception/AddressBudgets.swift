@@ -60,40 +60,64 @@ final class AddressBudgets: Sendable {
 
     var knownAddresses: Int { state.withLock { $0.budgets.count } }
 
-    /// Counts a stream that begins, or says why it may not.
+    /// Counts a stream that begins, or says why it may not. Only a stream that begins is counted.
     ///
-    /// - Parameter isNamed: whether the listener is named in the settings; then its id is never new.
-    func beginStream(
-        of listener: ListenerID, isNamed: Bool, at address: ClientAddress, nowNanoseconds now: Int64
-    ) throws(Refusal) {
-        try state.withLock { (state) throws(Refusal) in
-            try note(listener, isNamed: isNamed, &state, address, now)
-            let mayBegin = withBudget(address, now, &state) { budget in
-                guard budget.streams?.available(nowNanoseconds: now) ?? 1 > 0 else { return false }
-                budget.streams?.take(1, nowNanoseconds: now)
-                return true
-            }
-            if !mayBegin { throw .tooManyStreams }
+    /// - Parameters:
+    ///   - isNamed: whether the listener is named in the settings; then its id is never new.
+    ///   - admit: what else decides whether the stream begins.
+    func beginStream<Admission, Failure: Error>(
+        of listener: ListenerID, isNamed: Bool, at address: ClientAddress, nowNanoseconds now: Int64,
+        admit: () throws(Failure) -> Admission
+    ) throws(Failure) -> Result<Admission, Refusal> {
+        if let refusal = state.withLock({ state in
+            refusal(listener, isNamed: isNamed, beginsStream: true, &state, address, now)
+        }) {
+            return .failure(refusal)
         }
+        let admission = try admit()
+        state.withLock { state in
+            count(listener, isNamed: isNamed, &state, address, now)
+            withBudget(address, now, &state) { _ = $0.streams?.take(1, nowNanoseconds: now) }
+        }
+        return .success(admission)
     }
 
     /// Counts a listener id that comes with an upload, or says why it may not.
     func note(
         _ listener: ListenerID, isNamed: Bool, at address: ClientAddress, nowNanoseconds now: Int64
     ) throws(Refusal) {
-        try state.withLock { (state) throws(Refusal) in try note(listener, isNamed: isNamed, &state, address, now) }
+        try state.withLock { (state) throws(Refusal) in
+            if let refusal = refusal(listener, isNamed: isNamed, beginsStream: false, &state, address, now) {
+                throw refusal
+            }
+            count(listener, isNamed: isNamed, &state, address, now)
+        }
     }
 
-    private func note(
-        _ listener: ListenerID, isNamed: Bool, _ state: inout State, _ address: ClientAddress, _ now: Int64
-    ) throws(Refusal) {
-        guard !isNamed, !state.knownListeners.contains(listener) else { return }
-        let isWithin = withBudget(address, now, &state) { budget in
-            guard budget.newListeners?.available(nowNanoseconds: now / 60) ?? 1 > 0 else { return false }
-            budget.newListeners?.take(1, nowNanoseconds: now / 60)
-            return true
+    private func isNew(_ listener: ListenerID, isNamed: Bool, _ state: State) -> Bool {
+        !isNamed && !state.knownListeners.contains(listener)
+    }
+
+    /// Nothing is counted.
+    private func refusal(
+        _ listener: ListenerID, isNamed: Bool, beginsStream: Bool, _ state: inout State, _ address: ClientAddress,
+        _ now: Int64
+    ) -> Refusal? {
+        let isNew = isNew(listener, isNamed: isNamed, state)
+        return withBudget(address, now, &state) { budget in
+            if isNew, budget.newListeners?.available(nowNanoseconds: now / 60) ?? 1 <= 0 {
+                return .tooManyNewListeners
+            }
+            if beginsStream, budget.streams?.available(nowNanoseconds: now) ?? 1 <= 0 { return .tooManyStreams }
+            return nil
         }
-        guard isWithin else { throw .tooManyNewListeners }
+    }
+
+    private func count(
+        _ listener: ListenerID, isNamed: Bool, _ state: inout State, _ address: ClientAddress, _ now: Int64
+    ) {
+        guard isNew(listener, isNamed: isNamed, state) else { return }
+        withBudget(address, now, &state) { _ = $0.newListeners?.take(1, nowNanoseconds: now / 60) }
         if state.knownListeners.count >= Self.maximumKnownListeners { state.knownListeners = [] }
         state.knownListeners.insert(listener)
     }

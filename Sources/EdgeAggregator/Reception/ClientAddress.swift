@@ -1,4 +1,5 @@
 import Foundation
+import TextParts
 
 /// The network address by which a client is counted: an IPv4 address, or the /64 network of an IPv6 address, since one client
 /// has all addresses of such a network (RFC 6177).
@@ -21,5 +22,17 @@ struct ClientAddress: Hashable, Sendable {
         } else {
             text = bytes[..<8].map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined() + "::/64"
         }
+    }
+
+    /// An address without the port and the brackets that some proxies write: `192.0.2.1:5000`, `[2001:db8::1]:5000`,
+    /// `[2001:db8::1]`.
+    static func withoutPort(_ text: String) -> String {
+        if text.utf8.first == UInt8(ascii: "["), let (address, _) = text.halves(at: "]") {
+            return String(address.dropFirst())
+        }
+        guard let (address, port) = text.halves(atLast: ":"), !address.isEmpty, Int(port) != nil,
+            !address.utf8.contains(UInt8(ascii: ":"))
+        else { return text }
+        return String(address)
     }
 }

@@ -12,6 +12,8 @@ final class ListenerConnection: Sendable {
         var openedNanoseconds: Int64
         var lastReceivedNanoseconds: Int64
         var lastReceivedMonotonicNanoseconds: Int64
+        /// Until when the device itself does not read the connection.
+        var pausedUntilMonotonicNanoseconds: Int64 = .min
         var recordingName: String?
         var filledGaps: Int64 = 0
         var gaps: Int64 = 0
@@ -56,6 +58,17 @@ final class ListenerConnection: Sendable {
             state.lastReceivedNanoseconds = now.utcNanoseconds
             state.lastReceivedMonotonicNanoseconds = now.monotonicNanoseconds
         }
+    }
+
+    /// Nothing is read for so long: that is no silence of the listener.
+    func notePause(_ pause: Duration, at now: TimeStamp) {
+        let end = now.monotonicNanoseconds + Int64(pause.seconds * 1e9)
+        state.withLock { $0.pausedUntilMonotonicNanoseconds = max($0.pausedUntilMonotonicNanoseconds, end) }
+    }
+
+    /// Since when the listener could have sent something and has not.
+    var silentSinceMonotonicNanoseconds: Int64 {
+        state.withLock { max($0.lastReceivedMonotonicNanoseconds, $0.pausedUntilMonotonicNanoseconds) }
     }
 
     func noteRecording(_ name: String?) {

@@ -51,11 +51,12 @@ final class ListenerRegistry: Service {
 
     /// Takes a connection in, or says why not.
     ///
-    /// When all places are taken, an address that has fewer than another one gets a place of the address that has the most: one
-    /// address may have all places only as long as nobody else needs one.
+    /// A listener has one place, however many connections it has. When all places are taken, an address that has fewer than
+    /// another one gets a place of the address that has the most: one address may have all places only as long as nobody else
+    /// needs one. All connections of the listener that had the place end.
     func admit(_ connection: ListenerConnection) throws(Refusal) -> Int {
-        var replaced: ListenerConnection?
-        defer { replaced?.end(reason: "replaced by a listener of another address") }
+        var replaced: [ListenerConnection] = []
+        defer { for connection in replaced { connection.end(reason: "replaced by a listener of another address") } }
         return try state.withLock { (state) throws(Refusal) -> Int in
             guard !state.isShuttingDown else { throw .shuttingDown }
             let present = state.connections[connection.listener] ?? []
@@ -65,9 +66,9 @@ final class ListenerRegistry: Service {
                 throw .tooManyOfAddress
             }
             if present.isEmpty, state.connections.count >= limits.listeners {
-                guard let other = Self.replaceable(state, connection) else { throw .tooManyListeners }
-                Self.remove(other, &state)
-                replaced = other
+                replaced = Self.replaceable(state, by: connection.address)
+                guard !replaced.isEmpty else { throw .tooManyListeners }
+                for other in replaced { Self.remove(other, &state) }
             }
             state.perAddress[connection.address, default: 0] += 1
             state.connections[connection.listener, default: []].append(connection)
@@ -76,13 +77,25 @@ final class ListenerRegistry: Service {
         }
     }
 
-    /// The connection whose place another address gets: of the address with the most, the one that has been silent the longest.
-    private static func replaceable(_ state: State, _ connection: ListenerConnection) -> ListenerConnection? {
-        let own = state.perAddress[connection.address] ?? 0
-        guard let most = state.perAddress.max(by: { $0.value < $1.value }), most.value > own + 1 else { return nil }
-        return state.connections.values.lazy.filter { $0.count == 1 && $0[0].address == most.key && !$0[0].isNamed }
-            .map { (connection: $0[0], last: $0[0].status.lastReceivedMonotonicNanoseconds) }
-            .min { $0.last < $1.last }?.connection
+    /// The connections of the listener whose place another address gets: of the address with the most places that has a listener
+    /// to replace, the one that has been silent the longest. Empty when no address has enough places.
+    ///
+    /// A listener's place counts for the address of its oldest connection: others cannot take a listener for theirs.
+    private static func replaceable(_ state: State, by address: ClientAddress) -> [ListenerConnection] {
+        let places = Dictionary(grouping: state.connections.values.filter { !$0.isEmpty }) { $0[0].address }
+        let own = places[address]?.count ?? 0
+        for (_, listeners) in places.sorted(by: { $0.value.count > $1.value.count }) where listeners.count > own + 1 {
+            let candidates = listeners.filter { $0.allSatisfy { !$0.isNamed } }
+            let silentSince = { (connections: [ListenerConnection]) in
+                connections.map(\.silentSinceMonotonicNanoseconds).max() ?? 0
+            }
+            if let longest = candidates.map({ (connections: $0, since: silentSince($0)) }).min(by: {
+                $0.since < $1.since
+            }) {
+                return longest.connections
+            }
+        }
+        return []
     }
 
     /// The next session number of a listener that has no connection of its own (an upload).
@@ -139,6 +152,11 @@ final class ListenerRegistry: Service {
         for connection in connections { connection.end(reason: "shutdown") }
     }
 
+    /// Whether nothing has come for too long, although it would have been read.
+    func isIdle(_ connection: ListenerConnection, nowNanoseconds now: Int64) -> Bool {
+        now - connection.silentSinceMonotonicNanoseconds > Int64(limits.idleSeconds) * 1_000_000_000
+    }
+
     /// Ends connections from which nothing has come for too long: a listener without power never closes its own.
     func run() async throws {
         while !Task.isShuttingDownGracefully {
@@ -146,8 +164,7 @@ final class ListenerRegistry: Service {
             if Task.isCancelled { return }
             let now = time.now().monotonicNanoseconds
             for connection in connections {
-                let silent = now - connection.status.lastReceivedMonotonicNanoseconds
-                guard silent > Int64(limits.idleSeconds) * 1_000_000_000 else { continue }
+                guard isIdle(connection, nowNanoseconds: now) else { continue }
                 logger.notice(
                     "A listener has been silent for too long", metadata: ["listener": "\(connection.listener)"])
                 connection.end(reason: "idle")

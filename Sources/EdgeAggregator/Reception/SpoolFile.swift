@@ -9,19 +9,22 @@ struct SpoolFile {
     private var descriptor: Int32
     private let permit: DiskPermit
     private let budget: SpoolBudget?
+    private let owner: String
 
     /// - Parameters:
     ///   - folder: Made if it is missing.
     ///   - prefix: What its name begins with.
     ///   - permit: Asked before each write.
     ///   - budget: What unfinished files of the folder may have together; nil for no limit.
+    ///   - owner: Whose file it is for the budget.
     ///
     /// Memory: the template is this function's and borrowed for the call, which writes the name into it; the path is a copy.
     init(
-        folder: String, prefix: String, permit: DiskPermit, budget: SpoolBudget? = nil
+        folder: String, prefix: String, permit: DiskPermit, budget: SpoolBudget? = nil, owner: String = ""
     ) throws(SegmentError) {
         self.permit = permit
         self.budget = budget
+        self.owner = owner
         try permit.take(0, path: folder)
         // The folder may have been removed while the daemon runs.
         _ = try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -39,7 +42,7 @@ struct SpoolFile {
     /// Memory: the bytes are the caller's and borrowed for each call.
     mutating func write(_ data: ArraySlice<UInt8>) throws(SegmentError) {
         try permit.take(data.count, path: path)
-        if let budget, !budget.take(Int64(data.count)) {
+        if let budget, !budget.take(Int64(data.count), of: owner) {
             throw SegmentError(.write, path: path, errnoValue: EDQUOT)
         }
         // Counted before it is written: what a failed write leaves is given back with the rest.
@@ -67,7 +70,7 @@ struct SpoolFile {
         close(descriptor)
         descriptor = -1
         unsafe unlink(path)
-        budget?.give(bytes)
+        budget?.give(bytes, of: owner)
     }
 }
 
@@ -75,33 +78,55 @@ struct SpoolFile {
 final class SpoolBudget: Sendable {
     private struct State {
         var usedBytes: Int64 = 0
+        /// Of those whose files count by owner.
+        var usedByOwner: [String: Int64] = [:]
         var waitingBytes: Int64 = 0
         var counted: ContinuousClock.Instant?
     }
 
     private let mostBytes: Int64
+    private let mostBytesOfOwner: Int64
     /// Counts what waits in the folder, whole.
     private let countWaiting: @Sendable () -> Int64
     private let state = Mutex(State())
 
-    init(mostBytes: Int64, countWaiting: @escaping @Sendable () -> Int64) {
+    /// - Parameters:
+    ///   - mostBytes: What all may have together.
+    ///   - mostBytesOfOwner: What the files of one owner may have together.
+    init(mostBytes: Int64, mostBytesOfOwner: Int64 = .max, countWaiting: @escaping @Sendable () -> Int64) {
         self.mostBytes = mostBytes
+        self.mostBytesOfOwner = mostBytesOfOwner
         self.countWaiting = countWaiting
     }
 
     /// - Returns: False if the folder would have more than it may.
-    func take(_ bytes: Int64) -> Bool {
+    func take(_ bytes: Int64, of owner: String = "") -> Bool {
         state.withLock { state in
+            guard bytes <= mostBytesOfOwner - state.usedByOwner[owner, default: 0] else { return false }
             // Counting reads the folder: at most once a second, and again before a refusal.
             if state.counted.map({ ContinuousClock.now - $0 > .seconds(1) }) ?? true { count(&state) }
             if bytes > mostBytes - state.waitingBytes - state.usedBytes { count(&state) }
             guard bytes <= mostBytes - state.waitingBytes - state.usedBytes else { return false }
             state.usedBytes += bytes
+            state.usedByOwner[owner, default: 0] += bytes
             return true
         }
     }
 
-    func give(_ bytes: Int64) { state.withLock { $0.usedBytes -= bytes } }
+    func give(_ bytes: Int64, of owner: String = "") {
+        state.withLock { state in
+            state.usedBytes -= bytes
+            let left = state.usedByOwner[owner, default: 0] - bytes
+            state.usedByOwner[owner] = left > 0 ? left : nil
+        }
+    }
+
+    /// For uploads of sound: all unfinished ones of the listeners together, and those of one network address half of that. So
+    /// nobody can fill the disk with files that never end and have recordings removed for them.
+    static func uploads(maximumUploadBytes: Int64) -> SpoolBudget {
+        SpoolBudget(
+            mostBytes: maximumUploadBytes * 5, mostBytesOfOwner: maximumUploadBytes * 5 / 2, countWaiting: { 0 })
+    }
 
     private func count(_ state: inout State) {
         state.waitingBytes = countWaiting()

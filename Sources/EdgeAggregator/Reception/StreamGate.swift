@@ -32,19 +32,18 @@ struct StreamGate: Sendable {
         let connection = ListenerConnection(
             listener: listener, remoteAddress: remoteAddress, address: address, isNamed: isNamed, now: now, close: close
         )
-        do throws(AddressBudgets.Refusal) {
-            try house.addresses.beginStream(
-                of: listener, isNamed: isNamed, at: address, nowNanoseconds: now.monotonicNanoseconds)
-        } catch {
-            return .refused(listener, reason: error.rawValue)
-        }
         do throws(ListenerRegistry.Refusal) {
-            let counter = try house.registry.admit(connection)
-            return .admitted(
-                AdmittedStream(
-                    identity: SessionIdentity(
-                        listener: listener, bootID: now.bootID, counter: counter, source: isMock ? "mock" : "stream"),
-                    connection: connection))
+            // What is rejected is judged twice, first by the ``StreamSwitch``, and counted not at all.
+            let admission = try house.addresses.beginStream(
+                of: listener, isNamed: isNamed, at: address, nowNanoseconds: now.monotonicNanoseconds
+            ) { () throws(ListenerRegistry.Refusal) in try house.registry.admit(connection) }
+            switch admission {
+            case .failure(let refusal): return .refused(listener, reason: refusal.rawValue)
+            case .success(let counter):
+                let identity = SessionIdentity(
+                    listener: listener, bootID: now.bootID, counter: counter, source: isMock ? "mock" : "stream")
+                return .admitted(AdmittedStream(identity: identity, connection: connection))
+            }
         } catch {
             return .refused(listener, reason: error.rawValue)
         }

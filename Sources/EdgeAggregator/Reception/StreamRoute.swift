@@ -68,8 +68,12 @@ struct StreamRoute: Sendable {
                 let backPressure = session.receive(buffer.readableBytesUInt8Span) { take in
                     take(0..<buffer.readableBytes)
                 }
-                let quota = quota?.take(buffer.readableBytes, nowNanoseconds: house.time.now().monotonicNanoseconds)
-                if let pause = [quota, backPressure].compactMap({ $0 }).max() { try await Task.sleep(for: pause) }
+                let now = house.time.now()
+                let quota = quota?.take(buffer.readableBytes, nowNanoseconds: now.monotonicNanoseconds)
+                if let pause = [quota, backPressure].compactMap({ $0 }).max() {
+                    stream.connection.notePause(pause, at: now)
+                    try await Task.sleep(for: pause)
+                }
             }
         } catch {
             reason = "disconnected"

@@ -22,17 +22,24 @@ struct UploadForm {
     private let spoolFolder: String
     private let mostBytes: Int64
     private let permit: DiskPermit
+    private let budget: SpoolBudget
+    private let address: ClientAddress
     private var part = Part.none
     private var file: SpoolFile?
     private var filename: String?
     private var container: RecordingContainer?
     private var listener: [UInt8]?
 
-    init(boundary: String, spoolFolder: String, mostBytes: Int64, permit: DiskPermit) {
+    init(
+        boundary: String, spoolFolder: String, mostBytes: Int64, permit: DiskPermit, budget: SpoolBudget,
+        address: ClientAddress
+    ) {
         parser = MultipartParser(boundary: boundary)
         self.spoolFolder = spoolFolder
         self.mostBytes = mostBytes
         self.permit = permit
+        self.budget = budget
+        self.address = address
     }
 
     mutating func consume(_ buffer: ByteBuffer) throws {
@@ -93,7 +100,8 @@ struct UploadForm {
             guard let container = RecordingContainer(rawValue: suffix) else { throw UploadRefusal.unsupportedType }
             self.container = container
             self.filename = (filename as NSString).lastPathComponent
-            file = try SpoolFile(folder: spoolFolder, prefix: "upload", permit: permit)
+            file = try SpoolFile(
+                folder: spoolFolder, prefix: "upload", permit: permit, budget: budget, owner: address.text)
             part = .file
         case ("listener_id", _):
             listener = []
@@ -113,7 +121,13 @@ struct UploadForm {
             guard let bytes = file?.bytes, bytes + Int64(data.count) <= mostBytes else {
                 throw UploadRefusal.tooLarge(most: mostBytes)
             }
-            try file?.write(data)
+            do throws(SegmentError) {
+                try file?.write(data)
+            } catch {
+                // The budget, not the disk.
+                if error.errnoValue == EDQUOT { throw UploadRefusal.tooManyUnfinished }
+                throw error
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Sensors
+import ServiceLifecycle
 import Store
 import TextParts
 
@@ -14,6 +15,15 @@ struct UploadRoute: Sendable {
     let keeper: Doorkeeper
     let spoolFolder: String
     let mostBytes: Int64
+    private let budget: SpoolBudget
+
+    init(house: ReceptionHouse, keeper: Doorkeeper, spoolFolder: String, mostBytes: Int64) {
+        self.house = house
+        self.keeper = keeper
+        self.spoolFolder = spoolFolder
+        self.mostBytes = mostBytes
+        budget = SpoolBudget.uploads(maximumUploadBytes: mostBytes)
+    }
 
     @Sendable
     func receive(_ request: Request, _ context: EdgeContext) async throws -> Response {
@@ -24,19 +34,20 @@ struct UploadRoute: Sendable {
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization],
             pathToken: context.parameters.get("token"))
+        let address = ClientAddress(context.client)
         do {
             try judge(client)
             let name = try await withTaskExecutorPreference(house.executor) {
                 var form = UploadForm(
                     boundary: boundary, spoolFolder: spoolFolder, mostBytes: mostBytes,
-                    permit: house.storageGuard.permit(for: .sound, at: spoolFolder))
+                    permit: house.storageGuard.permit(for: .sound, at: spoolFolder), budget: budget, address: address)
                 defer { form.discard() }
                 for try await buffer in request.body {
                     guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
                     try form.consume(buffer)
                 }
                 let upload = try form.finish()
-                return try await store(upload, client: client, address: ClientAddress(context.client))
+                return try await store(upload, client: client, address: address)
             }
             house.metrics.uploads.add(1)
             return Answer.text(#"{"status":"ok","filename":"\#(name)"}"#, type: "application/json")
@@ -95,14 +106,38 @@ struct UploadRoute: Sendable {
             StockAnswer.detail(
                 "Decoding the file takes more than \(maximumSeconds) s of processor time, which max_upload_decode_sec allows",
                 status: .contentTooLarge, channel: context.channel)
+        case .tooManyNewListeners(let reason):
+            later(reason, .tooManyRequests, context)
+        case .tooManyUnfinished:
+            later(
+                "Too many uploads are unfinished: nothing was stored, send it again later", .serviceUnavailable, context
+            )
         case .tooBusy:
-            StockAnswer.detail(
-                "Too many uploads wait to be decoded: nothing was stored, send it again later",
-                status: .serviceUnavailable, channel: context.channel)
+            later(
+                "Too many uploads wait to be decoded: nothing was stored, send it again later", .serviceUnavailable,
+                context)
         case .stopping:
-            StockAnswer.detail(
-                "The device is stopping: nothing was stored, send it again later", status: .serviceUnavailable,
-                channel: context.channel)
+            later("The device is stopping: nothing was stored, send it again later", .serviceUnavailable, context)
+        }
+    }
+
+    /// Says that the same upload may succeed a minute later (RFC 9110 §10.2.3).
+    private func later(_ detail: String, _ status: HTTPResponse.Status, _ context: EdgeContext) -> Response {
+        var response = StockAnswer.detail(detail, status: status, channel: context.channel)
+        response.headers[.retryAfter] = "60"
+        return response
+    }
+
+    /// Waits, but not longer than the daemon runs.
+    ///
+    /// - Throws: ``UploadRefusal/stopping``, or a `CancellationError` when the sender has gone.
+    static func wait(_ pause: Duration) async throws {
+        try await cancelWhenGracefulShutdown {
+            do {
+                try await Task.sleep(for: pause)
+            } catch {
+                throw Task.isShuttingDownGracefully ? UploadRefusal.stopping : error
+            }
         }
     }
 
@@ -121,15 +156,15 @@ struct UploadRoute: Sendable {
                 listener, isNamed: keeper.listeners.isNamed(listener), at: address,
                 nowNanoseconds: house.time.now().monotonicNanoseconds)
         } catch {
-            throw UploadRefusal.notAdmitted(reason: error.rawValue)
-        }
-        if let pause = house.addresses.takeRecordings(
-            1, at: address, nowNanoseconds: house.time.now().monotonicNanoseconds)
-        {
-            house.metrics.pauses.add(1)
-            try await Task.sleep(for: pause)
+            throw UploadRefusal.tooManyNewListeners(reason: error.rawValue)
         }
         let received = house.time.now()
+        if let pause = house.addresses.takeRecordings(
+            1, at: address, nowNanoseconds: received.monotonicNanoseconds)
+        {
+            house.metrics.pauses.add(1)
+            try await Self.wait(pause)
+        }
         let audio = try await house.decoding.inspect(
             upload.path, expected: upload.container, address: address.text)
         guard house.storageGuard.mayKeepSound else { throw UploadRefusal.noRoom }
@@ -184,6 +219,8 @@ enum UploadRefusal: Error, Equatable {
     /// - hours: what the file declares; nil for one that declares less.
     case tooLong(hours: Double?, maximumHours: Double)
     case tooCostly(maximumSeconds: Double)
+    case tooManyNewListeners(reason: String)
+    case tooManyUnfinished
     case tooBusy
     case stopping
 }

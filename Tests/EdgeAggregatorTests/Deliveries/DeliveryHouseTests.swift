@@ -43,7 +43,8 @@ import Uplink
                 let settings = try settings(environment.merging(["BASE_DIR": folder]) { $1 })
                 let plan = DeliveryHouse.plan(settings, isClockHeld: false)
                 let house = try DeliveryHouse(
-                    settings: settings, store: store, time: TimeService(), logger: logger, devices: { [] })
+                    settings: settings, store: store, time: TimeService(), logger: logger, devices: { [] },
+                    existing: { [] })
                 defer { house.stop() }
                 #expect(Set(plan.sinks.values.joined()) == Set(chosen))
                 #expect(house.statuses.map(\.name).sorted() == chosen)

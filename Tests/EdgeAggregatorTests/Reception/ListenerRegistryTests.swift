@@ -50,6 +50,51 @@ import Testing
         #expect(registry.connections.count == 4)
     }
 
+    @Test func twoConnectionsOfEachListenerAreNoWayAroundIt() throws {
+        let pairs = try (0..<4).flatMap { number in
+            try (0..<2).map { try connection("many-\(number)", "192.0.2.1", silentSince: [3, 1, 2, 4][number] + $0) }
+        }
+        for connection in pairs { _ = try registry.admit(connection) }
+        _ = try registry.admit(try connection("other-0", "192.0.2.2"))
+        // All connections of the listener that has been silent the longest end.
+        #expect(pairs.map { $0.endedFor != nil } == [false, false, true, true, false, false, false, false])
+        #expect(Set(registry.connections.map(\.listener.text)) == ["many-0", "many-2", "many-3", "other-0"])
+    }
+
+    @Test func whoConnectsAsSomebodyElseDoesNotMoveThePlace() throws {
+        _ = try registry.admit(try connection("honest", "192.0.2.9"))
+        // The attacker's second connection of it has been silent for longer than all others.
+        _ = try registry.admit(try connection("honest", "192.0.2.1", silentSince: -100))
+        for number in 0..<3 { _ = try registry.admit(try connection("many-\(number)", "192.0.2.1")) }
+        _ = try registry.admit(try connection("other", "192.0.2.2"))
+        #expect(registry.connections.filter { $0.listener.text == "honest" }.count == 2)
+    }
+
+    @Test func theNextAddressGivesAPlaceWhenTheFirstHasNone() throws {
+        let registry = ListenerRegistry(
+            limits: ListenerRegistry.Limits(listeners: 5), firstCounter: 0, time: Stopped(),
+            logger: Logger(label: "test"))
+        let named = try (0..<3).map { try connection("named-\($0)", "192.0.2.1", isNamed: true) }
+        let others = try (0..<2).map { try connection("b-\($0)", "192.0.2.2", silentSince: Int64($0)) }
+        for connection in named + others { _ = try registry.admit(connection) }
+        _ = try registry.admit(try connection("c", "192.0.2.3"))
+        #expect(others.map { $0.endedFor != nil } == [true, false])
+        #expect(named.allSatisfy { $0.endedFor == nil })
+    }
+
+    @Test func whatTheDeviceDoesNotReadIsNoSilence() throws {
+        let registry = ListenerRegistry(
+            limits: ListenerRegistry.Limits(idleSeconds: 5), firstCounter: 0, time: Stopped(),
+            logger: Logger(label: "test"))
+        let paused = try connection("a", "192.0.2.1")
+        paused.notePause(.seconds(60), at: Stopped().now())
+        // Five seconds after it is read again.
+        #expect(!registry.isIdle(paused, nowNanoseconds: 65_000_000_000))
+        #expect(registry.isIdle(paused, nowNanoseconds: 65_000_000_001))
+        let read = try connection("b", "192.0.2.1")
+        #expect(registry.isIdle(read, nowNanoseconds: 5_000_000_001))
+    }
+
     @Test func listenersThatTheSettingsNameKeepTheirPlaces() throws {
         let named = try (0..<4).map { try connection("named-\($0)", "192.0.2.1", isNamed: true) }
         for connection in named { _ = try registry.admit(connection) }

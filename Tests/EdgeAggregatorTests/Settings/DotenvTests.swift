@@ -58,6 +58,60 @@ import Testing
         #expect(!loader.problems.contains { $0.description.contains("hidden-token") })
     }
 
+    /// The same for settings.yaml. YAML 1.2.2 §5.3 reserves `@` and a backtick at the beginning; an alias needs its anchor, a name
+    /// stands once, and NUL stands nowhere (§5.1).
+    @Test(arguments: [
+        ("log_level: info\nmqtt_password: @hidden-token\n", 2), ("mqtt_password: `hidden-token\n", 1),
+        ("log_level: info\n\nmqtt_password: *hidden-token\n", 3), ("mqtt_password: 'hidden-token\n", 2),
+        ("mqtt_password: hidden-token\nmqtt_password: x\n", 1), ("mqtt_password: hidden: token: hidden-token\n", 1),
+        ("log_level: info\nmqtt_password: hidden-token\u{0}\n", 2),
+    ]) func aYAMLProblemDoesNotShowTheValue(text: String, line: Int) {
+        var loader = SettingsLoader()
+        loader.load(yaml: text, path: "settings.yaml")
+        let problems = loader.problems.map(\.description)
+        #expect(problems.count == 1 && problems[0].hasPrefix("settings.yaml:\(line): this is not YAML: column "))
+        #expect(!problems.joined().contains("hidden"), "\(problems)")
+    }
+
+    /// What earlier releases took as it stands, and Docker Compose does not.
+    @Test(arguments: [
+        ("API_TOKEN=abcd #hidden", "a comment"), (#"API_TOKEN="ab\\nhidden""#, "an escape"),
+        (#"API_TOKEN='ab\'hidden'"#, "an escape"), (#"API_TOKEN="ab\hidden""#, ""), ("API_TOKEN='abcd #hidden'", ""),
+        ("API_TOKEN=abcd#hidden", ""), (#"API_TOKEN=ab\nhidden"#, ""), ("LOG_LEVEL=info # hidden", ""),
+    ]) func aSecretThatIsReadOtherwiseThanBeforeIsTold(line: String, what: String) {
+        var loader = SettingsLoader()
+        loader.load(dotenv: line + "\n", path: ".env")
+        let warnings = loader.warnings.map(\.description)
+        #expect(loader.problems.isEmpty && warnings.count == (what.isEmpty ? 0 : 1))
+        #expect(warnings.allSatisfy { $0.hasPrefix(".env:1: API_TOKEN: ") && $0.contains(what) })
+        #expect(!warnings.joined().contains("hidden"))
+    }
+
+    @Test func aNULIsAnErrorThatShowsNothing() {
+        var loader = SettingsLoader()
+        loader.load(dotenv: "API_TOKEN=hid\u{0}den\nLOG_LEVEL=info\n", path: ".env")
+        // YAML 1.2.2 §5.7: the escape of NUL.
+        loader.load(yaml: #"mqtt_password: "hid\0den""#, path: "settings.yaml")
+        let problems = loader.problems.map(\.description)
+        #expect(problems.count == 2 && problems.allSatisfy { $0.contains("NUL") && !$0.contains("hid") })
+        #expect(
+            problems[0].hasPrefix(".env:1: api_token: ") && problems[1].hasPrefix("settings.yaml:1: mqtt_password: "))
+    }
+
+    /// What is hidden in support bundles and error reports. `p%40ss` is `p@ss` (RFC 3986 §2.1).
+    @Test func passwordsInAddressesAreSecrets() throws {
+        var loader = SettingsLoader()
+        loader.loadEnvironment([
+            "INFLUX_URL": "http://u:p%40ssword@host", "INFLUX_TOKEN": "t", "DELIVERY_PROXY": "u:pro'xy@host:3128",
+            "ISEMS_ROUTER_IPS": "http://u:router-1@host/log,10.0.0.5", "NOAA_GFS_FILTER_URL": "http://host:80/cgi-bin",
+        ])
+        let secrets = Set(try Settings(loader: loader, file: nil).secrets)
+        #expect(secrets.isSuperset(of: ["p%40ssword", "p@ssword", "pro'xy", "router-1"]))
+        #expect(!secrets.contains { $0.contains("host") })
+        #expect(Settings.shown(.text("http://u:12/x@h")) == "http://[hidden]@h")
+        #expect(Settings.shown(.list(["http://u:a'b@h", "c"])) == "http://[hidden]@h,c")
+    }
+
     @Test func aWrongAddressIsShownWithoutItsPassword() {
         var loader = SettingsLoader()
         loader.loadEnvironment([

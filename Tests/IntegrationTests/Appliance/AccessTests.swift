@@ -121,6 +121,21 @@ import Testing
         #expect(try answer(daemon, "/metrics", [other]).status == 200)
     }
 
+    /// One client has all addresses of an IPv6 network (RFC 6177), and proxies write them in more than one form.
+    @Test func addressesOfOneNetworkGuessTogether() throws {
+        let daemon = try DaemonProcess(settings: [
+            "API_TOKEN": "right-token", "LOGIN_FAILURES_PER_MINUTE": "3", "TRUSTED_PROXIES": "127.0.0.0/8",
+        ])
+        try daemon.start()
+        for address in ["2001:db8:1:2::1", "[2001:db8:1:2:ffff::2]", "[2001:db8:1:2::3]:443"] {
+            let guess = ["X-Forwarded-For: \(address)", "Authorization: Bearer guess"]
+            #expect(try answer(daemon, "/api/v1/status", guess).status == 401)
+        }
+        let right = "Authorization: Bearer right-token"
+        #expect(try answer(daemon, "/api/v1/status", ["X-Forwarded-For: 2001:db8:1:2::4", right]).status == 429)
+        #expect(try answer(daemon, "/api/v1/status", ["X-Forwarded-For: 2001:db8:1:3::1", right]).status == 200)
+    }
+
     @Test func believesNobodyButTrustedProxies() throws {
         // Without a token only the box itself may admit nodes: not whoever comes through a proxy on it.
         let daemon = try DaemonProcess()

@@ -172,15 +172,12 @@ final class IngestThread: Sendable {
                     isMalformed = true
                 }
             }
-            if isMalformed {
-                end(connection, number, "malformed body")
-            } else if connection.body.isFinished {
-                end(connection, number, "end of body")
-                return
-            }
-            let quota = connection.quota?.take(
-                bytes.count, nowNanoseconds: thread.house.time.now().monotonicNanoseconds)
+            if isMalformed { return end(connection, number, "malformed body") }
+            if connection.body.isFinished { return end(connection, number, "end of body") }
+            let now = thread.house.time.now()
+            let quota = connection.quota?.take(bytes.count, nowNanoseconds: now.monotonicNanoseconds)
             if let pause = [quota, backPressure].compactMap({ $0 }).max() {
+                connection.adopted.stream.connection.notePause(pause, at: now)
                 thread.watch(connection.adopted.descriptor, number: number, isPaused: true, isNew: false)
                 paused[number] = .now + pause
             }
