@@ -102,22 +102,35 @@ struct RecordingResources: Sendable {
                 .forbidden, "Not analysed",
                 detail: "\(row.name) could not be analysed: whether a human voice is in it is not known")
         }
-        if isPrivacyOn, try await isAwaited(row) {
-            var answer = try Answer.problem(
-                .conflict, "Not analysed yet",
-                detail: "\(row.name) is handed out once no human voice is known to be in it")
-            answer.headers[.retryAfter] = "5"
-            return answer
-        }
+        if let refusal = try await refusal(of: row) { return refusal }
         return try await FileDownload(
             path: "\(house.configuration.recordingsFolder)/\(row.relativePath)", name: row.name,
             type: row.container == "wav" ? "audio/wav" : row.container == "flac" ? "audio/flac" : "audio/mpeg"
         ).answer(request)
     }
 
-    private func isAwaited(_ row: RecordingRecord) async throws -> Bool {
-        if row.analysis == "pending" { return true }
-        return try await house.store.waitsForPredecessor(recording: row.name)
+    /// Why sound is not handed out for the voices that may be in it, or that are known to be: those that were heard count however
+    /// the settings are now.
+    private func refusal(of row: RecordingRecord) async throws -> Response? {
+        guard isPrivacyOn || row.privacyNanoseconds > 0 else { return nil }
+        let beginning = try await house.store.beginning(ofRecording: row.name)
+        if row.analysis == "pending" || beginning == .waiting {
+            var answer = try Answer.problem(
+                .conflict, "Not analysed yet",
+                detail: isPrivacyOn
+                    ? "\(row.name) is handed out once no human voice is known to be in it"
+                    : "a human voice was heard in \(row.name), and may not be silent yet: it is once analysis is on again"
+            )
+            answer.headers[.retryAfter] = "5"
+            return answer
+        }
+        guard beginning == .unheard else { return nil }
+        return try Answer.problem(
+            .forbidden, "Not analysed",
+            detail: """
+                the recording before \(row.name) went before it was analysed: whether a human voice is at the beginning of this one \
+                is not known
+                """)
     }
 
     @Sendable
@@ -125,6 +138,14 @@ struct RecordingResources: Sendable {
         guard let row = try await row(context) else { return try notFound(context) }
         if row.state == "open" {
             return try Answer.problem(.conflict, "Still recording", detail: "\(row.name) is still being written")
+        }
+        // Its last window reaches into the recording that follows, which could never be handed out. An upload has none.
+        if isPrivacyOn, row.analysis == "pending", row.sessionID != nil {
+            return try Answer.problem(
+                .conflict, "Not analysed yet",
+                detail:
+                    "\(row.name) can be deleted once no human voice is known to be in it, nor in the recording after it"
+            )
         }
         try await house.store.commit(
             [

@@ -71,7 +71,7 @@ struct SupportBundle {
             let effective = settings.effective[setting.name]
             let value = effective?.value.display ?? ""
             return
-                "\(setting.name): \(setting.isSecret && !value.isEmpty ? "[hidden]" : value)   # \(effective?.source ?? "default")"
+                "\(setting.name): \(setting.isSecret && !value.isEmpty ? "[hidden]" : Settings.shown(effective?.value))   # \(effective?.source ?? "default")"
         }.joined(separator: "\n") + "\n"
     }
 
@@ -94,7 +94,9 @@ struct SupportBundle {
     }
 
     private func doctorText() async -> String {
-        let findings = Doctor(settings: settings).examine() + (await DoctorHardware(settings: settings).examine())
+        let findings =
+            Doctor(settings: settings).examine() + (await DoctorHardware(settings: settings).examine())
+            + (await DoctorMQTT(settings: settings).examine())
         return (try? Answer.encoder.encode(findings)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 

@@ -33,8 +33,15 @@ struct SettingsOptions: ParsableArguments {
         help: "The settings file (else $CONFIG_PATH, ./settings.yaml, /etc/edge-aggregator/settings.yaml).")
     var path: String?
 
-    /// Loads the settings, or tells all that is wrong with them and ends with 78.
+    /// Loads the settings and says where they and the data are, or tells all that is wrong with them and ends with 78.
     func load() throws -> Settings {
+        let settings = try loadForDaemon()
+        printError(settings.places)
+        return settings
+    }
+
+    /// The same for the daemon, which says it in its log and its greeting.
+    func loadForDaemon() throws -> Settings {
         do {
             let settings = try Settings(path: path)
             for warning in settings.warnings { printError("warning: \(warning)") }

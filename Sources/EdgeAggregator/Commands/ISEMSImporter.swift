@@ -66,7 +66,7 @@ struct ISEMSImporter {
                 "\(file) \(error.isOfTheMoment ? "cannot be read" : "is no database"): \(error)")
             return report
         }
-        var batches: [String: ReadingBatch] = [:]
+        var batches: [NodeKey: ReadingBatch] = [:]
         var read = 0
         var waiting = 0
         var failure: (any Error)?
@@ -84,7 +84,7 @@ struct ISEMSImporter {
                 return
             }
             let key = NodeKey(kind: NodeKind.isems.rawValue, name: reading.nodeID)
-            batches[reading.nodeID, default: ReadingBatch(key: key, layout: ISEMSIntake.layout)].add(
+            batches[key, default: ReadingBatch(key: key, layout: ISEMSIntake.layout)].add(
                 timeNanoseconds: reading.timeSeconds * 1_000_000_000, reading.values,
                 text: reading.storedTexts)
             read += 1

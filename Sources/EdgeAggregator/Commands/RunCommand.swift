@@ -20,7 +20,7 @@ struct RunCommand: AsyncParsableCommand {
     var sample: String?
 
     func run() async throws {
-        let settings = try options.load()
+        let settings = try options.loadForDaemon()
         let reporter = try settings.box.sentry.map {
             try SentryReporter(address: $0, box: settings.box.uuid, secrets: settings.secrets)
         }
@@ -31,6 +31,7 @@ struct RunCommand: AsyncParsableCommand {
             return QuietCancellation(SentryLogHandler(lines: lines, reporter: reporter))
         }
         let logger = Logger(label: "edge-aggregator")
+        logger.notice("\(settings.places)")
         signal(SIGPIPE, SIG_IGN)
         // Until the daemon listens for it, a reload changes nothing.
         signal(SIGHUP, SIG_IGN)
@@ -143,6 +144,7 @@ private func greet(_ settings: Settings, port: Int, sample: String?) {
     print("  page      \(address)/")
     print("  API       \(address)/api/v1/status   (described by \(address)/openapi.json)")
     print("  listeners POST \(address)\(settings.reception.streamPath)?listener_id=<id>")
+    print("  \(settings.places)")
     if let sample {
         let program = CommandLine.arguments.first ?? "edge-aggregator"
         print("Play a real bird recording at it, from another terminal:")

@@ -20,7 +20,7 @@ struct SettingsCommand: AsyncParsableCommand {
                 let effective = settings.effective[setting.name]
                 let value = effective?.value.display ?? ""
                 return (
-                    setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : value.hidingPasswords,
+                    setting.name, setting.isSecret && !value.isEmpty ? "(hidden)" : Settings.shown(effective?.value),
                     effective?.source ?? "default"
                 )
             }

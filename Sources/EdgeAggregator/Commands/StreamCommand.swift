@@ -13,6 +13,8 @@ struct StreamCommand: AsyncParsableCommand {
             \(ExitCodes.help)
             """)
 
+    @OptionGroup var options: SettingsOptions
+
     @Argument(help: "A WAV file.")
     var file: String
 
@@ -25,8 +27,11 @@ struct StreamCommand: AsyncParsableCommand {
     @Option(name: [.long, .customShort("s")], help: "Each listener starts at a random moment within so many seconds.")
     var stagger = 5.0
 
-    @Option(name: [.long, .customShort("u")], help: "Where to. A query, a user:password@ or a /t/TOKEN in it is kept.")
-    var url = "http://127.0.0.1:8000/recordings_stream"
+    @Option(
+        name: [.long, .customShort("u")],
+        help:
+            "Where to (else the daemon of the settings). A query, a user:password@ or a /t/TOKEN in it is kept.")
+    var url: String?
 
     @Option(help: "How many times as fast as the sound, or max.")
     var speed = "1"
@@ -48,13 +53,14 @@ struct StreamCommand: AsyncParsableCommand {
         guard speed == "max" || (Double(speed).map { $0 > 0 && $0 <= 1_000_000 } ?? false) else {
             throw ValidationError("--speed: a number above 0, or max")
         }
-        guard StockClient.Target(url: url, listener: "x") != nil else {
+        if let url, StockClient.Target(url: url, listener: "x") == nil {
             throw ValidationError("--url: http://host:port/path")
         }
     }
 
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
+        let address = try url ?? Self.ownAddress(try options.load())
         let bytes: [UInt8]
         let layout: WAVFile.Layout
         do {
@@ -76,7 +82,7 @@ struct StreamCommand: AsyncParsableCommand {
         await withTaskGroup(of: Void.self) { group in
             for number in 1...listeners {
                 let name = prefix + (number < 10 ? "0\(number)" : "\(number)")
-                group.addTask { await self.play(name, frames, tally) }
+                group.addTask { await self.play(name, address, frames, tally) }
             }
             group.addTask {
                 while !Task.isCancelled, !tally.isOver {
@@ -89,10 +95,16 @@ struct StreamCommand: AsyncParsableCommand {
         if tally.gaveUp > 0 { throw ExitCodes.unavailable }
     }
 
-    private func play(_ name: String, _ frames: StockFrames, _ tally: StreamTally) async {
+    /// Where the daemon with these settings receives streams.
+    static func ownAddress(_ settings: Settings) -> String {
+        let box = settings.box.addresses.first?.localURL() ?? "http://127.0.0.1:8000"
+        return box + settings.reception.streamPath
+    }
+
+    private func play(_ name: String, _ address: String, _ frames: StockFrames, _ tally: StreamTally) async {
         let pace = speed == "max" ? StockClient.Speed.unlimited : .times(Double(speed) ?? 1)
         if stagger > 0 { try? await Task.sleep(for: .seconds(Double.random(in: 0...stagger))) }
-        guard let target = StockClient.Target(url: url, listener: name) else { return }
+        guard let target = StockClient.Target(url: address, listener: name) else { return }
         let client = StockClient(
             target: target, frames: frames, interval: .seconds(interval), speed: pace, files: files == 0 ? nil : files
         ) { event in tally.note(event, listener: name) }

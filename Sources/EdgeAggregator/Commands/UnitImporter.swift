@@ -75,7 +75,7 @@ struct UnitImporter {
         func countPoints() throws {
             let known = try store.accessPointsBlocking(of: unit.key, bssids: points.map(\.bssid))
             report.tally.found += points.count
-            report.tally.new += points.count { known[$0.bssid] != $0 }
+            report.tally.new += points.count { known[Array($0.bssid.utf8)] != $0 }
             report.accessPoints += points.count
             points = []
         }

@@ -129,7 +129,8 @@ struct Daemon {
             house: house, startReserve: startReserve, interval: .seconds(5))
         let directory = DeviceDirectory(house: house)
         deliveries = try DeliveryHouse(
-            settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() })
+            settings: settings, store: store, time: time, logger: logger, devices: { await directory.devices() },
+            existing: { await directory.existing() })
         gate = StreamGate(house: house, keeper: keeper, proxies: settings.access.trustedProxies)
         ingest = try IngestLoop(
             house: house, threads: settings.recordings.threads,
