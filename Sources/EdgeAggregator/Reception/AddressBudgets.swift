@@ -94,6 +94,11 @@ final class AddressBudgets: Sendable {
         }
     }
 
+    /// Whether nothing of the listener has been here before.
+    func isNew(_ listener: ListenerID, isNamed: Bool) -> Bool {
+        state.withLock { isNew(listener, isNamed: isNamed, $0) }
+    }
+
     private func isNew(_ listener: ListenerID, isNamed: Bool, _ state: State) -> Bool {
         !isNamed && !state.knownListeners.contains(listener)
     }

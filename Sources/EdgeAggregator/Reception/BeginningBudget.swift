@@ -38,11 +38,17 @@ struct BeginningBudget: Sendable {
     private var shared = 0
     private var own = 0
 
-    init(limits: Limits, address: ClientAddress, addresses: AddressBudgets, nowNanoseconds: Int64) {
+    /// - Parameter isNewListener: whether nothing of the listener has been here before. All its short recordings count for the
+    ///   address then: ids are free to choose.
+    init(
+        limits: Limits, isNewListener: Bool = false, address: ClientAddress, addresses: AddressBudgets,
+        nowNanoseconds: Int64
+    ) {
         self.address = address
         self.addresses = addresses
         shortRecordings = TokenBucket(perMinute: limits.shortRecordings, nowNanoseconds: nowNanoseconds)
-        ownShortRecordings = TokenBucket(perMinute: 1, nowNanoseconds: nowNanoseconds)
+        ownShortRecordings =
+            isNewListener ? nil : TokenBucket(perMinute: 1, nowNanoseconds: nowNanoseconds)
         recordings = TokenBucket(perMinute: limits.recordings, nowNanoseconds: nowNanoseconds)
         uncounted = TokenBucket(perMinute: limits.uncounted, nowNanoseconds: nowNanoseconds)
     }

@@ -26,6 +26,8 @@ final class ListenerConnection: Sendable {
     let address: ClientAddress
     /// Whether the settings name the listener: its place is never given to another address.
     let isNamed: Bool
+    /// Whether nothing of the listener was here before this connection.
+    let isNew: Bool
     /// Why the box ended the connection, once it has.
     private let endReason = Mutex<String?>(nil)
     private let close: @Sendable () -> Void
@@ -33,13 +35,15 @@ final class ListenerConnection: Sendable {
 
     /// - Parameter close: closes the connection, from any thread.
     init(
-        listener: ListenerID, remoteAddress: String, address: ClientAddress, isNamed: Bool, now: TimeStamp,
+        listener: ListenerID, remoteAddress: String, address: ClientAddress, isNamed: Bool,
+        isNew: Bool = false, now: TimeStamp,
         close: @escaping @Sendable () -> Void
     ) {
         self.listener = listener
         self.remoteAddress = remoteAddress
         self.address = address
         self.isNamed = isNamed
+        self.isNew = isNew
         self.close = close
         state = Mutex(
             Status(

@@ -30,7 +30,8 @@ struct StreamGate: Sendable {
         let now = house.time.now()
         let isNamed = keeper.listeners.isNamed(listener)
         let connection = ListenerConnection(
-            listener: listener, remoteAddress: remoteAddress, address: address, isNamed: isNamed, now: now, close: close
+            listener: listener, remoteAddress: remoteAddress, address: address, isNamed: isNamed,
+            isNew: house.addresses.isNew(listener, isNamed: isNamed), now: now, close: close
         )
         do throws(ListenerRegistry.Refusal) {
             // What is rejected is judged twice, first by the ``StreamSwitch``, and counted not at all.

@@ -161,6 +161,12 @@ import Testing
         _ = third.settle(left: 0, begun: 1, nowNanoseconds: 990 * second)
         let next = third.grant(nowNanoseconds: 990 * second)
         #expect(next == 0)
+        // Names are free to choose, so the first recording of a new one counts for the address.
+        var stranger = BeginningBudget(
+            limits: BeginningBudget.Limits(), isNewListener: true, address: here, addresses: addresses,
+            nowNanoseconds: 990 * second)
+        let ofStranger = stranger.grant(nowNanoseconds: 990 * second)
+        #expect(ofStranger == 0)
     }
 
     /// A thousand listeners behind one router, each at the pace of live sound, for two minutes.

@@ -8,7 +8,7 @@ import Testing
     private func settings(yaml: String, dotenv: String? = nil, environment: [String: String] = [:]) throws -> (
         settings: Settings, folder: String
     ) {
-        let folder = "\(NSTemporaryDirectory())/base-\(UUID().uuidString)"
+        let folder = NSTemporaryDirectory() + "base-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try Data(yaml.utf8).write(to: URL(fileURLWithPath: "\(folder)/settings.yaml"))
