@@ -23,31 +23,51 @@ KILLS ?= 100
 OLD ?=
 PARTS ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
-ARCH ?= arm64
+# The processor and the release of Debian for which packages are made: this machine's, unless something else is asked for.
+HOST_ARCH := $(shell dpkg --print-architecture)
+HOST_RELEASE := $(shell . /etc/os-release && echo $$VERSION_CODENAME)
+HOST_NUMBER := $(shell . /etc/os-release && echo $${VERSION_ID%%.*})
+ARCH ?= $(HOST_ARCH)
+RELEASE ?= $(HOST_RELEASE)
+# Cards are for a Pi, unless ARCH is given.
+CARD_ARCH := $(if $(filter file,$(origin ARCH)),arm64,$(ARCH))
+CARD_RELEASE := $(if $(filter file,$(origin RELEASE)),bookworm,$(RELEASE))
+# The compiler and the libraries for other targets than this machine.
+CROSS ?= $(BASE_DIR)/cross
+IS_NATIVE := $(if $(and $(filter $(HOST_ARCH),$(ARCH)),$(filter $(HOST_RELEASE),$(RELEASE))),yes)
+DEBIAN_bookworm = 12
+DEBIAN_trixie = 13
+cross_output = $(CROSS)/out/$(1)-$(2)-$(BUILD)
+package = $(DIST)/edge-aggregator_$(VERSION)+deb$(or $(DEBIAN_$(1)),$(HOST_NUMBER))_$(2).deb
 DEB ?=
 KERNEL ?=
 VERSION = $(shell sed -n 's/.*static let text = "\(.*\)".*/\1/p' Sources/EdgeAggregator/API/Version.swift)
-PACKAGE = $(DIST)/edge-aggregator_$(VERSION)_$(shell dpkg --print-architecture).deb
+CARD_DEB = $(or $(DEB),$(call package,$(CARD_RELEASE),$(CARD_ARCH)))
 MODELS ?= yes
 EDGE_YAML ?=
 MINUTES ?= 10
 SANITIZER ?= both
 SEEDS ?= new
 SUITES ?= IntegrationTests
+TREE ?=
 
-.PHONY: help run build deb image bundle update-dependencies test-image test-appliance test-power test-kills test-container setup setup-tests test test-only test-upgrade test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
+.PHONY: help run build deb image bundle container release check-reproducible test-archive update-dependencies test-image test-arm64 test-appliance test-power test-kills test-container setup setup-tests test test-only test-readme test-upgrade test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
 	@echo "make test         set up and run all tests"
-	@echo "make deb          the Debian package, for this machine's processor"
-	@echo "make image        a card: ARCH=arm64 DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
+	@echo "make deb          the Debian package; ARCH=arm64|amd64 RELEASE=bookworm|trixie for another machine than this one"
+	@echo "make image        a card for a Pi: RELEASE=bookworm|trixie DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
+	@echo "make container    an archive for docker load: ARCH=arm64|amd64; make test-archive: started"
+	@echo "make release      packages, card, update, containers, sums; make check-reproducible: made again and compared"
 	@echo "make lint         format and language checks"
+	@echo "make test-readme  every command of README.md, run as written in a fresh copy"
 	@echo "make test-faults  200 kills, a full disk, and attacks beside honest senders (make test has the short form)"
 	@echo "make test-upgrade  upgrade, rollback and upgrade again; OLD=program of an older version"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
 	@echo "make test-appliance  the card with systemd: hardening, watchdog, safe mode, updates"
-	@echo "make test-image   the arm64 card, assembled and started"
+	@echo "make test-image   the arm64 card with the daemon, started in an emulated board; PARTS=\"pi5 pi4 update kernel\""
+	@echo "make test-arm64   the arm64 daemon under emulation; PARTS=\"scores golden suites units\""
 	@echo "make test-power   50 power cuts, on a disk that fills and fails in between; disks that lie"
 	@echo "make test-kills   100 kills on a disk that fills, loses its inodes and fails to sync"
 	@echo "make test-container  the container's image and its health check"
@@ -68,25 +88,56 @@ setup-tests: setup
 build: setup
 	$(BUILD_PROGRAM)
 
-# The daemon's package, for the processor of this machine; with the Swift runtime inside.
-deb: build
+# The daemon's package, with the Swift runtime inside. For another processor or release than this machine's it is cross-built.
+deb:
+ifeq ($(IS_NATIVE),yes)
+	@$(MAKE) --no-print-directory build
 	@scripts/setup-image.sh
 	@image/deb/build.sh $(DIST) $(PROGRAM)
-
-# A card. ARCH=arm64 wants DEB, a package built on a Pi or another arm64 machine; without it a stand-in takes the daemon's place.
-image:
+else
+	@scripts/cross/check.sh $(RELEASE) $(ARCH)
 	@scripts/setup-image.sh
-	@if [ "$(MODELS)" = yes ]; then MACHINE=$(if $(filter arm64,$(ARCH)),aarch64,x86_64) scripts/fetch-models.sh $(BASE_DIR)/models-$(ARCH) $(SAMPLES_DIR); fi
-	@image/card/build.sh --arch $(ARCH) $(if $(DEB),--deb $(DEB)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(ARCH)) \
-		$(if $(EDGE_YAML),--edge-yaml $(EDGE_YAML)) $(DIST)/edge-aggregator-$(ARCH).img
+	@scripts/cross/build.sh $(RELEASE) $(ARCH) $(BUILD) $(CROSS) $(call cross_output,$(RELEASE),$(ARCH))
+	@image/deb/build.sh $(DIST) $(call cross_output,$(RELEASE),$(ARCH))/edge-aggregator $(RELEASE) $(ARCH) $(CROSS)
+endif
+
+# A card with the daemon: of DEB, or of a package that is built first.
+image:
+ifeq ($(DEB),)
+	@$(MAKE) --no-print-directory deb ARCH=$(CARD_ARCH) RELEASE=$(CARD_RELEASE)
+endif
+	@scripts/setup-image.sh
+	@if [ "$(MODELS)" = yes ]; then MACHINE=$(if $(filter arm64,$(CARD_ARCH)),aarch64,x86_64) scripts/fetch-models.sh $(BASE_DIR)/models-$(CARD_ARCH) $(SAMPLES_DIR); fi
+	@image/card/build.sh --arch $(CARD_ARCH) --release $(CARD_RELEASE) --deb $(CARD_DEB) $(if $(KERNEL),--kernel $(KERNEL)) \
+		$(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(CARD_ARCH)) $(if $(EDGE_YAML),--edge-yaml $(EDGE_YAML)) \
+		$(DIST)/edge-aggregator-$(CARD_ARCH).img
 
 # An update for boxes with such a card, signed with the key of var/image/keys.
 bundle:
-	@ARCH=$(ARCH) image/card/bundle.sh $(DIST)/edge-aggregator-$(ARCH).img $(VERSION) \
-		$(DIST)/edge-aggregator-$(ARCH).raucb
+	@ARCH=$(CARD_ARCH) image/card/bundle.sh $(DIST)/edge-aggregator-$(CARD_ARCH).img $(VERSION) \
+		$(DIST)/edge-aggregator-$(CARD_ARCH).raucb
 
+# A container's archive, of DEB or of a package that is built first.
+container:
+ifeq ($(DEB),)
+	@$(MAKE) --no-print-directory deb ARCH=$(ARCH) RELEASE=$(CARD_RELEASE)
+endif
+	@scripts/setup-image.sh
+	@if [ "$(MODELS)" = yes ]; then MACHINE=$(if $(filter arm64,$(ARCH)),aarch64,x86_64) scripts/fetch-models.sh $(BASE_DIR)/models-$(ARCH) $(SAMPLES_DIR); fi
+	@image/container/build.sh --arch $(ARCH) --release $(CARD_RELEASE) --deb $(or $(DEB),$(call package,$(CARD_RELEASE),$(ARCH))) \
+		$(if $(filter yes,$(MODELS)),--models $(BASE_DIR)/models-$(ARCH)) $(DIST)/edge-aggregator-container-$(ARCH).tar
+
+# Everything that is published, with sums and a list of what is in it. docs/releasing.md.
+release:
+	@scripts/setup-image.sh
+	@CROSS="$(CROSS)" MODELS="$(MODELS)" KERNEL="$(KERNEL)" BUILD="$(BUILD)" scripts/release.sh $(DIST)/release-$(VERSION)
+
+check-reproducible:
+	@CROSS="$(CROSS)" MODELS="$(MODELS)" KERNEL="$(KERNEL)" BUILD="$(BUILD)" scripts/check-reproducible.sh $(DIST)/release-$(VERSION)
+
+# settings.yaml names the data folder. A BASE_DIR of make's command line or environment reaches the program and wins.
 run: build
-	BASE_DIR="$${BASE_DIR:-$(BASE_DIR)}" $(PROGRAM) run --sample $(SAMPLE)
+	$(PROGRAM) run --sample $(SAMPLE)
 
 TEST_FOLDERS = EDGE_MODELS_DIR="$(abspath $(MODELS_DIR))" EDGE_SAMPLES_DIR="$(abspath $(SAMPLES_DIR))" EDGE_TEST_SERVERS="$(abspath $(TEST_SERVERS))"
 
@@ -96,6 +147,15 @@ test: setup-tests
 # Those that EDGE_FILTER (a regular expression) names.
 test-only: setup-tests
 	$(TEST_FOLDERS) swift test --filter "$(EDGE_FILTER)"
+
+# BUILD=debug compiles nothing but the program; otherwise all is done as for a newcomer. TREE=yes takes uncommitted files too.
+ifeq ($(BUILD),debug)
+test-readme: build
+	Tests/README/run.py $(if $(TREE),--tree) --program $(PROGRAM) --models $(MODELS_DIR) --samples $(SAMPLES_DIR)
+else
+test-readme:
+	Tests/README/run.py $(if $(TREE),--tree)
+endif
 
 lint:
 	@scripts/lint.sh
@@ -117,14 +177,28 @@ test-hardware: setup
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
 	Tests/Hardware/run.sh $(HARDWARE_RIG)
 
-test-appliance: deb setup-tests
+# In emulated machines of this processor, whatever ARCH says.
+test-appliance: setup-tests
+	@$(MAKE) --no-print-directory deb ARCH=$(HOST_ARCH) RELEASE=$(HOST_RELEASE)
 	@scripts/fetch-hardware-rig.sh $(HARDWARE_RIG)
-	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(PACKAGE) $(PARTS)
+	Tests/Appliance/run.sh $(HARDWARE_RIG) $(SAMPLE) $(MODELS_DIR) $(call package,$(HOST_RELEASE),$(HOST_ARCH)) $(PARTS)
 
 test-image: setup
+	@$(MAKE) --no-print-directory deb ARCH=arm64 RELEASE=$(CARD_RELEASE)
+	@MACHINE=aarch64 scripts/fetch-models.sh $(BASE_DIR)/models-arm64 $(SAMPLES_DIR)
+	Tests/Appliance/arm64.sh $(call package,$(CARD_RELEASE),arm64) $(CARD_RELEASE) $(SAMPLE) $(MODELS_DIR) $(BASE_DIR)/models-arm64 $(PARTS)
+
+# The cross-built program under qemu's user mode emulation. Tests/ARM64/run.sh describes PARTS.
+test-arm64: setup-tests
 	@scripts/setup-image.sh
 	@MACHINE=aarch64 scripts/fetch-models.sh $(BASE_DIR)/models-arm64 $(SAMPLES_DIR)
-	Tests/Appliance/arm64.sh $(SAMPLE) $(MODELS_DIR) $(BASE_DIR)/models-arm64
+	@scripts/cross/build.sh $(CARD_RELEASE) arm64 $(BUILD) $(CROSS) $(call cross_output,$(CARD_RELEASE),arm64)
+	$(TEST_FOLDERS) ARM64_MODELS_DIR="$(abspath $(BASE_DIR))/models-arm64" \
+		Tests/ARM64/run.sh $(call cross_output,$(CARD_RELEASE),arm64)/edge-aggregator $(CROSS) $(CARD_RELEASE) $(PARTS)
+
+# The archive of `make container`, unpacked and started.
+test-archive: container
+	Tests/Container/archive.sh $(DIST)/edge-aggregator-container-$(ARCH).tar $(ARCH)
 
 test-power: build
 	@scripts/setup-image.sh

@@ -1,27 +1,28 @@
 #!/usr/bin/env bash
-# `make test-image`: assembles the arm64 card and starts it twice: as a Pi 4 with the card's own kernel, and as a Pi 5 with one whose
-# pages are of 16 KiB.
+# `make test-image`: assembles the arm64 card with the real daemon and starts it in an emulated board.
 #
-#   arm64.sh SAMPLE.wav MODELS_FOLDER ARM64_MODELS_FOLDER
+#   arm64.sh PACKAGE.deb RELEASE SAMPLE.wav MODELS_FOLDER ARM64_MODELS_FOLDER [PART...]
+#
+# Parts: pi5 (pages of 16 KiB), pi4 (pages of 4 KiB, the card's own kernel), update (an update that fails and one that stays), kernel
+# (KERNEL= with Debian's kernel in the layout of Raspberry Pi's). Without PART: pi5.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
-sample=$(realpath "$1") models=$(realpath "$2") arm64_models=$(realpath "$3")
+package=$(realpath "$1") release=$2 sample=$(realpath "$3") models=$(realpath "$4") arm64_models=$(realpath "$5")
+shift 5
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(pi5)
 export cache=$project/var/image
 work=$cache/arm64
 rm -rf "$work"
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 "$project/scripts/fetch-kernel-16k.sh" "$cache/kernel-16k-package"
-"$project/image/card/base.sh" arm64 "$cache/base-arm64.tar"
-tar -xf "$cache/base-arm64.tar" -C "$work" --wildcards '*bin/busybox'
-"$here/kernel.sh" "$cache/kernel-16k-package" "$cache/kernel-16k" "$(find "$work" -name busybox -type f | head -n 1)"
+busybox() { tar -xf "$cache/base-$release-arm64.tar" -C "$work" --wildcards '*bin/busybox' && find "$work" -name busybox -type f | head -n 1; }
 
 # The test's own files: who does what it is asked for, the second kernel's modules, and the model's reference program with a window.
 tree=$work/tree
 cp -r "$here/tree" "$tree"
-mkdir -p "$tree/usr/lib/modules"
-cp -r "$cache/kernel-16k/modules/." "$tree/usr/lib/modules/"
 cp "$here/pages.py" "$tree/usr/lib/edge-test/"
 aarch64-linux-gnu-gcc -O1 -o "$tree/usr/lib/edge-test/birdnet-reference" "$project/Tests/Reference/main.c" -ldl -lpthread
 gcc -O1 -o "$work/birdnet-reference" "$project/Tests/Reference/main.c" -ldl -lpthread
@@ -37,6 +38,45 @@ array.array("f", (sample / 32768 for sample in samples[:144_000])).tofile(open(s
 PY
 "$work/birdnet-reference" "$models/libtensorflowlite_c.so" "$models/BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite" score \
     "$tree/usr/lib/edge-test/window" "$work/scores"
-"$project/image/card/build.sh" --arch arm64 --models "$arm64_models" --tree "$tree" "$work/card.img"
+# The 16 KiB kernel needs an initrd with a busybox of its processor, which is in the card's own base.
+libraries=$(dpkg-deb -f "$package" Depends | tr ',' '\n' | sed 's/[(|].*//; s/ //g')
+# shellcheck disable=SC2086
+BASE_RELEASE=$release "$project/image/card/base.sh" arm64 "$cache/base-$release-arm64.tar" $libraries
+"$here/kernel.sh" "$cache/kernel-16k-package" "$cache/kernel-16k" "$(busybox)"
+mkdir -p "$tree/usr/lib/modules"
+cp -r "$cache/kernel-16k/modules/." "$tree/usr/lib/modules/"
+# The box closes its API until it has a token, and a listener may send with one.
+cat >"$work/edge.yaml" <<'YAML'
+site_name: arm64-test
+settings:
+  api_token: "card-token-of-the-test"
+  listener_tokens: {"*": "ears-of-the-test"}
+  analyze_recordings: true
+  safe_mode_minutes: 1
+YAML
+build=("$project/image/card/build.sh" --arch arm64 --release "$release" --deb "$package" --models "$arm64_models" --tree "$tree" --edge-yaml "$work/edge.yaml")
+"${build[@]}" "$work/card.img"
+arguments=("$work/card.img" "$cache/kernel-16k" "$work/scores" "$sample")
+for part in "${parts[@]}"; do
+    case "$part" in
+        pi5 | pi4) ;;
+        update)
+            ARCH=arm64 "$project/image/card/bundle.sh" "$work/card.img" 2 "$work/good.raucb"
+            cp --sparse=always "$work/card.root.ext4" "$work/broken.root.ext4"
+            cp --sparse=always "$work/card.boot.vfat" "$work/broken.boot.vfat"
+            printf '#!/bin/sh\necho "This version is broken." >&2\nexit 1\n' >"$work/broken.sh"
+            debugfs -w -f - "$work/broken.root.ext4" >/dev/null 2>&1 <<DEBUGFS
+rm /usr/bin/edge-aggregator
+write $work/broken.sh /usr/bin/edge-aggregator
+sif /usr/bin/edge-aggregator mode 0100755
+DEBUGFS
+            ARCH=arm64 "$project/image/card/bundle.sh" "$work/broken.img" 3 "$work/broken.raucb"
+            rm -f "$work"/broken.root.ext4 "$work"/broken.boot.vfat ;;
+        kernel)
+            "$here/repack_kernel.sh" "$cache/base-$release-arm64.tar" "$work/kernel"
+            "${build[@]}" --kernel "$work/kernel" "$work/own-kernel.img" ;;
+        *) echo "test-image: no part is called $part; there are pi5, pi4, update and kernel" >&2; exit 64 ;;
+    esac
+done
 rm -f "$work"/*.root.ext4 "$work"/*.boot.vfat
-TMPDIR=$work python3 "$here/arm64.py" "$work/card.img" "$cache/kernel-16k" "$work/scores"
+TMPDIR=$work python3 "$here/arm64.py" "${arguments[@]}" "${parts[@]}"

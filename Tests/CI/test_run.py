@@ -11,7 +11,7 @@ import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GATE = ["scripts/setup.sh", "make lint", "make build", "scripts/ci-test.sh",
+GATE = ["scripts/setup.sh", "make lint", "make build", "scripts/ci-test.sh", "make test-readme",
         "make test-appliance PARTS=first_start", "make test-power CUTS=10",
         "make test-sanitized SANITIZER=address SEEDS=fixed MINUTES=1 SUITES=none"]
 # Notes its arguments in `calls`; fails as often as the file `fail-NAME` says; runs the file `do-NAME`.

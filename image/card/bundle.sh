@@ -6,6 +6,11 @@ for tool in rauc mksquashfs; do
     command -v $tool >/dev/null || { echo "bundle: $tool is missing: apt-get install rauc squashfs-tools" >&2; exit 69; }
 done
 arch=${ARCH:-arm64}
+project=$(cd "$(dirname "$0")/../.." && pwd)
+# mksquashfs takes it for its times. The salt of the hash tree and the signature behind it are new in each bundle.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/content"

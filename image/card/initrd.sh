@@ -57,4 +57,6 @@ mount --move /sys /root/sys
 exec switch_root /root /sbin/init
 INIT
 chmod +x "$work/root/init"
-(cd "$work/root" && find . | cpio -o -H newc --quiet | gzip -1) >"$output"
+# The same to the bit for the same files.
+find "$work/root" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +
+(cd "$work/root" && find . | LC_ALL=C sort | cpio -o -H newc --reproducible -R 0:0 --quiet | gzip -1n) >"$output"

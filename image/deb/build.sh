@@ -31,6 +31,7 @@ fi
 version=$(sed -n 's/.*static let text = "\(.*\)".*/\1/p' "$root/Sources/EdgeAggregator/API/Version.swift")+deb$number
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
+umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tree=$work/tree
