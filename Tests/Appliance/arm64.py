@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -44,14 +43,14 @@ def ready(card, name):
 
 
 def hears(card, listener):
-    """A stream of the sample, as the listeners' protocol has it: frames of a length and a number of three bytes each."""
+    """A stream of the sample, as the listeners' protocol has it: each frame has a number and a length of three bytes."""
     sound = open(SAMPLE, "rb").read()
     with socket.create_connection(("127.0.0.1", card.api_port), 60) as line:
         line.sendall(f"POST /recordings_stream?listener_id={listener}&token=ears-of-the-test HTTP/1.1\r\nHost: localhost\r\n"
                      "Transfer-Encoding: chunked\r\n\r\n".encode())
         for number, at in enumerate(range(0, len(sound), 32_000)):
             part = sound[at:at + 32_000]
-            body = struct.pack("<I", len(part))[:3] + struct.pack("<I", number)[:3] + part
+            body = number.to_bytes(3, "little") + len(part).to_bytes(3, "little") + part
             line.sendall(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         line.sendall(b"0\r\n\r\n")
         answer = line.recv(200).decode(errors="replace")

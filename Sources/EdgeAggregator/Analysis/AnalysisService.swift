@@ -146,6 +146,11 @@ final class AnalysisService: Sendable {
     }
 
     func note(_ error: any Error) {
+        // At the end of the daemon the store closes before the last worker has seen it. What it was at is done at the next start.
+        if (error as? StoreError)?.code == .closed {
+            logger.debug("Analysis ended with the store", metadata: ["error": "\(error)"])
+            return
+        }
         metrics.failures.add(1)
         logger.error("Analysis failed", metadata: ["error": "\(error)"])
     }
