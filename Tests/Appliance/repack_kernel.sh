@@ -2,7 +2,7 @@
 # Lays out Debian's arm64 kernel as Raspberry Pi's packages lay out theirs, for image/card/build.sh --kernel: repack_kernel.sh BASE.tar OUTPUT_FOLDER
 #
 # OUTPUT_FOLDER: vmlinuz, initrd, modules/, dtbs/ and overlays/. Raspberry Pi's kernel is not in Debian; this shows that a kernel from
-# elsewhere is put on the card and started. Debian's has no overlays, so one of our own is compiled for the check.
+# elsewhere is put on the card and started. Debian's kernel has no overlays, and the emulated board no firmware that would apply them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 base=$1 output=$2
@@ -16,6 +16,5 @@ mkdir -p "$output"/{modules,dtbs,overlays}
 cp "$vmlinuz" "$output/vmlinuz"
 cp -r "$work/usr/lib/modules/$version" "$output/modules/"
 find "$work/usr/lib" -path '*broadcom/bcm27*-rpi-*.dtb' -exec cp {} "$output/dtbs/" \;
-# A name and nothing else: the firmware of a board applies overlays, and the emulated one has none.
-printf 'Overlays of this kernel.\n' >"$output/overlays/README"
+printf 'No overlays belong to this kernel.\n' >"$output/overlays/README"
 "$here/../../image/card/initrd.sh" "$output/modules" "$version" "$busybox" "$output/initrd" virtio_pci virtio_mmio virtio_blk ext4

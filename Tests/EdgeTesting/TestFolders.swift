@@ -29,6 +29,11 @@ public enum TestFolders {
         try fetched("EDGE_MODELS_DIR", "var/models", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
     }
 
+    /// The same for ``program``: EDGE_PROGRAM_MODELS_DIR has the library of its processor.
+    public static func programModels() throws -> String {
+        try ProcessInfo.processInfo.environment["EDGE_PROGRAM_MODELS_DIR"] ?? models()
+    }
+
     /// The real bird recording: 10.1 s, 32 kHz, 16 bits, mono.
     public static func birds() throws -> String {
         try fetched("EDGE_SAMPLES_DIR", "var/samples", "birds_10s.wav") + "/birds_10s.wav"
@@ -44,7 +49,8 @@ public enum TestFolders {
 
     /// A new folder of the test's own, removed by `remove`.
     public static func temporary(_ name: String = "edge-test") throws -> String {
-        let path = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("\(name)-\(UUID().uuidString)").path
+        let path = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("\(name)-\(UUID().uuidString)")
+            .path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         return path
     }

@@ -58,7 +58,7 @@ import Testing
         let done = try run(
             ["--seconds", "0.1", "--output", file, "--note", "a card"], in: folder,
             [
-                "MODELS_DIR": try TestFolders.models(), "OVERLAP_SEC": "1", "API_TOKEN": "a-token-of-the-api",
+                "MODELS_DIR": try TestFolders.programModels(), "OVERLAP_SEC": "1", "API_TOKEN": "a-token-of-the-api",
                 "AGGREGATOR_UUID": "box-of-the-north", "LATITUDE": "47.123456", "LONGITUDE": "8.654321",
             ])
         #expect(done.status == 0, "\(done.errors)")

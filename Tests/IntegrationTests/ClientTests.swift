@@ -66,7 +66,9 @@ import Testing
     /// Ten seconds are three windows; the tennessee warbler is what the authors' own tool hears in them.
     @Test func saysWhatIsHeardInFilesInThreeForms() throws {
         let birds = try TestFolders.birds()
-        let environment = ["MODELS_DIR": try TestFolders.models(), "CONFIG_PATH": "", "LATITUDE": "", "LONGITUDE": ""]
+        let environment = [
+            "MODELS_DIR": try TestFolders.programModels(), "CONFIG_PATH": "", "LATITUDE": "", "LONGITUDE": "",
+        ]
         let json = try run(["analyze", "--json", birds], environment)
         #expect(json.status == 0, "\(json.errors)")
         let object = try #require(
@@ -92,7 +94,7 @@ import Testing
         var heard: [[String: Double]] = []
         for windows in [64, 1] {
             let daemon = try DaemonProcess(settings: [
-                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
                 "ANALYSIS_WINDOWS_PER_LISTENER": "\(windows)", "PRIVACY_THRESHOLD": "1", "OVERLAP_SEC": "1",
             ])
             try daemon.start()

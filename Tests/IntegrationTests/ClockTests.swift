@@ -13,7 +13,7 @@ import Testing
             settings: [
                 "INFLUX_URL": "http://127.0.0.1:\(influx.port)", "INFLUX_TOKEN": "secret",
                 "DELIVERY_RETRY_FIRST_SEC": "0.1", "DELIVERY_RETRY_MAX_SEC": "1", "LOG_LEVEL": "critical",
-                "HEALTH_INTERVAL_SEC": "1", "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(),
+                "HEALTH_INTERVAL_SEC": "1", "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(),
                 "PRIVACY_THRESHOLD": "1", "MIN_RECORDING_DURATION_SEC": "1",
             ].merging(clock.environment) { $1 })
         try daemon.start()

@@ -194,7 +194,7 @@ import Testing
             settings: [
                 "MIN_FREE_DISK_BYTES": "8000000", "MIN_RECORDING_DURATION_SEC": "0", "NODE_ADMISSION": "open",
                 "KEEP_RECORDINGS": "all", "RECORDING_FORMAT": "flac", "ANALYZE_RECORDINGS": "true",
-                "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
                 // Every window counts as a voice, and is silenced.
                 "PRIVACY_THRESHOLD": "0", "SAFE_MODE_AFTER": "1", "SAFE_MODE_MINUTES": "60",
             ])

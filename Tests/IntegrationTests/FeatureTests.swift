@@ -22,7 +22,7 @@ import Testing
     private func analysed(_ settings: [String: String]) throws -> DaemonProcess {
         let daemon = try DaemonProcess(
             settings: settings.merging([
-                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
             ]) { mine, _ in mine })
         try daemon.start()
         return daemon

@@ -8,7 +8,7 @@ import Testing
         let disk = try SmallDisk(megabytes: 24)
         defer { withExtendedLifetime(disk) {} }
         let folder = disk.folder
-        let models = try TestFolders.models()
+        let models = try TestFolders.programModels()
         let daemon = try DaemonProcess(
             folder: folder,
             settings: [

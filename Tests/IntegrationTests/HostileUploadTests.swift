@@ -105,7 +105,7 @@ import Testing
     /// The analysis of five days of silence goes on window by window; a recording of another listener does not wait for it.
     @Test func longFilesHoldUpNoAnalysis() throws {
         let daemon = try DaemonProcess(settings: [
-            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
             "PRIVACY_THRESHOLD": "1", "LOG_LEVEL": "error", "SHUTDOWN_TIMEOUT_SEC": "20",
         ])
         try daemon.start()

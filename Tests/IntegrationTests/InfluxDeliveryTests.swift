@@ -23,7 +23,8 @@ import Testing
             settings: settings(
                 influx,
                 [
-                    "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "AGGREGATOR_UUID": "box 1",
+                    "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(),
+                    "AGGREGATOR_UUID": "box 1",
                     "PRIVACY_THRESHOLD": "1",
                 ]))
         try daemon.start()

@@ -40,7 +40,7 @@ import Testing
         let on = try DaemonProcess(
             folder: folder,
             settings: [
-                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
                 "PRIVACY_THRESHOLD": "0",
             ])
         try on.start()

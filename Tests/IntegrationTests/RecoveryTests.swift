@@ -502,7 +502,7 @@ import Testing
     private func analysing(_ settings: [String: String], _ folder: String) throws -> DaemonProcess {
         let daemon = try DaemonProcess(
             settings: [
-                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+                "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
                 "PRIVACY_THRESHOLD": "1", "OVERLAP_SEC": "1", "MIN_RECORDING_DURATION_SEC": "0",
                 "LD_PRELOAD": try Interposer.make("failing_read", in: folder),
                 "READ_FAILURE_FILE": "\(folder)/order", "LOG_LEVEL": "critical",

@@ -16,7 +16,7 @@ import Testing
             "\(folder)/fixtures/\(fixture).tar.xz",
         ]
         var environment = ProcessInfo.processInfo.environment
-        environment["EDGE_MODELS_DIR"] = try TestFolders.models()
+        environment["EDGE_MODELS_DIR"] = try TestFolders.programModels()
         environment["EDGE_SAMPLES_DIR"] = (try TestFolders.birds() as NSString).deletingLastPathComponent
         environment["EDGE_TEST_SERVERS"] = TestProgram.tools
         process.environment = environment

@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test func analysesWAVFLACAndMP3AndRefusesTheRest() throws {
-        let models = try TestFolders.models()
+        let models = try TestFolders.programModels()
         let daemon = try DaemonProcess(settings: [
             "ANALYZE_RECORDINGS": "true", "MODELS_DIR": models, "ANALYZER_WORKERS": "1", "PRIVACY_THRESHOLD": "1",
         ])

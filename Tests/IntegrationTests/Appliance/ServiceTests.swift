@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func fallsIntoSafeModeAfterBadStartsAndBackWhenItHasHeld() throws {
-        let models = try TestFolders.models()
+        let models = try TestFolders.programModels()
         let daemon = try DaemonProcess(settings: [
             "SAFE_MODE_AFTER": "2", "ANALYZE_RECORDINGS": "true", "MODELS_DIR": models, "ANALYZER_WORKERS": "1",
             "S3_ENDPOINT": "http://127.0.0.1:9", "S3_BUCKET": "bucket", "S3_ACCESS_KEY": "a",
@@ -231,7 +231,7 @@ import Testing
 
     @Test func keepsEachStageToItsProcessors() throws {
         let daemon = try DaemonProcess(settings: [
-            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "2",
+            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "2",
             "ANALYZER_CPU_AFFINITY": "1", "EVERYTHING_BUT_ANALYZER_CPU_AFFINITY": "0", "ANALYZER_NICE": "7",
         ])
         try daemon.start()
@@ -270,7 +270,7 @@ import Testing
         }
         try heat(50_000)
         let daemon = try DaemonProcess(settings: [
-            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.models(), "ANALYZER_WORKERS": "1",
+            "ANALYZE_RECORDINGS": "true", "MODELS_DIR": try TestFolders.programModels(), "ANALYZER_WORKERS": "1",
             "SYSFS_ROOT": root, "BOARD_WATCH_INTERVAL_SEC": "1",
         ])
         try daemon.start()
