@@ -34,7 +34,8 @@ final class StreamSession {
         openedAt = house.time.now()
         session = ListenerSession(configuration: house.configuration.session)
         budget = BeginningBudget(
-            limits: house.configuration.beginnings, isNewListener: status.isNew, address: status.address, addresses: house.addresses,
+            limits: house.configuration.beginnings, isNewListener: status.isNew, address: status.address,
+            addresses: house.addresses,
             nowNanoseconds: openedAt.monotonicNanoseconds)
         written.enqueue([
             .openSession(
