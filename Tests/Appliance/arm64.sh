@@ -60,18 +60,7 @@ arguments=("$work/card.img" "$cache/kernel-16k" "$work/scores" "$sample")
 for part in "${parts[@]}"; do
     case "$part" in
         pi5 | pi4) ;;
-        update)
-            ARCH=arm64 "$project/image/card/bundle.sh" "$work/card.img" 2 "$work/good.raucb"
-            cp --sparse=always "$work/card.root.ext4" "$work/broken.root.ext4"
-            cp --sparse=always "$work/card.boot.vfat" "$work/broken.boot.vfat"
-            printf '#!/bin/sh\necho "This version is broken." >&2\nexit 1\n' >"$work/broken.sh"
-            debugfs -w -f - "$work/broken.root.ext4" >/dev/null 2>&1 <<DEBUGFS
-rm /usr/bin/edge-aggregator
-write $work/broken.sh /usr/bin/edge-aggregator
-sif /usr/bin/edge-aggregator mode 0100755
-DEBUGFS
-            ARCH=arm64 "$project/image/card/bundle.sh" "$work/broken.img" 3 "$work/broken.raucb"
-            rm -f "$work"/broken.root.ext4 "$work"/broken.boot.vfat ;;
+        update) "$here/bundles.sh" arm64 "$work/card.img" "$work" ;;
         kernel)
             "$here/repack_kernel.sh" "$cache/base-$release-arm64.tar" "$work/kernel"
             "${build[@]}" --kernel "$work/kernel" "$work/own-kernel.img" ;;

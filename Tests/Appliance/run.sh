@@ -22,16 +22,7 @@ cp "$project"/Tests/Hardware/{chips,mcp2221}.py "$work/tree/usr/lib/edge-test/"
 "$project/image/card/build.sh" --arch amd64 --deb "$package" --kernel "$cache/kernel" --packages python3 --tree "$work/tree" \
     --models "$work/models" --root-mb 704 "$work/card.img"
 # An update that proves well, one whose daemon does not start, and one that somebody else has signed.
-ARCH=amd64 "$project/image/card/bundle.sh" "$work/card.img" 2 "$work/good.raucb"
-cp --sparse=always "$work/card.root.ext4" "$work/broken.root.ext4"
-cp --sparse=always "$work/card.boot.vfat" "$work/broken.boot.vfat"
-printf '#!/bin/sh\necho "This version is broken." >&2\nexit 1\n' >"$work/broken.sh"
-debugfs -w -f - "$work/broken.root.ext4" >/dev/null 2>&1 <<DEBUGFS
-rm /usr/bin/edge-aggregator
-write $work/broken.sh /usr/bin/edge-aggregator
-sif /usr/bin/edge-aggregator mode 0100755
-DEBUGFS
-ARCH=amd64 "$project/image/card/bundle.sh" "$work/broken.img" 3 "$work/broken.raucb"
+"$here/bundles.sh" amd64 "$work/card.img" "$work"
 "$project/image/card/keys.sh" "$work/strangers" 2>/dev/null
 for part in root.ext4 boot.vfat; do head -c 1000000 /dev/urandom >"$work/small.$part"; done
 ARCH=amd64 "$project/image/card/bundle.sh" "$work/small.img" 4 "$work/foreign.raucb" "$work/strangers"
