@@ -45,7 +45,7 @@ class Neighbors:
             try:
                 connection = wire.Connection(self._daemon, chance.random() < 0.2)
                 try:
-                    connection.send([f"{line}\r\nHost: oracle\r\nConnection: close\r\n{secret}Content-Length: {len(body)}\r\n\r\n".encode() + body])
+                    connection.send([f"{line}\r\nHost: localhost\r\nConnection: close\r\n{secret}Content-Length: {len(body)}\r\n\r\n".encode() + body])
                     status, _ = connection.answer()
                     self.requests += 1
                     if kind == "push" and status == 200:

@@ -121,7 +121,7 @@ def form(chance, filename, content, listener=None):
 def get_json(ports, path, headers=()):
     connection = Connection(ports)
     try:
-        head = "".join(f"{line}\r\n" for line in ["Host: oracle", "Connection: close", *headers])
+        head = "".join(f"{line}\r\n" for line in ["Host: localhost", "Connection: close", *headers])
         connection.send([f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()])
         data = b""
         while part := connection.socket.recv(65536):
