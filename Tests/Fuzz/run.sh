@@ -8,7 +8,7 @@ runs=${FUZZ_RUNS:-10000000}
 seed=${FUZZ_SEED:-$RANDOM}
 out=.build-fuzz
 sound=(Sources/AudioDSP/Frames/*.swift Sources/AudioDSP/Formats/*.swift Sources/AudioDSP/Sessions/*.swift
-    Sources/EdgeAggregator/Reception/Ingest/{ChunkedBody,StreamHead}.swift)
+    Sources/AudioDSP/Files/{SoundFileBytes,SoundFileError}.swift Sources/EdgeAggregator/Reception/Ingest/{ChunkedBody,StreamHead}.swift)
 nodes=(Sources/FieldNodes/*/*.swift Sources/EdgeAggregator/HTTP/MultipartParser.swift -I Sources/System/CSQLite)
 fields=(Sources/Forecasts/*/*.swift -I Sources/System/CBlosc -I Sources/System/CNetCDF -I Sources/System/COpenJPEG)
 # pkg-config's words are several.
