@@ -22,7 +22,7 @@ preloading='doesNotAcknowledgeWhatTheDiskRefusedOnce|whatCannotBeRemovedNowIsRem
 units=${UNITS:-.}
 sysroot=$cross/sysroot-$release-arm64
 [ -d "$sysroot" ] || { echo "test-arm64: $sysroot is missing; \`make deb ARCH=arm64 RELEASE=$release\` makes it" >&2; exit 66; }
-file -L "$program" | grep -q 'ARM aarch64' || { echo "test-arm64: $program is not a program for arm64" >&2; exit 65; }
+readelf -h "$program" 2>/dev/null | grep -q 'Machine:.*AArch64' || { echo "test-arm64: $program is not a program for arm64" >&2; exit 65; }
 command -v qemu-aarch64-static >/dev/null || { echo "test-arm64: qemu-user-static is missing; scripts/setup-image.sh installs it" >&2; exit 69; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
