@@ -27,7 +27,7 @@ wanted=(libc6-dev "libgcc-$gcc-dev" "libstdc++-$gcc-dev" linux-libc-dev "${libra
 sysroot=$folder/sysroot-$target
 key=$({ echo "${wanted[*]}"; cat "$folder/swift-version" "$here/glibc-additions.c" "$here/icu_data.py" "$0"; } | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$sysroot/key" 2>/dev/null)" = "$key" ]; then exit 0; fi
-echo "$me: fetching the $arch libraries of $release: 70 MB to fetch, 2.5 GB of disk" >&2
+echo "$me: fetching the $arch libraries of $release: 70 MB to fetch, 1.5 GB of disk" >&2
 need_room "$folder" 3000 "a sysroot"
 # What an interrupted run left, or one with other packages.
 remove "$sysroot"
