@@ -2,7 +2,8 @@ import AudioDSP
 
 /// Decodes one uploaded file to its end, a slice at a time: only a file that is whole is acknowledged.
 ///
-/// Used by one thread at a time.
+/// Unchecked, since the reader is no value: the queue of ``DecodingService`` hands the inspection from one thread to the next under
+/// its lock, so one thread at a time has it. `HostileUploadTests` covers it in `make test-sanitized`.
 final class UploadInspection: @unchecked Sendable {
     struct Limits: Sendable, Equatable {
         /// A file with more sound is rejected. A file of silence can be a thousand times smaller than its sound.
