@@ -18,28 +18,25 @@ extension UnitMerger {
     func note(_ item: UploadSpool.Item, _ report: Report) throws {
         let message =
             "The last upload (\(item.bytes) bytes) is a database in WAL mode without its -wal: \(report.health) health records and \(report.accessPoints) access points are in it. What the unit wrote since its last checkpoint is missing; let it run PRAGMA wal_checkpoint(TRUNCATE) before it sends"
-        try house.store.commitBlocking([
-            .nodeErrors(
-                item.unit.key, path: "upload",
-                [
-                    NodeErrorRecord(
-                        position: 0, timeNanoseconds: house.time.now().utcNanoseconds, level: "WARN",
-                        type: "journal", message: message)
-                ])
-        ])
+        try warn(item, position: 0, type: "journal", message)
     }
 
     /// Says at the node which rows of an upload are missing for their timestamps. Of each unit the last one is kept.
     func noteUndated(_ item: UploadSpool.Item, _ report: Report, _ first: String) throws {
         let message =
             "\(report.undated) rows of health_records in an upload (\(item.bytes) bytes) were not taken: their timestamp is no date since 2001, the first is `\(first)`. \(report.health) rows were taken"
+        try warn(item, position: 1, type: "timestamp", message)
+    }
+
+    /// - Parameter position: the place of this kind of warning among the unit's; a newer one replaces it.
+    private func warn(_ item: UploadSpool.Item, position: Int64, type: String, _ message: String) throws {
         try house.store.commitBlocking([
             .nodeErrors(
                 item.unit.key, path: "upload",
                 [
                     NodeErrorRecord(
-                        position: 1, timeNanoseconds: house.time.now().utcNanoseconds, level: "WARN",
-                        type: "timestamp", message: message)
+                        position: position, timeNanoseconds: house.time.now().utcNanoseconds, level: "WARN",
+                        type: type, message: message)
                 ])
         ])
     }
