@@ -13,6 +13,9 @@ import os
 import re
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from swift_files import files  # noqa: E402
+
 NOTE = "Characters:"
 ONE = r'"(?:[^"\\\n]|\\[^(u]|\\u\{[0-9A-Fa-f]+\}|\\r\\n)"'
 TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -59,17 +62,6 @@ def problems(text):
             if any(found.start() >= start for found in pattern.finditer(code)):
                 yield number + 1, HELP[kind]
                 break
-
-
-def files(paths):
-    for path in paths:
-        if os.path.isfile(path):
-            yield path
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            for name in sorted(names):
-                if name.endswith(".swift"):
-                    yield os.path.join(folder, name)
 
 
 def main(paths):

@@ -16,6 +16,9 @@ import os
 import re
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from swift_files import files  # noqa: E402
+
 NOTE = "Memory:"
 TOKEN = re.compile(r"(?<![.\w`])unsafe(?![\w`:])")
 THREADS = re.compile(r"nonisolated\(unsafe\)")
@@ -220,17 +223,6 @@ def problems(text):
             yield number + 1, f"`unsafe` without a comment `{NOTE}` that says who owns the memory, and until when"
         elif source.stored_pointer(number) and not source.type_is_explained(number):
             yield number + 1, f"a stored pointer in a type without `{NOTE}` in its documentation comment"
-
-
-def files(paths):
-    for path in paths:
-        if os.path.isfile(path):
-            yield path
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            for name in sorted(names):
-                if name.endswith(".swift"):
-                    yield os.path.join(folder, name)
 
 
 def main(paths):
