@@ -131,16 +131,10 @@ import Darwin
         return count
     }
 
-    /// Decodes all that is left, and keeps nothing of it.
-    ///
-    /// - Parameter mostFrames: more than so many sample frames are not decoded.
-    /// - Returns: how many sample frames there were.
-    /// - Throws: as ``decodeOn(maximumFrames:isPaused:)``.
-    public func decodeThrough(mostFrames: Int64) throws(SoundFileError) -> Int64 {
-        let start = position
-        let maximumFrames = mostFrames > .max - start ? .max : start + mostFrames
+    /// Decodes all that is left, and keeps nothing of it: ``decodeOn(maximumFrames:isPaused:)`` without pauses.
+    public func decodeThrough(maximumFrames: Int64) throws(SoundFileError) -> Int64 {
         while true {
-            if let end = try decodeOn(maximumFrames: maximumFrames, isPaused: { false }) { return end - start }
+            if let frames = try decodeOn(maximumFrames: maximumFrames, isPaused: { false }) { return frames }
         }
     }
 

@@ -9,7 +9,7 @@ extension AudioFacts {
     init(beginningOf path: String, expected: RecordingContainer, limit: DecodingLimit) throws {
         let reader = try Self.reader(path, limit)
         do throws(SoundFileError) {
-            _ = try reader.decodeThrough(mostFrames: .max)
+            _ = try reader.decodeThrough(maximumFrames: .max)
         } catch {
             guard error.errnoValue == 0, error.code != .tooCostly else { throw error }
         }

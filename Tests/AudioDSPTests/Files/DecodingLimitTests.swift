@@ -37,7 +37,7 @@ struct DecodingLimitTests {
         }
         // What comes after the sound that a file declares is no sound for any reader.
         try inFile(SilentFLAC.file(hours: 1, declaring: 48_000)) { path in
-            let frames = try SoundFileReader(path: path).decodeThrough(mostFrames: .max)
+            let frames = try SoundFileReader(path: path).decodeThrough(maximumFrames: .max)
             #expect(frames == 48_000)
         }
     }
@@ -68,12 +68,12 @@ struct DecodingLimitTests {
                 return checks == 50
             })
             let reader = try SoundFileReader(path: path, limit: limit)
-            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(mostFrames: .max) }
+            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(maximumFrames: .max) }
             #expect(error?.code == .cancelled && error?.errnoValue == ECANCELED)
             #expect(checks == 50)
             // A second of work is a thousand blocks.
             #expect(reader.decodedFrames <= 50 * 16_384)
-            #expect(throws: SoundFileError.self) { try reader.decodeThrough(mostFrames: .max) }
+            #expect(throws: SoundFileError.self) { try reader.decodeThrough(maximumFrames: .max) }
             #expect(checks == 50)
         }
     }
@@ -92,7 +92,7 @@ struct DecodingLimitTests {
             now += 1000
             limit.resume()
             let reader = try SoundFileReader(path: path, limit: limit)
-            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(mostFrames: .max) }
+            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(maximumFrames: .max) }
             #expect(error?.code == .tooCostly && error?.errnoValue == 0)
             #expect((5.0...5.2).contains(limit.usedSeconds))
             #expect(reader.decodedFrames <= 51 * 16_384)
@@ -113,7 +113,7 @@ struct DecodingLimitTests {
                 return false
             })
             let whole = try SoundFileReader(path: path, limit: counting)
-            #expect(throws: SoundFileError.self) { try whole.decodeThrough(mostFrames: .max) }
+            #expect(throws: SoundFileError.self) { try whole.decodeThrough(maximumFrames: .max) }
             try #require(all > 10)
             var checks = 0
             let limit = DecodingLimit(isCancelled: {
@@ -121,7 +121,7 @@ struct DecodingLimitTests {
                 return checks == all - 1
             })
             let reader = try SoundFileReader(path: path, limit: limit)
-            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(mostFrames: .max) }
+            let error = #expect(throws: SoundFileError.self) { try reader.decodeThrough(maximumFrames: .max) }
             #expect(error?.code == .cancelled)
             #expect(checks == all - 1)
         }

@@ -165,7 +165,7 @@ import Testing
         close(copy)
         let reader = try SoundFileReader(path: "\(folder)/copy.flac")
         #expect(reader.frames == 4096 * 1500)
-        #expect(try reader.decodeThrough(mostFrames: .max) == 4096 * 1500)
+        #expect(try reader.decodeThrough(maximumFrames: .max) == 4096 * 1500)
     }
 
     /// A damaged place is an error, wherever the reads happen to end; what came before it is handed over.
@@ -187,16 +187,16 @@ import Testing
         }
         #expect(kept.count > 40_000 && kept == Array(all[..<kept.count]))
         #expect(throws: SoundFileError.self) {
-            try SoundFileReader(path: "\(folder)/b.flac").decodeThrough(mostFrames: .max)
+            try SoundFileReader(path: "\(folder)/b.flac").decodeThrough(maximumFrames: .max)
         }
         // So is a file that ends before it says that it does, and one that is longer than allowed.
         try broken.prefix(90_000).write(to: URL(fileURLWithPath: "\(folder)/c.flac"))
         #expect(throws: SoundFileError.self) {
-            try SoundFileReader(path: "\(folder)/c.flac").decodeThrough(mostFrames: .max)
+            try SoundFileReader(path: "\(folder)/c.flac").decodeThrough(maximumFrames: .max)
         }
-        #expect(try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(mostFrames: 100_000) == 100_000)
+        #expect(try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(maximumFrames: 100_000) == 100_000)
         #expect(throws: SoundFileError.self) {
-            try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(mostFrames: 99_999)
+            try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(maximumFrames: 99_999)
         }
         // A copy with silence in it is whole, or it is none.
         let copy = open("\(folder)/d.flac", O_RDWR | O_CREAT, 0o644)
@@ -215,7 +215,7 @@ import Testing
         try encode(random.bytes(2 * 50_000), format, to: "\(folder)/a.flac", finish: true)
         let whole = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/a.flac"))
         try (whole + Data("TAG".utf8) + Data(count: 125)).write(to: URL(fileURLWithPath: "\(folder)/a.flac"))
-        #expect(try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(mostFrames: .max) == 50_000)
+        #expect(try SoundFileReader(path: "\(folder)/a.flac").decodeThrough(maximumFrames: .max) == 50_000)
     }
 
     @Test func silencesASpanOfAFLACFileAndNothingElse() throws {
