@@ -92,7 +92,7 @@ struct Daemon {
             limits: ListenerRegistry.Limits(
                 listeners: settings.reception.mostListeners,
                 connectionsPerListener: settings.reception.mostConnectionsPerListener,
-                connectionsPerAddress: settings.reception.mostConnectionsPerAddress,
+                connectionsPerAddress: settings.reception.maximumConnectionsPerAddress,
                 idleSeconds: settings.reception.idleTimeoutSeconds),
             firstCounter: try store.highestSessionCounterBlocking(bootID: time.now().bootID), time: time, logger: logger
         )

@@ -8,7 +8,7 @@ import Forecasts
 /// A value type without I/O.
 struct StepTally: Sendable {
     /// So many fields that fail one after the other are no accident of one field: each costs several requests with pauses.
-    static let mostFailuresInARow = 5
+    static let maximumFailuresInARow = 5
 
     private(set) var collected = 0
     /// Fields that do not exist on any server.
@@ -61,7 +61,7 @@ struct StepTally: Sendable {
         failed += 1
         if Self.isOfTheMoment(error) { unreachable += 1 }
         failuresInARow += 1
-        if failuresInARow >= Self.mostFailuresInARow { stopReason = stopReason ?? reason }
+        if failuresInARow >= Self.maximumFailuresInARow { stopReason = stopReason ?? reason }
     }
 
     /// Whether every field was collected.

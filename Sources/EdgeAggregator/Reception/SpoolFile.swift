@@ -85,24 +85,24 @@ final class SpoolBudget: Sendable {
     }
 
     private let mostBytes: Int64
-    private let mostBytesOfOwner: Int64
+    private let maximumBytesOfOwner: Int64
     /// Counts what waits in the folder, whole.
     private let countWaiting: @Sendable () -> Int64
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - mostBytes: What all may have together.
-    ///   - mostBytesOfOwner: What the files of one owner may have together.
-    init(mostBytes: Int64, mostBytesOfOwner: Int64 = .max, countWaiting: @escaping @Sendable () -> Int64) {
+    ///   - maximumBytesOfOwner: What the files of one owner may have together.
+    init(mostBytes: Int64, maximumBytesOfOwner: Int64 = .max, countWaiting: @escaping @Sendable () -> Int64) {
         self.mostBytes = mostBytes
-        self.mostBytesOfOwner = mostBytesOfOwner
+        self.maximumBytesOfOwner = maximumBytesOfOwner
         self.countWaiting = countWaiting
     }
 
     /// - Returns: False if the folder would have more than it may.
     func take(_ bytes: Int64, of owner: String = "") -> Bool {
         state.withLock { state in
-            guard bytes <= mostBytesOfOwner - state.usedByOwner[owner, default: 0] else { return false }
+            guard bytes <= maximumBytesOfOwner - state.usedByOwner[owner, default: 0] else { return false }
             // Counting reads the folder: at most once a second, and again before a refusal.
             if state.counted.map({ ContinuousClock.now - $0 > .seconds(1) }) ?? true { count(&state) }
             if bytes > mostBytes - state.waitingBytes - state.usedBytes { count(&state) }
@@ -125,7 +125,7 @@ final class SpoolBudget: Sendable {
     /// nobody can fill the disk with files that never end and have recordings removed for them.
     static func uploads(maximumUploadBytes: Int64) -> SpoolBudget {
         SpoolBudget(
-            mostBytes: maximumUploadBytes * 5, mostBytesOfOwner: maximumUploadBytes * 5 / 2, countWaiting: { 0 })
+            mostBytes: maximumUploadBytes * 5, maximumBytesOfOwner: maximumUploadBytes * 5 / 2, countWaiting: { 0 })
     }
 
     private func count(_ state: inout State) {

@@ -76,7 +76,7 @@ extension Recovery {
             frames = next - row.runOffsetFrames
         } else if case .unreadable(_, let modified) = verdict {
             let age = row.lastWrittenNanoseconds(modifiedNanoseconds: modified) - row.startNanoseconds
-            frames = (0..<Self.longestGuess).contains(age) ? age / 1_000_000_000 * rate : 0
+            frames = (0..<Self.maximumGuessNanoseconds).contains(age) ? age / 1_000_000_000 * rate : 0
         }
         var entry = loss(of: row, reason, 0..<frames)
         entry.bytes = bytes
@@ -92,7 +92,7 @@ extension Recovery {
     }
 
     /// A day.
-    private static let longestGuess: Int64 = 86_400_000_000_000
+    private static let maximumGuessNanoseconds: Int64 = 86_400_000_000_000
 
     private func loss(of row: RecordingRecord, _ reason: String, _ frames: Range<Int64>) -> LedgerEntry {
         let width = (PCMFormat.Encoding(rawValue: row.encoding)?.bytesPerSample ?? 2) * row.channels

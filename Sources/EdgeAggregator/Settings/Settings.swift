@@ -213,7 +213,7 @@ struct ReceptionSettings: Sendable {
     let uploadPath: String
     let mostListeners: Int
     let mostConnectionsPerListener: Int
-    let mostConnectionsPerAddress: Int
+    let maximumConnectionsPerAddress: Int
     let beginnings: BeginningBudget.Limits
     let addressLimits: AddressBudgets.Limits
     let idleTimeoutSeconds: Int
@@ -237,7 +237,7 @@ struct ReceptionSettings: Sendable {
         }
         mostListeners = reader.int("max_listeners")
         mostConnectionsPerListener = reader.int("max_connections_per_listener")
-        mostConnectionsPerAddress = reader.int("max_connections_per_address")
+        maximumConnectionsPerAddress = reader.int("max_connections_per_address")
         beginnings = BeginningBudget.Limits(
             shortRecordings: reader.int("max_short_recordings_per_min"),
             recordings: reader.int("max_recordings_per_min"),

@@ -98,13 +98,13 @@ public struct ISEMSReading: Sendable, Equatable {
         try checkTime(line)
     }
 
-    /// Text as the node sent it, at most ``longestText`` Unicode scalars: neither trimmed nor, when it is empty, taken for none.
+    /// Text as the node sent it, at most ``maximumScalars`` Unicode scalars: neither trimmed nor, when it is empty, taken for none.
     static func text(_ field: some StringProtocol) -> String {
-        String(String.UnicodeScalarView(field.unicodeScalars.prefix(longestText)))
+        String(String.UnicodeScalarView(field.unicodeScalars.prefix(maximumScalars)))
     }
 
     /// Unicode scalars of ``revision`` and ``firmware``.
-    static let longestText = 256
+    static let maximumScalars = 256
 
     func checkTime(_ line: some StringProtocol) throws(RejectedLine) {
         guard (Self.earliestSeconds..<Self.latestSeconds).contains(timeSeconds) else {

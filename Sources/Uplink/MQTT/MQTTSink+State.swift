@@ -6,9 +6,9 @@ extension MQTTSink {
     /// How often it is looked at when nothing asks for it.
     static let stateInterval: Duration = .seconds(30)
     /// More are left out.
-    static let mostDevices = 500
+    static let maximumDevices = 500
     /// Topics of devices that are gone, removed at one look.
-    static let mostRemovals = 100
+    static let maximumRemovals = 100
 
     public func run() async throws {
         connection.start()
@@ -34,7 +34,7 @@ extension MQTTSink {
     private func tell() async {
         // By now the broker has sent what it keeps there.
         for topic in retained.takeAsked() { connection.unsubscribe(topic) }
-        let devices = Array(await devices().prefix(Self.mostDevices))
+        let devices = Array(await devices().prefix(Self.maximumDevices))
         let names = discovery?.uniqueIDs(devices)
         for device in devices {
             if let discovery, let names {
@@ -55,7 +55,7 @@ extension MQTTSink {
         // Without knowing all devices, one that exists and is only not told of would lose its topics.
         guard hasOthers || !former.isEmpty, let existing = await existing() else { return }
         let ids = Set(existing.map { Array($0.id.utf8) })
-        for topic in retained.topics(ofNoneOf: ids, atMost: Self.mostRemovals) {
+        for topic in retained.topics(ofNoneOf: ids, atMost: Self.maximumRemovals) {
             guard (try? await connection.publish(topic, [], retain: true)) != nil else { break }
             retained.remove(topic)
         }

@@ -43,7 +43,7 @@ public struct PrometheusSink: Sink {
         }
     }
 
-    private static let mostPageBytes = 8 << 20
+    private static let maximumPageBytes = 8 << 20
     private let configuration: Configuration
     private let aggregator: String
     private let store: Store
@@ -153,7 +153,7 @@ public struct PrometheusSink: Sink {
                 report.outcomes[delivery.id] = .void(reason: "the metrics are gone")
                 continue
             }
-            let page = Gzip.expand([UInt8](batch.payload), most: Self.mostPageBytes) ?? []
+            let page = Gzip.expand([UInt8](batch.payload), most: Self.maximumPageBytes) ?? []
             let samples = ExpositionText.samples(String(decoding: page, as: UTF8.self), adding: added)
             if samples.isEmpty {
                 report.outcomes[delivery.id] = .void(reason: "no samples in it")

@@ -20,7 +20,7 @@ struct PiWardriveRoutes: Sendable {
     /// The JSON form is a hundred small records.
     private static let mostJSONBytes = 4_194_304
     /// Of the unit's five seconds.
-    private static let longestMergeWait = Duration.seconds(1)
+    private static let maximumMergeWait = Duration.seconds(1)
 
     // MARK: - In
 
@@ -47,7 +47,7 @@ struct PiWardriveRoutes: Sendable {
             {
                 house.store.enqueue([change])
             }
-            await merger.merged(saved.path, atMost: Self.longestMergeWait)
+            await merger.merged(saved.path, atMost: Self.maximumMergeWait)
             return Answer.text(#"{"saved":"uploads/\#(saved.name)"}"#, type: "application/json")
         } catch let refusal as UnitForm.Refusal {
             house.metrics.piwardrive.refused.add(1)
