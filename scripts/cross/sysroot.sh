@@ -53,6 +53,9 @@ rm -rf "$part/root"/usr/share/{doc,man,locale,info}
 # A link such as /lib/aarch64-linux-gnu/libm.so.6 would name this machine's file.
 python3 "$here/relative_links.py" "$part/root"
 cp -r "$swift/swift" "$swift/swift_static" "$swift/clang" "$part/root/usr/lib/"
+# Debian's compiler for amd64 names its modules after another vendor than the one for arm64. The compiler finds a module by the target's name.
+find "$part/root/usr/lib/swift" "$part/root/usr/lib/swift_static" -name "$machine-pc-linux-gnu.*" -print0 |
+    while IFS= read -r -d '' module; do mv "$module" "${module%/*}/$machine-unknown-linux-gnu.${module##*/"$machine-pc-linux-gnu."}"; done
 if [ "$release" = bookworm ]; then
     # In the archive of the runtime every link finds them, and nothing is exported.
     archive=$(cd "$part/root" && find usr/lib/swift_static -name libswiftCore.a | head -n 1)
