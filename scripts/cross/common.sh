@@ -59,7 +59,8 @@ private_apt() {
     apt=(-o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o "Dir::State::lists=$folder/lists" -o "Dir::State::status=$folder/status"
         -o "Dir::Cache=$folder/cache" -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root
         -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3)
-    apt-get "${apt[@]}" update -q >"$folder/log" 2>&1 || {
+    # Without this mode apt succeeds with the lists that it has, which are none.
+    apt-get "${apt[@]}" -o APT::Update::Error-Mode=any update -q >"$folder/log" 2>&1 || {
         tail -n 5 "$folder/log" >&2
         fail 69 "the list of packages could not be fetched from $(mirror) (is there a network? MIRROR= names another)"
     }

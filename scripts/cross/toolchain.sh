@@ -35,7 +35,7 @@ mkdir "$folder/part"
 trap 'rm -rf --one-file-system "$folder/part/apt-amd64" "$folder/part/apt-arm64"' EXIT
 suite="$(mirror) sid main"
 
-newest() { apt-cache "${apt[@]}" show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1; }
+newest() { apt-cache "${apt[@]}" show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1 || true; }
 private_apt "$folder/part/apt-amd64" amd64 "$suite"
 here_version=$(newest swiftlang)
 private_apt "$folder/part/apt-arm64" arm64 "$suite"
