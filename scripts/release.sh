@@ -106,6 +106,7 @@ make_sbom() {
     tar -xOf "$cache/base-$card_release-arm64.tar" ./var/lib/dpkg/status >"$state/status-card"
     scripts/sbom.py --version "$version" --swift "$(cat "$cross/swift-version")" "${debs[@]}" \
         --card "$files-arm64.img.xz" "$state/status-card" ${model_folders[arm64]:+--model} "$files.spdx.json"
+    scripts/check-sbom.sh "$files.spdx.json" "$cross/../spdx"
 }
 
 for target in "${targets[@]}"; do
