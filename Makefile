@@ -22,6 +22,7 @@ CUTS ?= 50
 KILLS ?= 100
 OLD ?=
 PARTS ?=
+NAMES ?=
 DIST ?= $(BASE_DIR)/dist$(if $(filter debug,$(BUILD)),-debug)
 # The processor and the release of Debian for which packages are made: this machine's, unless something else is asked for.
 HOST_ARCH := $(shell dpkg --print-architecture)
@@ -50,13 +51,16 @@ SANITIZER ?= both
 SEEDS ?= new
 SUITES ?= IntegrationTests
 TREE ?=
+DESTDIR ?=
+PREFIX ?=
 
-.PHONY: help run build deb image bundle container release check-reproducible test-archive update-dependencies test-image test-arm64 test-appliance test-power test-kills test-container setup setup-tests test test-only test-readme test-upgrade test-hardware test-embedded lint format fuzz test-faults test-sanitized test-threads bench docs clean
+.PHONY: help run build install deb image bundle container release check-reproducible test-archive update-dependencies test-image test-arm64 test-appliance test-power test-kills test-container setup setup-tests test test-only test-readme test-upgrade test-hardware test-embedded lint format fuzz test-memory test-faults test-sanitized test-threads bench count docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
 	@echo "make test         set up and run all tests"
 	@echo "make deb          the Debian package; ARCH=arm64|amd64 RELEASE=bookworm|trixie for another machine than this one"
+	@echo "make install      program, unit and settings on this machine without the package, as root after make build; DESTDIR=folder PREFIX=/usr/local"
 	@echo "make image        a card for a Pi: RELEASE=bookworm|trixie DEB=package KERNEL=folder EDGE_YAML=file; make bundle: a signed update"
 	@echo "make container    an archive for docker load: ARCH=arm64|amd64; make test-archive: started"
 	@echo "make release      packages, card, update, containers, sums; make check-reproducible: made again and compared"
@@ -74,6 +78,8 @@ help:
 	@echo "make test-embedded  the sensor drivers on arm64"
 	@echo "make test-sanitized MINUTES=n  the whole daemon under AddressSanitizer and ThreadSanitizer"
 	@echo "make fuzz         ten million inputs for the decoders, under the address sanitizer"
+	@echo "make test-memory  a load in a memory cgroup of 768 MB"
+	@echo "make count        instructions on arm64 and amd64, counted by an emulator"
 	@echo "make bench        the figures of docs/performance.md"
 	@echo "make docs         write docs/settings.md anew from the code"
 	@echo "make update-dependencies  the newest versions of the Swift packages, written into Package.swift"
@@ -87,6 +93,10 @@ setup-tests: setup
 
 build: setup
 	$(BUILD_PROGRAM)
+
+# Without the Debian package. It builds nothing, because root does not: `make build` comes first. image/install.sh describes the variables.
+install:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" image/install.sh $(PROGRAM)
 
 # The daemon's package, with the Swift runtime inside. For another processor or release than this machine's it is cross-built.
 deb:
@@ -165,6 +175,15 @@ format:
 
 fuzz:
 	Tests/Fuzz/run.sh
+
+# Under a load, with the memory of a small board.
+test-memory: build
+	Tests/Memory/run.py $(PROGRAM) $(MODELS_DIR) $(SAMPLES_DIR)
+
+# Instructions on arm64 and amd64; NAMES="window gigabyte lines" for some of them.
+count: setup
+	@for arch in amd64:x86_64 arm64:aarch64; do MACHINE=$${arch#*:} scripts/fetch-models.sh $(BASE_DIR)/models-$${arch%:*} $(SAMPLES_DIR) || exit; done
+	Benchmarks/Counts/run.sh $(CROSS) $(CARD_RELEASE) $(BUILD) $(NAMES)
 
 test-faults: setup-tests
 	EDGE_KILLS=200 EDGE_ATTACK_SECONDS=15 $(TEST_FOLDERS) swift test --filter 'KillTests|FullDiskTests|DeliveryTests|AttackTests|HostileUploadTests'

@@ -260,4 +260,5 @@ def main():
         json.dump({"machine": machine, "cores": CORES, "date": time.strftime("%Y-%m-%d"), "figures": results}, file, indent=2)
 
 
-main()
+if __name__ == "__main__":
+    main()
