@@ -13,6 +13,7 @@ struct HashFunction: @unchecked Sendable {
     /// Nil if there is no memory for it: to libcrypto, nil is the default context.
     nonisolated(unsafe) static let library: OpaquePointer? = unsafe OSSL_LIB_CTX_new()
     static let sha256 = HashFunction("SHA256")
+    static let sha1 = HashFunction("SHA1")
     static let md5 = HashFunction("MD5")
 
     let algorithm: OpaquePointer
