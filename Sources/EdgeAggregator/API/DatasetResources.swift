@@ -44,7 +44,7 @@ struct DatasetResources: Sendable {
     func list(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let fields = Query(request)
         var query = DatasetQuery()
-        query.kind = fields.text("type")
+        query.kind = fields.text("type").map { ForecastKind(name: $0)?.rawValue ?? $0 }
         query.fromSeconds = try fields.time("start_time").map { $0 / 1_000_000_000 }
         query.toSeconds = try fields.time("end_time").map { $0 / 1_000_000_000 }
         query.isNewestOnly = ["true", "1", "yes"].contains(fields.text("newest") ?? "")

@@ -13,7 +13,7 @@ struct FieldRoutes: Sendable {
     private var query: FieldQuery { FieldQuery(house: house) }
 
     private func kind(_ context: EdgeContext) throws -> ForecastKind? {
-        ForecastKind(rawValue: try context.parameters.require("type"))
+        ForecastKind(name: try context.parameters.require("type"))
     }
 
     private func unknownKind() throws -> Response {

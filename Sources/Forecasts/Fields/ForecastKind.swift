@@ -4,6 +4,12 @@ public enum ForecastKind: String, Sendable, CaseIterable, Codable {
     case currents = "ocean-currents"
     case waves
 
+    /// Reads a name as people and other programs write it: `ocean_currents` is `ocean-currents` too.
+    public init?(name: some StringProtocol) {
+        let name = String(decoding: name.utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 }, as: UTF8.self)
+        self.init(rawValue: name)
+    }
+
     public struct Variable: Sendable, Equatable {
         /// Its name in files and answers.
         public let name: String

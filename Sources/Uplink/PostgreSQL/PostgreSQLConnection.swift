@@ -30,8 +30,14 @@ import TextParts
         /// view's condition.
         var isRejection: Bool { isData || ["54", "P0", "44"].contains { code.hasPrefix($0) } }
 
-        /// Whether a table is at fault and not the server: class 42, such as a missing table, column or right.
-        var isOfTable: Bool { code.hasPrefix("42") }
+        /// Whether the server as a whole is at fault, or the way to it: no code, or class 08 connection, 25 read-only, 28
+        /// authorization, 3D database, 40 rollback, 53 resources, 57 operator intervention, 58 system error. All else is of one table.
+        var isOfServer: Bool {
+            code.isEmpty || ["08", "25", "28", "3D", "40", "53", "57", "58"].contains { code.hasPrefix($0) }
+        }
+
+        /// Whether the table does not exist (42P01).
+        var isMissingTable: Bool { code == "42P01" }
     }
 
     private let url: String
@@ -118,13 +124,43 @@ import TextParts
         }
     }
 
-    /// Memory: `text` belongs to the result and is read before the result is cleared.
-    func number(_ sql: String) throws(Failure) -> Int? {
+    /// A column of a table.
+    struct Column: Sendable, Hashable {
+        let name: String
+        /// The object identifier of its type (PostgreSQL's `pg_type.dat`): 25 is `text`, 2950 is `uuid`.
+        let type: UInt32
+
+        static let text: UInt32 = 25
+    }
+
+    /// The columns of a table. Throws a failure that ``Failure/isMissingTable`` where there is none.
+    ///
+    /// Memory: the names belong to the result and are copied before it is cleared.
+    func columns(of table: String) throws(Failure) -> [Column] {
+        let result = unsafe PQexec(handle, "SELECT * FROM \(table) LIMIT 0")
+        defer { unsafe PQclear(result) }
+        guard unsafe PQresultStatus(result) == PGRES_TUPLES_OK else { throw unsafe failure(result) }
+        return unsafe (0..<PQnfields(result)).compactMap { index in
+            unsafe PQfname(result, index).map { name in
+                unsafe Column(name: String(cString: name), type: PQftype(result, index))
+            }
+        }
+    }
+
+    /// The rows of a query, as text; nil is NULL.
+    ///
+    /// Memory: the values belong to the result and are copied before it is cleared.
+    func rows(_ sql: String) throws(Failure) -> [[String?]] {
         let result = unsafe PQexec(handle, sql)
         defer { unsafe PQclear(result) }
         guard unsafe PQresultStatus(result) == PGRES_TUPLES_OK else { throw unsafe failure(result) }
-        guard unsafe PQntuples(result) > 0, let text = unsafe PQgetvalue(result, 0, 0) else { return nil }
-        return unsafe Int(String(cString: text))
+        return unsafe (0..<PQntuples(result)).map { row in
+            unsafe (0..<PQnfields(result)).map { column in
+                guard unsafe PQgetisnull(result, row, column) == 0, let text = unsafe PQgetvalue(result, row, column)
+                else { return nil }
+                return unsafe String(cString: text)
+            }
+        }
     }
 
     /// Sends rows in the text form of COPY.
@@ -147,6 +183,19 @@ import TextParts
             unsafe PQclear(result)
         }
         if let failed { throw failed }
+    }
+
+    /// Runs `body` in a transaction, which is rolled back if it throws.
+    func transaction(_ body: () throws(Failure) -> Void) throws(Failure) {
+        try run("BEGIN")
+        do throws(Failure) {
+            try body()
+            try run("COMMIT")
+        } catch {
+            // Also where the server is to blame: the next who uses the connection must not find it so.
+            try? run("ROLLBACK")
+            throw error
+        }
     }
 
     /// Memory: the caller owns `result` and clears it later. The code belongs to it, and the message to the connection until its

@@ -1,5 +1,4 @@
 public import Store
-import Synchronization
 import TextParts
 
 /// A PostgreSQL database: detections, observations, recordings, and gaps and losses, as rows; and the catalogue of forecast
@@ -22,12 +21,8 @@ public struct PostgreSQLSink: Sink {
     private let aggregator: String
     private let store: Store
     private let connection: PostgreSQLConnection
-    private let isMigrated = Once()
+    private let schema = PostgreSQLSchema()
     private let place: @Sendable (DatasetRecord) -> String
-
-    private final class Once: Sendable {
-        let value = Atomic<Bool>(false)
-    }
 
     /// - Parameters:
     ///   - url: `postgresql://user:password@host:5432/database`.
@@ -75,7 +70,6 @@ public struct PostgreSQLSink: Sink {
         // Deliveries of tables that do not take them now. The other tables go on.
         var left: Set<Int64> = []
         do throws(PostgreSQLConnection.Failure) {
-            try await migrate()
             for (table, rows) in rows where !rows.isEmpty {
                 do throws(PostgreSQLConnection.Failure) {
                     for (row, reason) in try await send(rows, to: table) {
@@ -83,14 +77,14 @@ public struct PostgreSQLSink: Sink {
                     }
                     report.bytes += rows.reduce(0) { $0 + Int64($1.values.reduce(0) { $0 + ($1?.utf8.count ?? 0) }) }
                 } catch {
-                    try Self.note(error, of: table.name, &report)
+                    try note(error, of: table, &report)
                     left.formUnion(rows.map(\.delivery))
                 }
             }
             do throws(PostgreSQLConnection.Failure) {
                 try await sendCatalogue(catalogue)
             } catch {
-                try Self.note(error, of: PostgreSQLTables.datasets.name, &report)
+                try note(error, of: PostgreSQLTables.datasets, &report)
                 left.formUnion(catalogueDeliveries.map(\.id))
             }
         } catch {
@@ -108,13 +102,15 @@ public struct PostgreSQLSink: Sink {
     }
 
     /// Notes a failure of one table, the first of them in full; throws it where the server is at fault.
-    private static func note(
-        _ failure: PostgreSQLConnection.Failure, of table: String, _ report: inout SinkReport
+    private func note(
+        _ failure: PostgreSQLConnection.Failure, of table: PostgreSQLTables.Table, _ report: inout SinkReport
     ) throws(PostgreSQLConnection.Failure) {
-        guard failure.isRejection || failure.isOfTable else { throw failure }
+        guard !failure.isOfServer else { throw failure }
+        // It may be fixed before the next attempt, or may have been changed.
+        schema.forget(table)
         guard report.farEnd == .well else { return }
         report.scope = .kinds
-        let reason = "\(table): \(failure.description)"
+        let reason = "\(table.name): \(failure.description)"
         report.farEnd =
             failure.isRejection
             ? .rejected(reason: reason)
@@ -168,28 +164,27 @@ public struct PostgreSQLSink: Sink {
         guard !facts.isEmpty else { return }
         let (datasets, collections) = (PostgreSQLTables.datasets, PostgreSQLTables.collections)
         try await connection.use { connection throws(PostgreSQLConnection.Failure) in
-            try connection.run("BEGIN")
-            do throws(PostgreSQLConnection.Failure) {
+            try schema.prepare(datasets, connection)
+            try schema.prepare(collections, connection)
+            try connection.transaction { () throws(PostgreSQLConnection.Failure) in
                 for fact in facts {
                     switch fact {
                     case .dataset(let dataset):
                         try connection.run(
-                            PostgreSQLTables.upsert(datasets, keys: 2),
+                            PostgreSQLTables.upsert(datasets),
                             PostgreSQLTables.row(dataset, place: place(dataset), aggregator: aggregator))
                     case .datasetGone(let id):
-                        try connection.run(PostgreSQLTables.remove(datasets), [aggregator, id])
+                        try connection.run(
+                            PostgreSQLTables.remove(datasets), [PostgreSQLTables.key(id, aggregator: aggregator)])
                     case .collection(let collection):
                         try connection.run(
-                            PostgreSQLTables.upsert(collections, keys: 2),
+                            PostgreSQLTables.upsert(collections),
                             PostgreSQLTables.row(collection, aggregator: aggregator).map(Self.withoutZero))
                     case .collectionGone(let id):
-                        try connection.run(PostgreSQLTables.remove(collections), [aggregator, id])
+                        try connection.run(
+                            PostgreSQLTables.remove(collections), [PostgreSQLTables.key(id, aggregator: aggregator)])
                     }
                 }
-                try connection.run("COMMIT")
-            } catch {
-                try? connection.run("ROLLBACK")
-                throw error
             }
         }
     }
@@ -199,6 +194,7 @@ public struct PostgreSQLSink: Sink {
         _ rows: [Row], to table: PostgreSQLTables.Table
     ) async throws(PostgreSQLConnection.Failure) -> [(Row, String)] {
         try await connection.use { connection throws(PostgreSQLConnection.Failure) in
+            try schema.prepare(table, connection)
             do throws(PostgreSQLConnection.Failure) {
                 try connection.copy(PostgreSQLTables.copy(table), PostgreSQLTables.copyText(rows.map(\.values)))
                 return []
@@ -219,13 +215,11 @@ public struct PostgreSQLSink: Sink {
         for start in stride(from: 0, to: rows.count, by: 500) {
             let part = rows[start..<min(rows.count, start + 500)]
             do throws(PostgreSQLConnection.Failure) {
-                try connection.run("BEGIN")
-                for row in part { try connection.run(sql, row.values.map(withoutZero)) }
-                try connection.run("COMMIT")
+                try connection.transaction { () throws(PostgreSQLConnection.Failure) in
+                    for row in part { try connection.run(sql, row.values.map(withoutZero)) }
+                }
                 continue
             } catch {
-                // Also where the server is to blame: the next who uses the connection must not find it so.
-                try? connection.run("ROLLBACK")
                 guard error.isData else { throw error }
             }
             for row in part {
@@ -242,31 +236,5 @@ public struct PostgreSQLSink: Sink {
 
     private static func withoutZero(_ value: String?) -> String? {
         value.map { $0.holds("\0") ? $0.replacingText("\0", with: "") : $0 }
-    }
-
-    // MARK: - Tables
-
-    /// Makes the tables, once in a daemon's life. Boxes of a fleet may all try at the same time.
-    private func migrate() async throws(PostgreSQLConnection.Failure) {
-        guard !isMigrated.value.load(ordering: .relaxed) else { return }
-        try await connection.use { connection throws(PostgreSQLConnection.Failure) in
-            let table = PostgreSQLTables.versionTable
-            try connection.run("CREATE TABLE IF NOT EXISTS \(table) (version integer PRIMARY KEY)")
-            for (index, statements) in PostgreSQLTables.migrations.enumerated() {
-                let version = index + 1
-                if try connection.number("SELECT version FROM \(table) WHERE version = \(version)") != nil { continue }
-                try connection.run("BEGIN")
-                do throws(PostgreSQLConnection.Failure) {
-                    // Whoever comes second waits here for the first, and then finds the step done.
-                    try connection.run("INSERT INTO \(table) (version) VALUES (\(version))")
-                    for statement in statements { try connection.run(statement) }
-                    try connection.run("COMMIT")
-                } catch {
-                    try? connection.run("ROLLBACK")
-                    guard error.code == "23505" else { throw error }
-                }
-            }
-        }
-        isMigrated.value.store(true, ordering: .relaxed)
     }
 }

@@ -3,22 +3,14 @@ import Store
 /// The tables at the far end, and how facts become their rows.
 ///
 /// Plain SQL only, so that what speaks PostgreSQL's protocol without being PostgreSQL takes it too. Keys are made from
-/// the data; times stand twice, in nanoseconds (the key) and as a timestamp (for people).
+/// the data; times stand twice, in nanoseconds (the key) and as a timestamp (for people). The tables of the catalogue, which others have
+/// defined, are in `PostgreSQLTables+Catalogue.swift`.
 enum PostgreSQLTables {
     struct Table: Sendable {
         let name: String
         let columns: [String]
         let create: String
     }
-
-    /// Steps are only ever added. Each is run once, in a transaction of its own.
-    static let migrations: [[String]] = [
-        [detections.create, recordings.create, coverage.create],
-        [observations.create],
-        [datasets.create, collections.create],
-    ]
-
-    static let versionTable = "edge_aggregator_schema"
 
     static let detections = Table(
         name: "edge_detections",
@@ -28,7 +20,7 @@ enum PostgreSQLTables {
             "confidence", "recording", "offset_seconds", "model", "model_sha256", "time_quality",
         ],
         create: """
-            CREATE TABLE edge_detections (
+            CREATE TABLE IF NOT EXISTS edge_detections (
                 aggregator_uuid text NOT NULL, listener_id text NOT NULL, start_ns bigint NOT NULL,
                 start_at timestamptz NOT NULL, end_at timestamptz NOT NULL, scientific_name text NOT NULL,
                 common_name text NOT NULL, label text NOT NULL, confidence double precision NOT NULL,
@@ -45,7 +37,7 @@ enum PostgreSQLTables {
             "channels", "windows", "time_quality", "analyzed_at",
         ],
         create: """
-            CREATE TABLE edge_recordings (
+            CREATE TABLE IF NOT EXISTS edge_recordings (
                 aggregator_uuid text NOT NULL, name text NOT NULL, listener_id text NOT NULL, start_ns bigint NOT NULL,
                 start_at timestamptz NOT NULL, duration_seconds double precision NOT NULL, bytes bigint NOT NULL,
                 sample_rate integer NOT NULL, channels integer NOT NULL, windows integer NOT NULL,
@@ -60,7 +52,7 @@ enum PostgreSQLTables {
             "frames", "bytes", "recording",
         ],
         create: """
-            CREATE TABLE edge_coverage (
+            CREATE TABLE IF NOT EXISTS edge_coverage (
                 aggregator_uuid text NOT NULL, ledger_id bigint NOT NULL, listener_id text NOT NULL, kind text NOT NULL,
                 reason text NOT NULL, start_ns bigint NOT NULL, start_at timestamptz NOT NULL,
                 duration_seconds double precision NOT NULL, frames bigint NOT NULL, bytes bigint NOT NULL,
@@ -73,74 +65,14 @@ enum PostgreSQLTables {
             "aggregator_uuid", "source", "quantity", "unit", "time_ns", "time_at", "value", "raw", "time_quality",
         ],
         create: """
-            CREATE TABLE edge_observations (
+            CREATE TABLE IF NOT EXISTS edge_observations (
                 aggregator_uuid text NOT NULL, source text NOT NULL, quantity text NOT NULL, unit text NOT NULL,
                 time_ns bigint NOT NULL, time_at timestamptz NOT NULL, value double precision NOT NULL,
                 raw double precision, time_quality text NOT NULL,
                 PRIMARY KEY (aggregator_uuid, source, quantity, time_ns))
             """)
 
-    /// The names that readers of the former system know.
-    static let datasets = Table(
-        name: "aggregator_datasets",
-        columns: [
-            "aggregator_uuid", "id", "data_type", "source", "forecast_date", "forecast_cycle", "valid_time_start",
-            "valid_time_end", "file_path", "file_size_bytes", "is_forecast", "created_at", "last_accessed_at",
-        ],
-        create: """
-            CREATE TABLE IF NOT EXISTS aggregator_datasets (
-                aggregator_uuid text NOT NULL, id text NOT NULL, data_type text NOT NULL, source text NOT NULL,
-                forecast_date date NOT NULL, forecast_cycle integer NOT NULL, valid_time_start timestamptz NOT NULL,
-                valid_time_end timestamptz NOT NULL, file_path text NOT NULL, file_size_bytes bigint NOT NULL,
-                is_forecast boolean NOT NULL, created_at timestamptz NOT NULL, last_accessed_at timestamptz,
-                PRIMARY KEY (aggregator_uuid, id))
-            """)
-
-    static let collections = Table(
-        name: "aggregator_collection_status",
-        columns: [
-            "aggregator_uuid", "collection_id", "data_type", "status", "started_at", "completed_at",
-            "records_collected", "error_message",
-        ],
-        create: """
-            CREATE TABLE IF NOT EXISTS aggregator_collection_status (
-                aggregator_uuid text NOT NULL, collection_id text NOT NULL, data_type text NOT NULL,
-                status text NOT NULL, started_at timestamptz NOT NULL, completed_at timestamptz,
-                records_collected integer NOT NULL, error_message text, PRIMARY KEY (aggregator_uuid, collection_id))
-            """)
-
     // MARK: - Rows
-
-    /// - Parameter place: where the field's file is, for whoever reads of it there.
-    static func row(_ dataset: DatasetRecord, place: String, aggregator: String) -> [String?] {
-        func time(_ seconds: Int64) -> String { UTCText.microseconds(seconds * 1_000_000_000) }
-        return [
-            aggregator, dataset.id, dataset.kind, dataset.source, String(time(dataset.runSeconds).prefix(10)),
-            "\(dataset.runSeconds / 3600 % 24)", time(dataset.validFromSeconds), time(dataset.validToSeconds), place,
-            "\(dataset.bytes)", "\(dataset.isForecast)", time(dataset.createdSeconds), dataset.readSeconds.map(time),
-        ]
-    }
-
-    static func row(_ collection: CollectionRecord, aggregator: String) -> [String?] {
-        func time(_ seconds: Int64) -> String { UTCText.microseconds(seconds * 1_000_000_000) }
-        return [
-            aggregator, collection.id, collection.kind, collection.status.rawValue, time(collection.startedSeconds),
-            collection.completedSeconds.map(time), "\(collection.collected)", collection.error,
-        ]
-    }
-
-    /// Writes a row, or how it is now; the first `keys` columns are its key.
-    static func upsert(_ table: Table, keys: Int) -> String {
-        let marks = table.columns.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
-        let changes = table.columns.dropFirst(keys).map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
-        let key = table.columns.prefix(keys).joined(separator: ", ")
-        return
-            "INSERT INTO \(table.name) (\(table.columns.joined(separator: ", "))) VALUES (\(marks)) ON CONFLICT (\(key)) DO UPDATE SET \(changes)"
-    }
-
-    static func remove(_ table: Table) -> String {
-        "DELETE FROM \(table.name) WHERE \(table.columns[0]) = $1 AND \(table.columns[1]) = $2"
-    }
 
     static func row(_ fact: DetectionFact, aggregator: String) -> [String?] {
         let detection = fact.detection

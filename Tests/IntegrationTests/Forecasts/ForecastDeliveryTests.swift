@@ -30,9 +30,9 @@ import Testing
         let run = Upstream.text(upstream.run)
         #expect(
             rows(
-                "SELECT source, forecast_date, forecast_cycle, is_forecast, extract(epoch from valid_time_start)::bigint, file_path FROM aggregator_datasets WHERE id = '\(id)'"
+                "SELECT source, forecast_date, forecast_cycle, is_forecast, extract(epoch from valid_time_start)::bigint, file_path FROM aggregator_datasets WHERE natural_id = '\(id)'"
             )
-                == "NOAA GFS|\(run.prefix(10))|\(upstream.run / 3600 % 24)|t|\(upstream.run + 10_800)|s3://fields/box-1/forecasts/wind/\(run.prefix(10).filter { $0 != "-" })/\(run.dropFirst(11).prefix(2))/\(id).nc"
+                == "noaa_gfs|\(run.prefix(10)) 00:00:00|\(run.dropFirst(11).prefix(2))|t|\(upstream.run + 10_800)|box-1/forecasts/wind/\(run.prefix(10).filter { $0 != "-" })/\(run.dropFirst(11).prefix(2))/\(id).nc"
         )
         let path = try #require(all.first { $0["id"] as? String == id }?["file_path"] as? String)
         let file = try Data(contentsOf: URL(fileURLWithPath: "\(daemon.folder)/forecasts/\(path)"))
