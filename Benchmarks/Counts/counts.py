@@ -22,7 +22,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness
 from bench import sound
-from deliveries import PORT, FarEnd, add_week, fresh, waiting
+from deliveries import PORT, FarEnd, add_week, fresh
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What the emulator offers: 128-bit NEON with dot products, as a Cortex-A76 has; and AVX2, but not AVX-512.
@@ -88,7 +88,8 @@ def gigabyte(target, megabytes=40, listeners=4):
     return {"instructions_per_gigabyte": instructions / load["bytes"] * 1e9, "idle_instructions_per_second": idle}
 
 
-def lines(target, days=0.25):
+def delivered(target, days):
+    """Delivers a number of lines: (lines, instructions from the daemon's start on but for those of idle time)."""
     settings = {"ANALYZE_RECORDINGS": "false", "INFLUX_URL": f"http://127.0.0.1:{PORT}", "CLOCK_WAIT_SEC": 0, "INFLUX_ANALYSIS_TABLE": "",
                 "DELIVERY_RETRY_FIRST_SEC": 0.5, "DELIVERY_RETRY_MAX_SEC": 1}
     harness.DAEMON, harness.MODELS = target.program, target.models
@@ -96,23 +97,25 @@ def lines(target, days=0.25):
     add_week(database, days)
     database.execute("DELETE FROM deliveries WHERE kind = 'analysis'")
     database.commit()
-    database.close()
-    daemon = target.daemon(folder, **settings)
-    # Its retries are in this rate, as they are in the delivery's first second.
-    idle = idle_rate(target, daemon)
-    all_lines, before, began = waiting(daemon), target.count(), time.monotonic()
+    # The database is looked at, so that the daemon is asked nothing.
+    waiting = "SELECT coalesce(sum(last_id - first_id + 1), 0) FROM deliveries WHERE kind = 'detections' AND state = 'waiting'"
+    lines = database.execute(waiting).fetchone()[0]
     with FarEnd():
-        while waiting(daemon) > 0:
-            time.sleep(0.5)
-    asked = (time.monotonic() - began) / 0.5
-    instructions = target.count() - before - idle * (time.monotonic() - began)
-    # The questions of this script.
-    before, again = target.count(), time.monotonic()
-    for _ in range(20):
-        waiting(daemon)
-    question = (target.count() - before - idle * (time.monotonic() - again)) / 20
-    daemon.stop()
-    return {"instructions_per_thousand_lines": (instructions - question * asked) / all_lines * 1000, "lines": all_lines}
+        began = time.monotonic()
+        daemon = target.daemon(folder, **settings)
+        while database.execute(waiting).fetchone()[0] > 0:
+            time.sleep(0.2)
+        time.sleep(1)
+        instructions, seconds = target.count(), time.monotonic() - began
+        instructions -= idle_rate(target, daemon) * seconds
+        daemon.stop()
+    database.close()
+    return lines, instructions
+
+
+def lines(target):
+    (few, before), (many, after) = (delivered(target, days) for days in (0.1, 0.5))
+    return {"instructions_per_thousand_lines": (after - before) / (many - few) * 1000}
 
 
 def main():
