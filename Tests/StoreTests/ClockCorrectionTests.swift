@@ -116,7 +116,8 @@ import Testing
             // They may go now, and are not old.
             let released = try await store.dueDeliveries(
                 sink: "influx", kinds: DeliveryKind.allCases, nowNanoseconds: .max, limit: 100)
-            #expect(released.reduce(0) { $0 + $1.facts } == 8 + 4 + 4)
+            let facts = released.map(\.facts).reduce(0, +)
+            #expect(facts == 8 + 4 + 4)
             #expect(released.allSatisfy { $0.createdNanoseconds == Self.truth + 1000 * Self.second })
         }
     }

@@ -153,7 +153,8 @@ import Testing
                 ])
             }
             let found = try await store.ledger(listener: nil, kind: nil, beforeID: nil, limit: 100)
-            #expect(found.map(\.startNanoseconds).sorted() == (0..<10).map { (70 + Int64($0) * 3) * Self.second })
+            let expected = (0..<10).map { (70 + Int64($0) * 3) * Self.second }
+            #expect(found.map(\.startNanoseconds).sorted() == expected)
         }
     }
 

@@ -60,37 +60,44 @@ final class PartDouble: Bus {
 
     private func answer(isWell: Bool, count: Int) -> [UInt8]? {
         switch kind {
-        case "scd4x":
-            switch command {
-            case [0x36, 0x82]: words([0xF896, 0x9F07, 0x3BBE])
-            // Idle after power-on: nothing is ready, and a read is not acknowledged.
-            case [0xE4, 0xB8]: words([isWell ? 0x8006 : 0x8000])
-            default: isWell ? words([500, 0x6667, 0x5EB9]) : nil
-            }
+        case "scd4x": return scd4x(isWell: isWell)
         case "scd30":
-            command == [0x02, 0x02]
-                ? words([1]) : words(isWell ? [0x43DB, 0x8C2E, 0x41D9, 0xE7FF, 0x4243, 0x3A1B] : [0, 0, 0, 0, 0, 0])
+            if command == [0x02, 0x02] { return words([1]) }
+            return words(isWell ? [0x43DB, 0x8C2E, 0x41D9, 0xE7FF, 0x4243, 0x3A1B] : [0, 0, 0, 0, 0, 0])
         // Not acknowledged while there is no measurement.
-        case "sht3x", "sht4x": isWell ? words([0x6666, 0x72B0]) : nil
-        case "bh1750": isWell ? [0x83, 0x90] : [0x00, 0x00]
-        case "bme280": bme280(isWell: isWell, count: count)
-        case "ina219": word([0x00: 0x399F, 0x01: 1000, 0x02: isWell ? 2995 << 3 | 2 : 0])
+        case "sht3x", "sht4x": return isWell ? words([0x6666, 0x72B0]) : nil
+        case "bh1750": return isWell ? [0x83, 0x90] : [0x00, 0x00]
+        case "bme280": return bme280(isWell: isWell, count: count)
+        case "ina219": return word([0x00: 0x399F, 0x01: 1000, 0x02: isWell ? 2995 << 3 | 2 : 0])
         case "ina226":
-            word([0xFE: 0x5449, 0x00: 0x4127, 0x06: isWell ? 8 : 0, 0x01: isWell ? 1000 : 0, 0x02: isWell ? 9600 : 0])
-        case "max17048": word([0x08: 0x0012, 0x02: 51_200, 0x04: 0x4B00, 0x1A: isWell ? 0 : 0x0100])
+            return word([
+                0xFE: 0x5449, 0x00: 0x4127, 0x06: isWell ? 8 : 0, 0x01: isWell ? 1000 : 0, 0x02: isWell ? 9600 : 0,
+            ])
+        case "max17048": return word([0x08: 0x0012, 0x02: 51_200, 0x04: 0x4B00, 0x1A: isWell ? 0 : 0x0100])
         case "ds3231":
-            isWell
-                ? [0x44, 0x38, 0x14, 0x07, 0x21, 0x11, 0x26] + [UInt8](repeating: 0, count: 10) + [0x19, 0x40]
-                : [0, 0, 0, 1, 1, 1, 0] + [UInt8](repeating: 0, count: 7) + [0x1C, 0x88, 0, 0, 0]
-        case "senseair_s8": modbus([0xFE, 4, 8, 0, 0, 0, 0, 0, 0, isWell ? 0x02 : 0, isWell ? 0x64 : 0])
-        case "senseair_k30": modbus([0x68, 4, 8, 0, 0, 0, 0, 0, 0, isWell ? 0x02 : 0, isWell ? 0x64 : 0])
+            let (clock, status): ([UInt8], [UInt8]) =
+                isWell
+                ? ([0x44, 0x38, 0x14, 0x07, 0x21, 0x11, 0x26, 0, 0, 0], [0x19, 0x40])
+                : ([0, 0, 0, 1, 1, 1, 0], [0x1C, 0x88, 0, 0, 0])
+            return clock + [UInt8](repeating: 0, count: 7) + status
+        case "senseair_s8": return modbus([0xFE, 4, 8, 0, 0, 0, 0, 0, 0, isWell ? 0x02 : 0, isWell ? 0x64 : 0])
+        case "senseair_k30": return modbus([0x68, 4, 8, 0, 0, 0, 0, 0, 0, isWell ? 0x02 : 0, isWell ? 0x64 : 0])
         // 500 ppm and U = 15,000 after power-on.
         case "mhz19":
-            isWell
+            return isWell
                 ? [0xFF, 0x86, 0x02, 0x60, 0x47, 0, 0, 0, 0xD1]
                 : [0xFF, 0x86, 0x01, 0xF4, 0x47, 0x01, 0x3A, 0x98, 0x6B]
-        case "explorir": explorIR(isWell: isWell)
-        default: nil
+        case "explorir": return explorIR(isWell: isWell)
+        default: return nil
+        }
+    }
+
+    private func scd4x(isWell: Bool) -> [UInt8]? {
+        switch command {
+        case [0x36, 0x82]: return words([0xF896, 0x9F07, 0x3BBE])
+        // Idle after power-on: nothing is ready, and a read is not acknowledged.
+        case [0xE4, 0xB8]: return words([isWell ? 0x8006 : 0x8000])
+        default: return isWell ? words([500, 0x6667, 0x5EB9]) : nil
         }
     }
 
