@@ -53,7 +53,9 @@ struct SupportBundle {
                 try put("\(name).missing", "\(path): \(error)\n")
             }
         }
-        try put("journal.txt", journal())
+        let log = LogFile.text(in: LogFile.folder(in: settings.box.baseFolder))
+        if let log { try put("log.txt", log) }
+        try put("journal.txt", journal(hasFile: log != nil))
         try FileModes.makePrivate(target)
         let tar = try Self.run(["tar", "-czf", target, "-C", folder, "support"])
         guard tar.status == 0 else { throw BackupFolder.Problem(description: "tar: \(tar.text)") }
@@ -111,12 +113,18 @@ struct SupportBundle {
         }
     }
 
-    private func journal() -> String {
-        let command = ["journalctl", "--no-pager", "-u", "edge-aggregator", "-n", "3000", "-o", "short-iso"]
-        guard let found = try? Self.run(command), found.status == 0 else {
-            return "There is no journal here; the daemon's log is wherever its standard error goes.\n"
-        }
-        return found.text
+    /// The newest lines of the system's journal, or where the log is instead.
+    private func journal(hasFile: Bool) -> String {
+        // Quiet: journalctl's own remarks ("-- No entries --") would look like a log.
+        let command = [
+            "journalctl", "--quiet", "--no-pager", "-u", "edge-aggregator", "-n", "3000", "-o", "short-iso",
+        ]
+        if let found = try? Self.run(command), found.status == 0, !found.text.isEmpty { return found.text }
+        let place =
+            hasFile
+            ? "The daemon's own file has it: log.txt beside this one.\n"
+            : "The daemon's log is wherever its standard error goes (in a container: `docker logs`). With log_file_max_bytes set, the daemon keeps its newest lines in a file, which this bundle takes along.\n"
+        return "The system's journal has no log of the unit edge-aggregator. \(place)"
     }
 
     private static func run(_ command: [String]) throws -> (status: Int32, text: String) {

@@ -3,8 +3,8 @@ import Foundation
 import Logging
 import TextParts
 
-/// Writes a log line to standard error, as text or as JSON, or to the system's journal with its fields. Passwords in addresses are
-/// hidden, whoever logs them.
+/// Writes a log line to standard error, as text or as JSON, or to the system's journal with its fields. What does not go to the journal
+/// goes to the daemon's ``LogFile`` too. Passwords in addresses are hidden, whoever logs them.
 struct LineLogHandler: LogHandler {
     enum Format: String, Sendable { case text, json, journal }
 
@@ -49,6 +49,7 @@ struct LineLogHandler: LogHandler {
             line = "\(time) \(event.level.rawValue) \(message)\(Self.text(details))"
         }
         FileHandle.standardError.write(Data((line + "\n").utf8))
+        LogFile.current?.write(line)
     }
 
     static func text(_ details: [(String, String)]) -> String {
