@@ -274,6 +274,46 @@ import Testing
         }
     }
 
+    /// The bucket of files changes its sink: all that waits goes along, and the figures with it.
+    @Test func handsDeliveriesOverToAnotherSink() async throws {
+        try await withStore(plan) { store in
+            for (place, name) in ["r1", "r2", "r3"].enumerated() {
+                try await store.commit([open(name, start: Int64(100 * (place + 1)))] + close(name))
+            }
+            let rows = try await due(store, "s3")
+            try await store.commit([
+                .delivered(
+                    [
+                        DeliverySettlement(rows[0], .failed(reason: "no link", nextNanoseconds: 0)),
+                        DeliverySettlement(rows[1], .refused([rows[1].firstID: "no"])),
+                    ], atNanoseconds: 1)
+            ])
+            #expect(try store.hasDeliveriesBlocking([.field, .recording], for: "s3"))
+            #expect(try !store.hasDeliveriesBlocking([.field], for: "s3"))
+            // One of them waits for the other sink already.
+            try await store.pool.write {
+                try $0.execute(
+                    sql: """
+                        INSERT INTO deliveries (sink, kind, rank, first_id, last_id, state, created_ns)
+                        VALUES ('other', 'recording', 6, ?, ?, 'waiting', 1)
+                        """, arguments: [rows[2].firstID, rows[2].firstID])
+            }
+            for _ in 0..<2 { try await store.commit([.moveDeliveries([.recording, .field], from: "s3", to: "other")]) }
+            #expect(try !store.hasDeliveriesBlocking([.recording], for: "s3"))
+            let moved = try await due(store, "other")
+            #expect(Set(moved.map(\.firstID)) == [rows[0].firstID, rows[2].firstID])
+            #expect(moved.first { $0.firstID == rows[0].firstID }?.attempts == 1)
+            let backlog = try await store.backlog().filter { $0.kind == .recording }
+            #expect(
+                Set(backlog.map { "\($0.sink) \($0.state.rawValue) \($0.deliveries)" })
+                    == ["other waiting 2", "other refused 1"])
+            let totals = try await store.deliveryTotals().filter { $0.kind == .recording && $0.refused != 0 }
+            #expect(totals.map { [$0.sink, "\($0.refused)"] } == [["other", "1"]])
+            try await store.commit([.requeue(sink: "other", ids: nil)])
+            #expect(try await due(store, "other").count == 3)
+        }
+    }
+
     /// A row that grows while it is on its way keeps what was not sent.
     @Test func letsFactsThatFollowShareARowAndSettlesWhatWasSent() async throws {
         try await withStore(DeliveryPlan(sinks: [.detections: ["influx", "mqtt"]])) { store in

@@ -21,14 +21,15 @@ struct DeliveryHouse: Sendable {
             for kind in kinds { sinks[kind, default: []].append(sink) }
         }
         if deliveries.influx != nil {
-            // Without an S3 sink there is no news of uploads.
+            // Where no recordings are uploaded there is no news of uploads.
             add(
-                InfluxSink.kinds(deliveries.influxTables).filter { $0 != .upload || deliveries.s3 != nil }, "influx")
+                InfluxSink.kinds(deliveries.influxTables).filter { $0 != .upload || deliveries.s3.recordings != nil },
+                "influx")
         }
         if deliveries.prometheus != nil { add(PrometheusSink.kinds, "prometheus") }
         if deliveries.postgreSQL != nil { add(PostgreSQLSink.kinds, "postgres") }
         if deliveries.mqtt != nil { add([.detections, .observations], "mqtt") }
-        if deliveries.s3 != nil { add(S3Sink.kinds, "s3") }
+        for destination in deliveries.s3.destinations { add(destination.kinds, destination.sink) }
         return DeliveryPlan(
             sinks: sinks, holdsUnsynchronised: isClockHeld,
             sendsOnlyDetected: settings.recordings.keep == .detections,
@@ -53,28 +54,31 @@ struct DeliveryHouse: Sendable {
                 metadata: ["aggregator_uuid": "\(uuid)"])
         }
         let transport = deliveries.influx != nil || deliveries.prometheus != nil ? try CurlTransport() : nil
-        // Of its own: a disk that is slow to read a file from must not hold up small messages.
-        let fileTransport = deliveries.s3 != nil ? try CurlTransport() : nil
-        transports = [transport, fileTransport].compactMap(\.self)
-        sealer = deliveries.s3.map {
+        Self.moveDeliveries(deliveries.s3, store, logger)
+        // Of their own: a disk that is slow to read a file from must not hold up small messages, nor one bucket the other.
+        let buckets = try deliveries.s3.destinations.map { ($0, try CurlTransport()) }
+        transports = [transport].compactMap(\.self) + buckets.map(\.1)
+        sealer = deliveries.s3.recordings.map {
             FileSealer(
                 configuration: $0, recordingsFolder: settings.recordings.folder, store: store, logger: logger)
         }
         var sinks: [any Sink] = []
         if let influx = deliveries.influx, let transport {
-            let remotePrefix = deliveries.remotePrefix
+            let remotePrefix = deliveries.s3.remotePrefix
             sinks.append(
                 InfluxSink(
                     configuration: influx, points: InfluxPoints(aggregator: uuid, tables: deliveries.influxTables),
                     remote: { S3Sink.key($0, prefix: remotePrefix, aggregator: uuid) }, store: store,
                     transport: transport))
         }
-        if let s3 = deliveries.s3, let fileTransport {
+        for (destination, transport) in buckets {
+            let others = buckets.map(\.0).filter { $0.sink != destination.sink }
             sinks.append(
                 S3Sink(
-                    configuration: s3, aggregator: uuid, recordingsFolder: settings.recordings.folder,
-                    fieldsFolder: settings.forecasts.folder, window: deliveries.uploadWindow, store: store, time: time,
-                    transport: fileTransport))
+                    name: destination.sink, kinds: destination.kinds, configuration: destination.configuration,
+                    others: others.map(\.configuration), aggregator: uuid,
+                    recordingsFolder: settings.recordings.folder, fieldsFolder: settings.forecasts.folder,
+                    window: deliveries.uploadWindow, store: store, time: time, transport: transport))
         }
         if let prometheus = deliveries.prometheus, let transport {
             sinks.append(
@@ -95,13 +99,29 @@ struct DeliveryHouse: Sendable {
         }
     }
 
-    /// Where a forecast field's file is: in the bucket where files are sent there, else on the box.
+    /// What waits for one of the two sinks with buckets is handed over to the other, where the settings have it carry that now.
+    private static func moveDeliveries(_ s3: S3Settings, _ store: Store, _ logger: Logger) {
+        for kind in S3Settings.fieldKinds {
+            guard let sink = s3.sink(of: kind) else { continue }
+            let other = sink == S3Settings.fieldsSink ? S3Settings.recordingsSink : S3Settings.fieldsSink
+            do {
+                guard try store.hasDeliveriesBlocking([kind], for: other) else { continue }
+                try store.commitBlocking([.moveDeliveries([kind], from: other, to: sink)])
+            } catch {
+                logger.error(
+                    "Files that wait for their upload could not be handed over; the next start tries again",
+                    metadata: ["kind": "\(kind.rawValue)", "from": "\(other)", "to": "\(sink)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// Where a forecast field's file is: its key in the bucket where files are sent there, else its path on the box.
     private static func place(_ settings: Settings) -> @Sendable (DatasetRecord) -> String {
-        guard let s3 = settings.deliveries.s3 else {
+        guard let s3 = settings.deliveries.s3.fields else {
             return { [folder = settings.forecasts.folder] in "\(folder)/\($0.path)" }
         }
-        return { [bucket = s3.bucket, prefix = s3.prefix, uuid = settings.box.uuid] in
-            "s3://\(bucket)/\(S3Sink.key($0, prefix: prefix, aggregator: uuid))"
+        return { [prefix = s3.prefix, uuid = settings.box.uuid] in
+            S3Sink.key($0, prefix: prefix, aggregator: uuid)
         }
     }
 

@@ -16,8 +16,7 @@ struct DeliverySettings: Sendable {
     /// Nil when nothing goes to InfluxDB.
     let influx: InfluxSink.Configuration?
     let influxTables: InfluxPoints.Tables
-    /// Nil when no recordings are uploaded.
-    let s3: S3Configuration?
+    let s3: S3Settings
     let uploadWindow: UploadWindow?
     /// Nil when nothing goes to a broker.
     let mqtt: MQTTConfiguration?
@@ -28,18 +27,9 @@ struct DeliverySettings: Sendable {
     let metricsIntervalSeconds: Int
     /// Nil when nothing goes to PostgreSQL.
     let postgreSQL: String?
-    /// What stands before `<aggregator>/<listener>/<file>` where the former system named an upload.
-    let remotePrefix: String
 
     init(_ reader: inout SettingsReader, aggregator: String) {
         clockWaitSeconds = reader.int("clock_wait_sec")
-        var retry = RetryPolicy()
-        retry.firstSeconds = reader.number("delivery_retry_first_sec")
-        retry.mostSeconds = reader.number("delivery_retry_max_sec")
-        reader.reconcile(
-            "delivery_retry_first_sec", &retry.firstSeconds, atMost: "delivery_retry_max_sec", &retry.mostSeconds)
-        retry.unauthorisedSeconds = min(retry.unauthorisedSeconds, retry.mostSeconds)
-        self.retry = retry
         mostAgeDays = reader.number("delivery_max_age_days")
         mostObservationAgeDays = reader.number("observations_max_age_days")
         mostMetricsAgeDays = reader.number("metrics_max_age_days")
@@ -55,97 +45,73 @@ struct DeliverySettings: Sendable {
         tables.coverage = reader.text("influx_coverage_table")
         tables.observations = reader.text("influx_observations_table")
         tables.health = reader.text("influx_health_table")
+        influxTables = tables
+        if influx != nil { Self.check(tables, &reader) }
+        s3 = S3Settings(&reader, aggregator: aggregator)
+        prometheus = Self.prometheus(&reader)
+        metricsIntervalSeconds = reader.checked(isOn: prometheus != nil, off: "no prometheus_url") {
+            Self.interval("prom_scrape_interval", &$0)
+        }
+        postgreSQL = Self.postgreSQL(&reader)
+        mqttPrefix = reader.text("mqtt_topic_prefix")
+        discoveryPrefix = reader.text("mqtt_discovery_prefix")
+        mqtt = Self.mqtt(&reader, aggregator: aggregator)
+        uploadWindow = reader.checked(isOn: !s3.destinations.isEmpty, off: "no files are uploaded") { reader in
+            let window = reader.text("upload_window")
+            let hours = UploadWindow(window)
+            if !window.isEmpty, hours == nil {
+                reader.refuse("upload_window", "`\(window)` is not hours such as 22:00-06:00")
+            }
+            return hours
+        }
+        let sinks = [influx != nil, prometheus != nil, postgreSQL != nil, mqtt != nil, !s3.destinations.isEmpty]
+        retry = reader.checked(isOn: sinks.contains(true), off: "nothing is delivered") { Self.retry(&$0) }
+    }
+
+    private static func check(_ tables: InfluxPoints.Tables, _ reader: inout SettingsReader) {
         for (name, table) in [
             ("influx_detections_table", tables.detections), ("influx_coverage_table", tables.coverage),
             ("influx_observations_table", tables.observations), ("influx_health_table", tables.health),
         ] where table.isEmpty {
             reader.refuse(name, "it needs a name")
         }
-        influxTables = tables
-        s3 = Self.s3(&reader, aggregator: aggregator)
-        prometheus = Self.prometheus(&reader)
-        let interval = reader.text("prom_scrape_interval")
-        let unit = interval.hasSuffix("m") ? 60 : 1
-        let number = Int(interval.hasSuffix("s") || interval.hasSuffix("m") ? String(interval.dropLast()) : interval)
-        metricsIntervalSeconds = (number ?? 15) * unit
-        if !(1...3600).contains(number.map { $0 * unit } ?? 0) {
-            reader.refuse("prom_scrape_interval", "`\(interval)` is not a time from 1s to 60m")
-        }
-        // Former node systems kept a SQLite file under this name; `import` reads it, and nothing is sent there.
-        let database = reader.text("database_url").hasPrefix("sqlite:") ? "" : reader.text("database_url")
-        postgreSQL = database.isEmpty ? nil : database
-        if !database.isEmpty, !database.hasPrefix("postgresql://"), !database.hasPrefix("postgres://") {
-            reader.refuse("database_url", "it is not an address such as postgresql://user:password@host/database")
-        }
-        mqttPrefix = reader.text("mqtt_topic_prefix")
-        discoveryPrefix = reader.text("mqtt_discovery_prefix")
-        mqtt = Self.mqtt(&reader, aggregator: aggregator)
-        let window = reader.text("upload_window")
-        uploadWindow = UploadWindow(window)
-        if !window.isEmpty, uploadWindow == nil {
-            reader.refuse("upload_window", "`\(window)` is not hours such as 22:00-06:00")
-        }
-        let remote = reader.text("rclone_remote_bucket")
-        remotePrefix =
-            remote.isEmpty
-            ? s3.map { "s3:" + [$0.bucket, $0.prefix].filter { !$0.isEmpty }.joined(separator: "/") } ?? "" : remote
     }
 
-    private static func s3(_ reader: inout SettingsReader, aggregator: String) -> S3Configuration? {
-        func either(_ name: String, _ former: String) -> String {
-            let own = reader.text(name)
-            return own.isEmpty ? reader.text(former) : own
+    private static func retry(_ reader: inout SettingsReader) -> RetryPolicy {
+        var retry = RetryPolicy()
+        retry.firstSeconds = reader.number("delivery_retry_first_sec")
+        retry.mostSeconds = reader.number("delivery_retry_max_sec")
+        reader.reconcile(
+            "delivery_retry_first_sec", &retry.firstSeconds, atMost: "delivery_retry_max_sec", &retry.mostSeconds)
+        retry.unauthorisedSeconds = min(retry.unauthorisedSeconds, retry.mostSeconds)
+        return retry
+    }
+
+    /// A number of seconds, or of minutes with `m`, from 1 s to 60 m.
+    private static func interval(_ name: String, _ reader: inout SettingsReader) -> Int {
+        let text = reader.text(name)
+        let unit = text.hasSuffix("m") ? 60 : 1
+        let number = Int(text.hasSuffix("s") || text.hasSuffix("m") ? String(text.dropLast()) : text)
+        guard let number, (1...3600).contains(number), (1...3600).contains(number * unit) else {
+            reader.refuse(name, "`\(text)` is not a time from 1s to 60m")
+            return 15
         }
-        let endpoint = either("s3_endpoint", "rclone_config_s3_endpoint")
-        var (bucket, prefix) = (reader.text("s3_bucket"), reader.text("s3_prefix"))
-        let remote = reader.text("rclone_remote_bucket")
-        if bucket.isEmpty, !remote.isEmpty {
-            let path =
-                remote.hasPrefix("s3://")
-                ? remote.dropFirst(5) : remote.hasPrefix("s3:") ? remote.dropFirst(3) : remote[...]
-            let pieces = path.parts(at: "/", maximumSplits: 1)
-            bucket = pieces.first.map(String.init) ?? ""
-            if prefix.isEmpty, pieces.count > 1 { prefix = String(pieces[1]) }
+        return number * unit
+    }
+
+    /// Nil when no rows go to PostgreSQL.
+    private static func postgreSQL(_ reader: inout SettingsReader) -> String? {
+        let name = reader.text("postgresql_url").isEmpty ? "database_url" : "postgresql_url"
+        let text = reader.text(name)
+        guard !text.isEmpty else { return nil }
+        switch DatabaseAddress(text) {
+        case .postgreSQL(let address): return address
+        // The ISEMS collector kept a SQLite file under this name. `import` reads it; nothing is sent there.
+        case .sqlite where name == "database_url": return nil
+        case .sqlite, .unknown:
+            reader.refuse(name, "it is not an address such as postgresql://user:password@host/database")
+            return nil
         }
-        guard !endpoint.isEmpty, reader.bool("upload_raw_to_cloud") else { return nil }
-        let address = endpoint.holds("://") ? endpoint : "https://\(endpoint)"
-        checkURL(address, "s3_endpoint", &reader)
-        var s3 = S3Configuration(endpoint: address, bucket: bucket)
-        s3.region = reader.text("s3_region")
-        s3.prefix = prefix.parts(at: "/").joined(separator: "/")
-        s3.accessKey = either("s3_access_key", "rclone_config_s3_access_key_id")
-        s3.secretKey = either("s3_secret_key", "rclone_config_s3_secret_access_key")
-        let isAmazon = reader.text("rclone_config_s3_provider").lowercased() == "aws"
-        s3.isPathStyle = reader.isSet("s3_path_style") ? reader.bool("s3_path_style") : !isAmazon
-        s3.checksum = S3Checksum(rawValue: reader.text("s3_checksum")) ?? .sha256
-        s3.isConditional = reader.bool("s3_conditional")
-        s3.multipartBytes = Int64(reader.int("s3_multipart_bytes"))
-        s3.partBytes = Int64(reader.int("s3_part_bytes"))
-        s3.transport.certificateFile = reader.text("s3_ca_file")
-        s3.transport.proxy = reader.text("delivery_proxy")
-        s3.transport.stallTimeoutSeconds = reader.int("delivery_stall_timeout_sec")
-        s3.transport.mostBytesPerSecond = Int64(reader.int("upload_max_bytes_per_sec"))
-        if s3.accessKey.isEmpty || s3.secretKey.isEmpty {
-            reader.refuse("s3_access_key", "s3_endpoint needs s3_access_key and s3_secret_key")
-        }
-        let isBucket =
-            (3...63).contains(bucket.utf8.count)
-            && bucket.utf8.allSatisfy {
-                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
-                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-                    || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".")
-            }
-        if !isBucket {
-            reader.refuse("s3_bucket", "`\(bucket)` is not a bucket's name: 3 to 63 of a-z 0-9 - and .")
-        }
-        if SignatureV4.encode(s3.prefix, keepsSlashes: true) != s3.prefix {
-            reader.refuse("s3_prefix", "`\(s3.prefix)` has other characters than A-Z a-z 0-9 . _ ~ - and /")
-        }
-        if SignatureV4.encode(aggregator) != aggregator {
-            reader.refuse(
-                "aggregator_uuid", "`\(aggregator)` cannot stand in the names of objects: A-Z a-z 0-9 . _ ~ - only")
-        }
-        return s3
     }
 
     private static func prometheus(_ reader: inout SettingsReader) -> PrometheusSink.Configuration? {

@@ -76,7 +76,7 @@ extension SettingsCatalogue {
             "Certificates (PEM) to trust instead of the system's."),
         .init(
             "s3_endpoint", .text, "", group: "Deliveries: S3",
-            "Address of an S3 server, such as https://s3.eu-central-1.amazonaws.com; empty for none. Else rclone_config_s3_endpoint is taken."
+            "Address of an S3 server, such as https://s3.eu-central-1.amazonaws.com; empty for none. Recordings and the files of forecast fields go there. If it is empty, rclone_config_s3_endpoint is taken. If both are set and differ, and rclone_config_s3_* and rclone_remote_bucket are complete, recordings go where these say, and forecast fields where s3_* says."
         ),
         .init("s3_region", .text, "us-east-1", group: "Deliveries: S3", "Its region."),
         .init(
@@ -109,28 +109,35 @@ extension SettingsCatalogue {
             "s3_ca_file", .text, "", group: "Deliveries: S3", "Certificates (PEM) to trust instead of the system's."),
         .init(
             "upload_raw_to_cloud", .bool, "true", group: "Deliveries: S3",
-            "False: recordings are not uploaded, even if S3 is set."),
+            "False: recordings are not uploaded. Forecast fields go to s3_endpoint all the same."),
         .init(
             "upload_window", .text, "", group: "Deliveries: S3",
-            "Hours, in the box's local time, in which recordings are uploaded, such as 22:00-06:00; empty for always."),
+            "Hours, in the box's local time, in which files are uploaded, such as 22:00-06:00; empty for always."),
         .init(
             "upload_max_bytes_per_sec", .int(0...1_000_000_000), "0", unit: "B/s", group: "Deliveries: S3",
-            "Bandwidth for uploads; 0 for no limit."),
+            "Bandwidth for uploads; 0 for no limit. Two buckets get half of it each."),
         .init(
-            "rclone_config_s3_type", .text, "s3", group: "Deliveries: S3", "Of the former system; without effect."),
+            "rclone_config_s3_type", .text, "s3", withoutEffect: true, group: "Deliveries: S3",
+            "Of the microphone aggregator; without effect. There are no remotes of other types."),
         .init(
             "rclone_config_s3_provider", .text, "Ceph", group: "Deliveries: S3",
-            "Of the former system; AWS means s3_path_style: false, unless that is set."),
-        .init("rclone_config_s3_endpoint", .text, "", group: "Deliveries: S3", "Of the former system: s3_endpoint."),
+            "Of the microphone aggregator; AWS means s3_path_style: false, unless that is set."),
+        .init(
+            "rclone_config_s3_endpoint", .text, "", group: "Deliveries: S3",
+            "Of the microphone aggregator: s3_endpoint, for recordings alone where both are set."),
+        .init(
+            "rclone_config_s3_region", .text, "", group: "Deliveries: S3",
+            "rclone's name for s3_region; empty for that, or for us-east-1 beside an s3_endpoint of another server."),
         .init(
             "rclone_config_s3_access_key_id", .text, "", secret: true, group: "Deliveries: S3",
-            "Of the former system: s3_access_key."),
+            "Of the microphone aggregator: s3_access_key."),
         .init(
             "rclone_config_s3_secret_access_key", .text, "", secret: true, group: "Deliveries: S3",
-            "Of the former system: s3_secret_key."),
+            "Of the microphone aggregator: s3_secret_key."),
         .init(
             "rclone_remote_bucket", .text, "", group: "Deliveries: S3",
-            "Of the former system: s3_bucket and s3_prefix, as s3:bucket/prefix or s3://bucket/prefix."),
+            "Of the microphone aggregator: s3_bucket and s3_prefix, as s3:bucket/prefix or s3://bucket/prefix. It took s3:my-bucket/data where this was not set; here there is no default."
+        ),
         .init(
             "mqtt_host", .text, "", group: "Deliveries: MQTT",
             "Name or address of an MQTT broker; empty for none. Each detection goes to <mqtt_topic_prefix>/<aggregator_uuid>/detections."
@@ -147,8 +154,13 @@ extension SettingsCatalogue {
             "mqtt_discovery_prefix", .text, "homeassistant", group: "Deliveries: MQTT",
             "Where Home Assistant looks for devices; empty to tell it nothing."),
         .init(
+            "postgresql_url", .text, "", secret: true, group: "Deliveries: PostgreSQL",
+            "postgresql://user:password@host:5432/database; empty for none. Tables are made at the first delivery. If it is empty, database_url is taken."
+        ),
+        .init(
             "database_url", .text, "", secret: true, group: "Deliveries: PostgreSQL",
-            "postgresql://user:password@host:5432/database; empty for none. Tables are made at the first delivery."),
+            "Of the Driftline data aggregator: postgresql_url, also as SQLAlchemy writes it (postgresql+psycopg2://). A SQLite address, as the ISEMS collector has it, is passed over: `import isems` takes that file."
+        ),
         .init(
             "prometheus_url", .text, "", group: "Deliveries: Prometheus",
             "Where metrics are written (remote write), such as http://prometheus.example:9090/api/v1/write; empty for none. Else kvm_ip is taken."
@@ -169,7 +181,7 @@ extension SettingsCatalogue {
             "How often metrics are written down to be sent: a number of s or m."),
         .init(
             "kvm_ip", .text, "", group: "Deliveries: Prometheus",
-            "Of the former system: means prometheus_url: http://<kvm_ip>:9090/api/v1/write."),
+            "Of the microphone aggregator: means prometheus_url: http://<kvm_ip>:9090/api/v1/write."),
         .init(
             "prometheus_ca_file", .text, "", group: "Deliveries: Prometheus",
             "Certificates (PEM) to trust instead of the system's."),

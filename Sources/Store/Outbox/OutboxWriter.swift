@@ -11,6 +11,8 @@ struct OutboxWriter {
         let timeQuality: String
         /// Why they are not settled yet; nil when they are.
         let hold: String?
+        /// When the recording had come in; nil while it is open.
+        let closedNanoseconds: Int64?
     }
 
     /// A run whose times are not final is moved later (``StoreChange/settleRun``), and what a clock that was not set has
@@ -25,11 +27,12 @@ struct OutboxWriter {
         } else if quality == "unsynchronised", plan.holdsUnsynchronised {
             hold = Self.clockHold
         }
-        return Times(startNanoseconds: row["start_ns"], timeQuality: quality, hold: hold)
+        return Times(
+            startNanoseconds: row["start_ns"], timeQuality: quality, hold: hold, closedNanoseconds: row["closed_ns"])
     }
 
     private static let timesColumns = """
-        start_ns, time_quality, session_id, run, settled, guessed,
+        start_ns, time_quality, session_id, run, settled, guessed, closed_ns,
             (SELECT closed_ns IS NOT NULL FROM sessions WHERE id = session_id) AS is_session_closed
         """
 

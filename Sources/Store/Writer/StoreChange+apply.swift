@@ -107,6 +107,7 @@ extension StoreChange {
             try outbox.settle(settlements, atNanoseconds: atNanoseconds)
         case .shed(let ids, let reason, let atNanoseconds):
             try outbox.shed(ids, reason: reason, atNanoseconds: atNanoseconds)
+        case .moveDeliveries(let kinds, let from, let to): try outbox.move(kinds, from: from, to: to)
         case .requeue(let sink, let ids): try outbox.requeue(sink: sink, ids: ids)
         case .clockIsSet(let bootID, let offsetNanoseconds, let atNanoseconds):
             try ClockCorrection(database: database, bootID: bootID, offset: offsetNanoseconds, now: atNanoseconds)
@@ -188,7 +189,8 @@ extension StoreChange {
             ])
             guard database.changesCount > 0 else { continue }
             let id = database.lastInsertedRowID
-            created = end
+            // What is heard in a recording that came in long after it was made is as old as its arrival.
+            created = max(end, times?.closedNanoseconds ?? end)
             if let last = together.last, last.hold == times?.hold, last.ids.upperBound + 1 == id {
                 together[together.count - 1].ids = last.ids.lowerBound...id
             } else {

@@ -27,6 +27,8 @@ public enum StoreChange: Sendable {
     case delivered([DeliverySettlement], atNanoseconds: Int64)
     /// Drops deliveries for which there is no room; the ledger says so.
     case shed([Int64], reason: String, atNanoseconds: Int64)
+    /// Hands what waits for one sink over to another that carries these kinds now.
+    case moveDeliveries([DeliveryKind], from: String, to: String)
     /// Gives refused deliveries another chance: all, one sink's, or these.
     case requeue(sink: String?, ids: [Int64]?)
     /// The clock is set: what was stamped before it was is moved to its right time, and may go.
@@ -81,8 +83,8 @@ extension StoreChange {
     var mayMakeDeliveries: Bool {
         switch self {
         case .closeSession, .closeRecording, .settleRun, .analysed, .detections, .observations, .readings, .ledger,
-            .metrics, .delivered, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole, .datasetsAreGone,
-            .collection:
+            .metrics, .delivered, .moveDeliveries, .requeue, .clockIsSet, .clockIsAssumed, .dataset, .runIsWhole,
+            .datasetsAreGone, .collection:
             true
         case .openSession, .openRecording, .inferTimes, .clockStepped, .deleteRecording, .silenced, .touchListener,
             .shed, .seal,

@@ -1,13 +1,16 @@
 public import Sensors
 public import Store
+import TextParts
 
 /// An S3 bucket: recordings' files, each under a key made from the box, the listener and the file's name; and the files of
 /// forecast fields.
+///
+/// There is a sink for each bucket: recordings and fields may go to the same or to two.
 public struct S3Sink: Sink {
-    public let name = "s3"
-    public let limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: Self.kinds)
+    public let name: String
+    public let limits: SinkLimits
 
-    /// What it carries.
+    /// What can go to a bucket.
     public static let kinds = DeliveryKind.allCases.filter { kind in
         switch kind {
         case .recording, .field, .fieldRemoval: true
@@ -24,10 +27,16 @@ public struct S3Sink: Sink {
     private let time: any TimeSource
     private let uploader: S3Uploader
 
+    /// - Parameters:
+    ///   - kinds: those among ``kinds`` that this sink carries.
+    ///   - others: buckets of other sinks, whose unfinished uploads are left to them.
     public init(
-        configuration: S3Configuration, aggregator: String, recordingsFolder: String, fieldsFolder: String,
-        window: UploadWindow?, store: Store, time: any TimeSource, transport: CurlTransport
+        name: String, kinds: [DeliveryKind], configuration: S3Configuration, others: [S3Configuration] = [],
+        aggregator: String, recordingsFolder: String, fieldsFolder: String, window: UploadWindow?, store: Store,
+        time: any TimeSource, transport: CurlTransport
     ) {
+        self.name = name
+        limits = SinkLimits(deliveries: 1, facts: 1, concurrency: 2, kinds: kinds)
         var configuration = configuration
         // The limit is for the sink, not for each of its connections.
         let limit = configuration.transport.mostBytesPerSecond
@@ -40,7 +49,7 @@ public struct S3Sink: Sink {
         self.store = store
         self.time = time
         uploader = S3Uploader(
-            configuration: configuration, store: store, time: time,
+            configuration: configuration, others: others, store: store, time: time,
             client: S3Client(configuration: configuration, transport: transport, time: time))
     }
 
@@ -75,12 +84,22 @@ public struct S3Sink: Sink {
         return report
     }
 
+    /// By the extension of the file's name.
+    private static func mediaType(_ path: String) -> String {
+        switch path.halves(atLast: ".")?.after {
+        case "flac": "audio/flac"
+        case "mp3": "audio/mpeg"
+        case "w64": "audio/x-w64"
+        case "aiff": "audio/aiff"
+        case "caf": "audio/x-caf"
+        case "ogg", "opus": "audio/ogg"
+        default: "audio/wav"
+        }
+    }
+
     private static func metadata(_ recording: RecordingRecord, path: String) -> [(name: String, value: String)] {
         [
-            (
-                "Content-Type",
-                path.hasSuffix(".flac") ? "audio/flac" : path.hasSuffix(".mp3") ? "audio/mpeg" : "audio/wav"
-            ),
+            ("Content-Type", mediaType(path)),
             ("x-amz-meta-duration", PythonText.number(Double(recording.durationNanoseconds / 1_000_000) / 1e3)),
             ("x-amz-meta-listener", recording.listenerID),
             ("x-amz-meta-start", UTCText.microseconds(recording.startNanoseconds)),

@@ -39,7 +39,9 @@ extension S3Uploader {
         }
     }
 
-    private func location(_ object: S3Object) -> String { "\(client.address(key: object.key))#\(object.sha256Hex)" }
+    private func location(_ object: S3Object) -> String {
+        "\(configuration.address(key: object.key))#\(object.sha256Hex)"
+    }
 
     /// The upload that is known from before; nil when it is of no use. Then its parts are removed at the server, where they cost room.
     private func begun(_ object: S3Object) async -> Begun? {
@@ -48,7 +50,7 @@ extension S3Uploader {
         if Int64(known.partBytes) == object.seal.partBytes, let checksum = checksum(of: known, parts, object) {
             return Begun(upload: known, parts: parts, checksum: checksum)
         }
-        if known.location.begins(with: "\(client.address(key: object.key))#") {
+        if known.location.begins(with: "\(configuration.address(key: object.key))#") {
             await abort(object.key, known.uploadID)
         }
         return nil
@@ -231,11 +233,13 @@ extension S3Uploader {
         learnt.lastCleanupNanoseconds.store(now, ordering: .relaxed)
         for upload in (try? await store.abandonedMultipartUploads()) ?? [] {
             let address = upload.location.parts(at: "#")[0]
-            let base = client.address(key: "")
+            let base = configuration.address(key: "")
             if address.hasPrefix(base), let key = address.dropFirst(base.count).removingPercentEncoding {
                 guard let answer = try? await send("DELETE", key, query: [("uploadId", upload.uploadID)]),
                     (200..<300).contains(answer.status) || S3Answer(answer) == .uploadGone
                 else { return }
+            } else if others.contains(where: { address.hasPrefix($0.address(key: "")) }) {
+                continue
             }
             await forget(upload.deliveryID)
         }

@@ -29,6 +29,8 @@ struct S3Object {
 /// Brings files to the bucket, whole or in parts: each once, whatever was answered before.
 struct S3Uploader: Sendable {
     let configuration: S3Configuration
+    /// Buckets of other sinks.
+    let others: [S3Configuration]
     let store: Store
     let time: any TimeSource
     let client: S3Client
@@ -172,7 +174,7 @@ struct S3Uploader: Sendable {
         case true?: return .done
         case false? where object.mayReplace: return nil
         case false?:
-            let address = client.address(key: object.key).hidingPasswords
+            let address = configuration.address(key: object.key).hidingPasswords
             return .refused([object.delivery.firstID: "another object is at \(address)"])
         case nil: return nil
         }
