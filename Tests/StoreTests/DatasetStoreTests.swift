@@ -38,4 +38,31 @@ struct DatasetStoreTests {
         let total = try await due()
         #expect(total == 1)
     }
+
+    /// A removed field has its row until the bucket has removed it too; it is not kept meanwhile.
+    @Test func removedFieldsAreNotCountedAsKept() async throws {
+        let folder = try TestFolders.temporary()
+        defer { TestFolders.remove(folder) }
+        var options = Store.Options()
+        options.deliveries = DeliveryPlan(sinks: [.field: ["a"], .fieldRemoval: ["a"]], holdsUnsynchronised: true)
+        let store = try Store(path: "\(folder)/edge.db", options: options)
+        defer { store.close() }
+        let fields = (0..<5).map { number in
+            var field = self.field(.ready, bytes: 1000)
+            field.id = "wind-2026112100-f00\(number)"
+            field.path = "wind/20261121/00/f00\(number).nc"
+            return field
+        }
+        try await store.commit(fields.map { .dataset($0) })
+        let ids = fields.prefix(2).map(\.id)
+        try await store.commit([.datasetsExpire(ids: ids)])
+        try await store.commit([.datasetsAreGone(ids: ids, atNanoseconds: 1_795_250_000_000_000_000)])
+        let counts = try await store.datasetCounts()
+        #expect(counts.map(\.kept) == [3] && counts.map(\.bytes) == [3000] && counts.map(\.expired) == [2])
+        // The last ones too.
+        let rest = fields.dropFirst(2).map(\.id)
+        try await store.commit([.datasetsExpire(ids: rest)])
+        let none = try await store.datasetCounts()
+        #expect(none.map(\.kept) == [0] && none.map(\.bytes) == [0] && none.map(\.expired) == [5])
+    }
 }

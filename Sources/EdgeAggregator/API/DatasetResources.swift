@@ -144,7 +144,7 @@ struct DatasetResources: Sendable {
             }
             types.append(
                 Status.Kind(
-                    dataType: kind.rawValue, isCollected: isCollected, datasets: count?.rows ?? 0,
+                    dataType: kind.rawValue, isCollected: isCollected, datasets: count?.kept ?? 0,
                     bytes: count?.bytes ?? 0, newestRun: count?.newestRunSeconds.map(CalendarTime.text),
                     from: count?.fromSeconds.map(CalendarTime.text), to: count?.toSeconds.map(CalendarTime.text),
                     collectionsCompleted: number(.completed), collectionsFailed: number(.failed),

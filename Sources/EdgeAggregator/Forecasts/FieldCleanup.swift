@@ -40,7 +40,7 @@ struct FieldCleanup: Sendable {
             "Old forecast fields are removed",
             metadata: [
                 "removed": "\(report.removed)", "removed_bytes": "\(report.bytes)",
-                "kept": "\(counts.reduce(0) { $0 + $1.rows })", "kept_bytes": "\(counts.reduce(0) { $0 + $1.bytes })",
+                "kept": "\(counts.reduce(0) { $0 + $1.kept })", "kept_bytes": "\(counts.reduce(0) { $0 + $1.bytes })",
             ])
         return report
     }

@@ -8,8 +8,12 @@ extension MetricsCollector {
         let prefix = "edge_aggregator_forecast"
         let counts = try await house.store.datasetCounts()
         for (name, help, value) in [
-            ("datasets", "Rows of the catalogue.", { Double($0.rows) }),
-            ("bytes", "Files of forecast fields.", { Double($0.bytes) }),
+            ("datasets", "Forecast fields that are kept.", { Double($0.kept) }),
+            ("bytes", "Bytes of their files.", { Double($0.bytes) }),
+            (
+                "datasets_expired", "Removed forecast fields of which the endpoints still have to be told.",
+                { Double($0.expired) }
+            ),
             ("newest_run_timestamp_seconds", "When the newest whole run begins.", { Double($0.newestRunSeconds ?? 0) }),
             (
                 "last_valid_timestamp_seconds", "The last time for which there is a field.",

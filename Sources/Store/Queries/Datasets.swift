@@ -17,11 +17,17 @@ public struct DatasetQuery: Sendable {
 }
 
 /// How much there is of a kind.
+///
+/// A removed field has its row until the endpoints know that it is gone, which may take days without a network. Such expired rows count
+/// apart: nothing that is said of kept fields includes them.
 public struct DatasetCount: Sendable, Hashable {
     public let kind: String
-    public let rows: Int64
-    /// Of the files that are on the disk.
+    /// Fields that are kept, of whole and unfinished runs.
+    public let kept: Int64
+    /// Of their files.
     public let bytes: Int64
+    /// Fields that are removed, or about to be, and whose rows wait for the endpoints.
+    public let expired: Int64
     /// Seconds since 1970; of what is ready.
     public let newestRunSeconds: Int64?
     public let fromSeconds: Int64?
@@ -182,12 +188,14 @@ extension Store {
         }
     }
 
+    /// Of each kind that has rows.
     public func datasetCounts() async throws(StoreError) -> [DatasetCount] {
         try await read { database in
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT data_type, count(*), sum(iif(state = 'expired', 0, file_size_bytes)),
+                    SELECT data_type, sum(state <> 'expired'), sum(iif(state = 'expired', 0, file_size_bytes)),
+                        sum(state = 'expired'),
                         max(iif(state = 'ready', unixepoch(forecast_date) + forecast_cycle * 3600, NULL)),
                         unixepoch(min(iif(state = 'ready', valid_time_start, NULL))),
                         unixepoch(max(iif(state = 'ready', valid_time_end, NULL)))
@@ -195,8 +203,8 @@ extension Store {
                     """
             ).map {
                 DatasetCount(
-                    kind: $0[0], rows: $0[1], bytes: $0[2], newestRunSeconds: $0[3], fromSeconds: $0[4],
-                    toSeconds: $0[5])
+                    kind: $0[0], kept: $0[1], bytes: $0[2], expired: $0[3], newestRunSeconds: $0[4],
+                    fromSeconds: $0[5], toSeconds: $0[6])
             }
         }
     }

@@ -176,6 +176,43 @@ struct ForecastFaultTests {
         #expect(later.stop() == 0)
     }
 
+    /// The rows of removed fields wait for a bucket that cannot be reached. Nothing that is told of kept fields counts them.
+    @Test func removedFieldsThatWaitForTheBucketAreNotKept() throws {
+        let upstream = try Upstream()
+        let settings = upstream.settings([
+            "HISTORICAL_DAYS": "2", "S3_ENDPOINT": "http://127.0.0.1:\(try TestFolders.freePort())",
+            "S3_BUCKET": "fields", "S3_ACCESS_KEY": "key12345", "S3_SECRET_KEY": "secret12345", "LOG_LEVEL": "notice",
+        ])
+        let daemon = try DaemonProcess(settings: settings)
+        #expect(try daemon.command("forecasts", "collect").status == 0)
+        let before = daemon.fieldFiles().count
+        let store = try Store(path: "\(daemon.folder)/edge.db")
+        let now = Int64(Date().timeIntervalSince1970)
+        try store.commitBlocking([.jobWasRun(name: "cleanup", dueSeconds: now - 2 * 86_400)])
+        store.close()
+        let later = try DaemonProcess(
+            folder: daemon.folder,
+            settings: settings.merging(["HISTORICAL_DAYS": "0", "MAX_DATA_AGE_DAYS": "1"]) { $1 })
+        let log = "\(daemon.folder)/log"
+        try later.start(logPath: log)
+        func line() throws -> String? {
+            try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+                .first { $0.contains("Old forecast fields are removed") }.map(String.init)
+        }
+        try waitFor("the clean-up") { try line() != nil }
+        let kept = later.fieldFiles().count
+        #expect(kept > 0 && kept < before)
+        let told = try #require(try line())
+        #expect(told.contains(" kept=\"\(kept)\""), "\(told)")
+        #expect(told.contains(" removed=\"\(before - kept)\""), "\(told)")
+        let metrics = try later.get("/metrics").body
+        #expect(metrics.contains("\nedge_aggregator_forecast_datasets{type=\"wind\"} \(kept)\n"))
+        #expect(metrics.contains("\nedge_aggregator_forecast_datasets_expired{type=\"wind\"} \(before - kept)\n"))
+        let types = try later.json("/api/v1/forecasts")["types"] as? [[String: Any]]
+        #expect(types?.first { $0["data_type"] as? String == "wind" }?["datasets"] as? Int == kept)
+        #expect(later.stop() == 0)
+    }
+
     /// A folder that cannot be made stops the forecasts, and nothing else.
     @Test func aFolderThatCannotBeMadeStopsForecastsOnly() throws {
         let upstream = try Upstream()
