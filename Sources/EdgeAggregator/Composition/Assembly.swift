@@ -54,7 +54,8 @@ extension Routes {
             dashboard: Dashboard(snapshot: snapshot),
             metrics: MetricsCollector(
                 snapshot: snapshot, refusals: refusals, sensors: sensors, cards: cards, field: field,
-                forecasts: forecasts, rates: [requests, failures]),
+                forecasts: forecasts, tables: TableSizes(store: house.store, logger: house.logger),
+                rates: [requests, failures]),
             snapshot: snapshot,
             streamPath: settings.reception.streamPath, uploadPath: settings.reception.uploadPath,
             keeper: gate.keeper, access: settings.access, requests: requests, failures: failures)

@@ -216,6 +216,7 @@ struct Daemon {
                 store: house.store, time: house.time,
                 mostAgeNanoseconds: Int64(settings.box.mostHistoryDays * 86_400e9),
                 mostBytes: Int64(settings.box.mostHistoryBytes), interval: .seconds(60), logger: logger))
+        services.append(routes.metrics.tables)
         services += deliveries.services(settings, house: house, metrics: routes.metrics, mode: mode)
         for address in settings.box.addresses {
             services.append(server(router, address, listening))

@@ -87,4 +87,6 @@ final class ReceptionMetrics: Sendable {
     let refused = Counter()
     /// Times that a connection was not read for a while.
     let pauses = Counter()
+    /// Chunks of recorders' notes that were passed over for want of memory.
+    let headersNotKept = Counter()
 }

@@ -15,6 +15,7 @@ struct MetricsCollector: Sendable {
     let cards: [SoundCardService]
     let field: FieldAssembly
     let forecasts: ForecastAssembly
+    let tables: TableSizes
     /// Of requests and of wrong tokens.
     let rates: [ClientRates]
 
@@ -33,6 +34,7 @@ struct MetricsCollector: Sendable {
         addReception(&page, status)
         addAnalysis(&page, status)
         addStorage(&page, status)
+        addTables(&page)
         addDeliveries(&page, status)
         addListeners(&page, lags: try await snapshot.lagSeconds())
         addSensors(&page)
