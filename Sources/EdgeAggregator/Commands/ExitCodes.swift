@@ -1,4 +1,5 @@
 import ArgumentParser
+import CEdgeSystem
 import Foundation
 import TextParts
 
@@ -21,9 +22,11 @@ enum ExitCodes {
         """
 }
 
-/// Standard error, a line at a time, without passwords.
+/// Standard error, a line at a time, without passwords. What the daemon says before it ends goes to its ``LogFile`` too.
 func printError(_ text: String) {
-    FileHandle.standardError.write(Data((text.hidingPasswords + "\n").utf8))
+    let text = text.hidingPasswords
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+    LogFile.current?.write("\(ISOTime.text(edge_realtime_ns())) error \(text)")
 }
 
 /// Where the settings stand.
@@ -35,20 +38,21 @@ struct SettingsOptions: ParsableArguments {
 
     /// Loads the settings and says where they and the data are, or tells all that is wrong with them and ends with 78.
     func load() throws -> Settings {
-        let settings = try loadForDaemon()
+        let settings: Settings
+        do {
+            settings = try Settings(path: path)
+        } catch let problems as SettingsProblems {
+            throw Self.refuse(problems)
+        }
+        for warning in settings.warnings { printError("warning: \(warning)") }
         printError(settings.places)
         return settings
     }
 
-    /// The same for the daemon, which says it in its log and its greeting.
-    func loadForDaemon() throws -> Settings {
-        do {
-            let settings = try Settings(path: path)
-            for warning in settings.warnings { printError("warning: \(warning)") }
-            return settings
-        } catch let problems as SettingsProblems {
-            printError("The settings are wrong:\n\(problems)")
-            throw ExitCodes.settings
-        }
+    /// Tells what is wrong with settings.
+    static func refuse(_ problems: SettingsProblems) -> ExitCode {
+        printError("The settings are wrong:\n\(problems)")
+        for notice in problems.notices { printError("warning: \(notice)") }
+        return ExitCodes.settings
     }
 }

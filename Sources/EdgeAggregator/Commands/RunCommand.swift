@@ -20,11 +20,10 @@ struct RunCommand: AsyncParsableCommand {
     var sample: String?
 
     func run() async throws {
-        let settings = try options.loadForDaemon()
-        let reporter = try settings.box.sentry.map {
-            try SentryReporter(address: $0, box: settings.box.uuid, secrets: settings.secrets)
-        }
+        let settings = try await load()
+        let reporter = SentryReporter(settings)
         LogLevel.set(settings.box.logLevel)
+        LogFile.begin(settings)
         LoggingSystem.bootstrap { [format = settings.box.logFormat] label in
             let lines = LineLogHandler(label: label, format: format)
             guard let reporter else { return QuietCancellation(lines) }
@@ -32,6 +31,7 @@ struct RunCommand: AsyncParsableCommand {
         }
         let logger = Logger(label: "edge-aggregator")
         logger.notice("\(settings.places)")
+        for warning in settings.warnings + settings.notices { logger.warning("\(warning)") }
         signal(SIGPIPE, SIG_IGN)
         // Until the daemon listens for it, a reload changes nothing.
         signal(SIGHUP, SIG_IGN)
@@ -71,39 +71,47 @@ struct RunCommand: AsyncParsableCommand {
             }
             // Ended as it should be: the next start is a normal one; after safe mode it is watched closely.
             if mode == .normal { start.lasted() } else { start.tryAgain() }
-        } catch let error as CannotContinue {
-            start.excuse()
-            printError("The daemon has ended itself: \(error)")
-            throw ExitCodes.cannotContinue
-        } catch let error as ClassifierError {
-            printError("\(error)")
-            throw ExitCodes.failure
-        } catch let error as InstanceLock.Refused {
-            printError("\(error)")
-            throw ExitCodes.inputOutput
-        } catch let error as ServerIdentity.Unusable {
-            printError("\(error)")
-            throw ExitCodes.settings
-        } catch let error as StoreError {
-            printError("\(error)")
-            throw ExitCodes.inputOutput
-        } catch let error as CocoaError {
-            printError(
-                "A folder could not be made below \(settings.box.baseFolder): \(error.localizedDescription) "
-                    + "Set base_dir to one that this user can write.")
-            throw ExitCodes.inputOutput
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            let addresses = settings.box.addresses.map { "\($0.host):\($0.port)" }.joined(separator: ", ")
-            printError(
-                "An address is in use already, by another daemon or program (`ss -ltnp` tells): \(addresses) or port "
-                    + "\(settings.box.metricsPort) for metrics. End that one, or set listen and metrics_port.")
-            throw ExitCodes.failure
-        } catch let problems as SettingsProblems {
-            printError("\(problems)")
-            throw ExitCodes.settings
         } catch {
-            printError("The daemon ended: \(error)")
-            throw ExitCodes.failure
+            if error is CannotContinue { start.excuse() }
+            let (reason, code) = Self.explain(error, settings)
+            printError(reason)
+            await reporter?.reportEnd(reason)
+            throw code
+        }
+    }
+
+    private func load() async throws -> Settings {
+        do {
+            return try Settings(path: options.path)
+        } catch let problems as SettingsProblems {
+            let code = SettingsOptions.refuse(problems)
+            await SentryReporter(ofWrongSettings: options.path)?.reportEnd("The settings are wrong:\n\(problems)")
+            throw code
+        }
+    }
+
+    /// Why the daemon ends, with what to do, and its exit code.
+    private static func explain(_ error: any Error, _ settings: Settings) -> (reason: String, code: ExitCode) {
+        switch error {
+        case let error as CannotContinue: return ("The daemon has ended itself: \(error)", ExitCodes.cannotContinue)
+        case let error as ClassifierError: return ("\(error)", ExitCodes.failure)
+        case let error as InstanceLock.Refused: return ("\(error)", ExitCodes.inputOutput)
+        case let error as ServerIdentity.Unusable: return ("\(error)", ExitCodes.settings)
+        case let error as StoreError: return ("\(error)", ExitCodes.inputOutput)
+        case let error as CocoaError:
+            return (
+                "A folder could not be made below \(settings.box.baseFolder): \(error.localizedDescription) "
+                    + "Set base_dir to one that this user can write.", ExitCodes.inputOutput
+            )
+        case let error as IOError where error.errnoCode == EADDRINUSE:
+            let addresses = settings.box.addresses.map { "\($0.host):\($0.port)" }.joined(separator: ", ")
+            return (
+                "An address is in use already, by another daemon or program (`ss -ltnp` tells): \(addresses) or port "
+                    + "\(settings.box.metricsPort) for metrics. End that one, or set listen and metrics_port.",
+                ExitCodes.failure
+            )
+        case let problems as SettingsProblems: return ("\(problems)", ExitCodes.settings)
+        default: return ("The daemon ended: \(error)", ExitCodes.failure)
         }
     }
 }

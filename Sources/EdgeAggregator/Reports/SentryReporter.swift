@@ -3,6 +3,7 @@ import Digests
 import Foundation
 import Logging
 import ServiceLifecycle
+import Synchronization
 import TextParts
 import Uplink
 
@@ -41,38 +42,99 @@ final class SentryReporter: Service, Sendable {
     static let mostWaiting = 16
     private static let pause: Duration = .seconds(6)
     private static let samePause: Duration = .seconds(600)
+    private static let requestTimeoutSeconds = 30
+    /// Messages of which it is known when they were sent; beyond that all are forgotten.
+    private static let mostKnown = 100
+
+    private struct State {
+        var waiting: [Report] = []
+        /// When each message was sent last.
+        var sent: [String: ContinuousClock.Instant] = [:]
+    }
 
     private let address: Address
     private let box: String
     private let secrets: [String]
-    private let transport: CurlTransport
-    private let reports: AsyncStream<Report>
-    private let source: AsyncStream<Report>.Continuation
+    private let state = Mutex(State())
+    private let bell: AsyncStream<Void>
+    private let ringer: AsyncStream<Void>.Continuation
 
     /// - Parameter secrets: what must not leave the box, wherever it stands.
-    init(address: Address, box: String, secrets: [String]) throws {
+    init(address: Address, box: String, secrets: [String]) {
         self.address = address
         self.box = box
         self.secrets = secrets.filter { $0.count >= 4 }
-        transport = try CurlTransport()
-        (reports, source) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.mostWaiting))
+        (bell, ringer) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    func note(_ report: Report) { source.yield(report) }
+    /// Takes a report, unless too many wait.
+    func note(_ report: Report) {
+        state.withLock { state in
+            if state.waiting.count < Self.mostWaiting { state.waiting.append(report) }
+        }
+        ringer.yield()
+    }
 
     func run() async throws {
+        let transport = try CurlTransport()
         await cancelWhenGracefulShutdown { [self] in
-            var sent: [String: ContinuousClock.Instant] = [:]
-            for await report in reports {
-                let now = ContinuousClock.now
-                if let last = sent[report.message], now - last < Self.samePause { continue }
-                if sent.count > 100 { sent = [:] }
-                sent[report.message] = now
-                _ = try? await transport.perform(request(report))
-                try? await Task.sleep(for: Self.pause)
+            for await _ in bell {
+                while let report = next(), !Task.isCancelled {
+                    await send(report, by: transport, withinSeconds: Self.requestTimeoutSeconds)
+                    // What was cut off waits for the flush.
+                    guard !Task.isCancelled else { return }
+                    sent(report)
+                    try? await Task.sleep(for: Self.pause)
+                }
             }
         }
         transport.stop()
+    }
+
+    /// Sends the last reports of a program that ends: this one first, then what waits, without pauses.
+    ///
+    /// - Parameter duration: It returns then at the latest. What has not arrived is gone.
+    func flush(_ last: Report, within duration: Duration) async {
+        let end = ContinuousClock.now + duration
+        let done = Bell()
+        // Not a child that would be waited for: libcurl cannot be cut off while the system looks for a name, which may take long without a network.
+        Task { [self] in
+            if let transport = try? CurlTransport() {
+                // It is the reason of the end, so it goes also where the same was reported just now.
+                var report: Report? = last
+                while let current = report, .now < end {
+                    await send(current, by: transport, withinSeconds: Int((end - .now).components.seconds) + 1)
+                    sent(current)
+                    report = next()
+                }
+                transport.stop()
+            }
+            done.ring()
+        }
+        await done.wait(atMost: duration)
+    }
+
+    /// The oldest report that waits and was not sent just now. It goes on waiting until ``sent(_:)`` is told of it.
+    private func next() -> Report? {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            state.waiting.removeAll { report in state.sent[report.message].map { now - $0 < Self.samePause } ?? false }
+            return state.waiting.first
+        }
+    }
+
+    /// A report has arrived, or could not: it is not sent again.
+    private func sent(_ report: Report) {
+        state.withLock { state in
+            if state.sent.count >= Self.mostKnown { state.sent = [:] }
+            state.sent[report.message] = .now
+        }
+    }
+
+    private func send(_ report: Report, by transport: CurlTransport, withinSeconds seconds: Int) async {
+        var request = request(report)
+        request.options.totalTimeoutSeconds = seconds
+        _ = try? await transport.perform(request)
     }
 
     private func scrubbed(_ text: String) -> String {
@@ -89,7 +151,7 @@ final class SentryReporter: Service, Sendable {
             "message": ["formatted": scrubbed(report.message)], "extra": report.details.mapValues(scrubbed),
         ]
         let body = (try? JSONSerialization.data(withJSONObject: event, options: [.sortedKeys])) ?? Data()
-        var request = OutgoingRequest(
+        return OutgoingRequest(
             "POST", address.url,
             headers: [
                 ("Content-Type", "application/json"),
@@ -98,8 +160,6 @@ final class SentryReporter: Service, Sendable {
                     "Sentry sentry_version=7, sentry_client=edge-aggregator/\(Version.text), sentry_key=\(address.key)"
                 ),
             ], body: .bytes(Array(body)))
-        request.options.totalTimeoutSeconds = 30
-        return request
     }
 }
 

@@ -3,13 +3,16 @@ import TextParts
 
 extension Settings {
     /// Values that must not be told to anybody: secret settings, and passwords in addresses, as they are written and decoded.
-    var secrets: [String] {
+    var secrets: [String] { Self.secrets(of: effective) + [knownToken].filter { !$0.isEmpty } }
+
+    /// Those among values, which need not be right.
+    static func secrets(of values: [String: SettingsLoader.Effective]) -> [String] {
         SettingsCatalogue.all.flatMap { setting -> [String] in
-            let value = effective[setting.name]?.value
-            let inAddresses = Self.addresses(value, setting).flatMap(\.secretsOfAddress)
-            let all = (setting.isSecret ? Self.texts(value) : []) + inAddresses
+            let value = values[setting.name]?.value
+            let inAddresses = addresses(value, setting).flatMap(\.secretsOfAddress)
+            let all = (setting.isSecret ? texts(value) : []) + inAddresses
             return all + inAddresses.compactMap(\.removingPercentEncoding)
-        } + [knownToken].filter { !$0.isEmpty }
+        }
     }
 
     /// A value for people, without passwords in addresses.
