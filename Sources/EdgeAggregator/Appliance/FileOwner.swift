@@ -1,3 +1,4 @@
+import CEdgeSystem
 import Foundation
 import TextParts
 
@@ -31,6 +32,31 @@ struct FileOwner {
         for piece in name.parts(at: "/") {
             path += "/\(piece)"
             try take(path)
+        }
+    }
+
+    /// Gives it a database and the files that SQLite keeps beside it.
+    ///
+    /// Memory: the paths are borrowed for the calls.
+    func take(databaseAt path: String) throws {
+        for suffix in ["", "-wal", "-shm"] where unsafe access(path + suffix, F_OK) == 0 { try take(path + suffix) }
+    }
+
+    /// Goes on as that user, where root runs a command that uses nothing but the daemon's files: what it makes is the daemon's.
+    ///
+    /// Of all threads, and for good.
+    func become() throws {
+        guard geteuid() == 0, user != 0 else { return }
+        guard setegid(group) == 0, seteuid(user) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+    }
+
+    /// Gives it a file or folder that root has made since then (nanoseconds since 1970).
+    ///
+    /// Memory: the path is borrowed for the call.
+    func takeNew(_ path: String, since: Int64) throws {
+        guard geteuid() == 0, user != 0 else { return }
+        guard unsafe edge_give_new(path, user, group, since) == 0 else {
+            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
         }
     }
 }

@@ -91,15 +91,27 @@ struct ImportCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "piwardrive",
             abstract: "Databases of PiWardrive units (app.db), or aggregation.db of their former service.",
-            discussion: "They are put where uploads wait; the daemon merges them, now or when it starts.")
+            discussion:
+                "They are put where uploads wait, and the daemon merges them. Where no daemon runs, the command does. It ends when they are merged, and says how many rows are in the database then.\n\(ExitCodes.help)"
+        )
 
         @OptionGroup var options: SettingsOptions
 
         @Option(help: "The unit whose they are.")
         var unit: String
 
+        @Option(
+            help:
+                "Seconds to wait for the daemon; 0 for not waiting. After that it merges them by itself, and the command ends with 1."
+        )
+        var wait = 600
+
         @Argument(help: "The files.")
         var files: [String]
+
+        func validate() throws {
+            guard (0...86_400).contains(wait) else { throw ValidationError("--wait: 0 to 86400 seconds") }
+        }
 
         func run() async throws {
             let all = try options.load()
@@ -110,9 +122,10 @@ struct ImportCommand: AsyncParsableCommand {
             }
             let spool = try UploadSpool(folder: settings.spoolFolder, mostBytes: .max, permit: permit, isOwner: false)
             ImportCopy.removeOld(in: spool.folder)
-            try await OpenStore.open(all) { store in
-                let importer = UnitImporter(unit: node, spool: spool, permit: permit, store: store)
+            try await OpenStore.use(all) { house in
+                let importer = UnitImporter(unit: node, spool: spool, permit: permit, store: house.store)
                 var failure: ExitCode?
+                var waiting: [UnitImporter.Waiting] = []
                 // One file that cannot be taken holds up no other.
                 for file in files {
                     guard FileHandle(forReadingAtPath: file) != nil else {
@@ -124,8 +137,9 @@ struct ImportCommand: AsyncParsableCommand {
                         let report = try importer.run(file)
                         print("\(file): \(report.text)")
                         report.tally.report(file)
-                        if let bytes = report.waitingBytes {
-                            print("\(file) waits to be merged: \(bytes) bytes of \(unit)")
+                        if let copy = report.waiting {
+                            print("\(file) waits to be merged: \(copy.bytes) bytes of \(unit)")
+                            waiting.append(copy)
                         }
                         try report.tally.end()
                     } catch let code as ExitCode {
@@ -135,6 +149,12 @@ struct ImportCommand: AsyncParsableCommand {
                         let isContent = (error as? DatabaseSnapshot.Failure)?.isInputOutput == false
                         failure = failure ?? (isContent ? ExitCodes.failure : ExitCodes.inputOutput)
                     }
+                }
+                if wait > 0, !waiting.isEmpty {
+                    let merge = UnitMergeWait(importer: importer, house: house, settings: all, maximumSeconds: wait)
+                    if await !merge.run(waiting) { failure = failure ?? ExitCodes.failure }
+                } else {
+                    for file in waiting { file.discard() }
                 }
                 if let failure { throw failure }
             }

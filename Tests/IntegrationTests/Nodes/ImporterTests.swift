@@ -68,13 +68,16 @@ struct ImporterTests {
         #expect(
             first.output.contains("of 80 rows 80 are new, 0 were there already, 0 more rejected"), "\(first.output)")
         #expect(first.output.contains("waits to be merged"), "\(first.output)")
-        try waitFor("the merge") {
-            let points = try daemon.json("/overlay?bins=1")["points"] as? [[Double]]
-            let rows =
-                try daemon.json("/api/v1/observations?source=piwardrive/van&quantity=cpu&limit=1000")["observations"]
-                as? [Any]
-            return points?.first?.last == 40 && rows?.count == 40
-        }
+        #expect(
+            first.output.contains("is merged: 40 health records and 40 access points of van are in the database"),
+            "\(first.output)")
+        // When the command has ended, the daemon has merged it.
+        let points = try daemon.json("/overlay?bins=1")["points"] as? [[Double]]
+        #expect(points?.first?.last == 40)
+        let rows =
+            try daemon.json("/api/v1/observations?source=piwardrive/van&quantity=cpu&limit=1000")["observations"]
+            as? [Any]
+        #expect(rows?.count == 40)
         // The second time is no failure.
         let second = try daemon.command("import", "piwardrive", "--unit", "van", path)
         #expect(second.status == 0 && second.output.contains("all of 80 rows were there already"), "\(second.output)")
@@ -84,6 +87,78 @@ struct ImporterTests {
         let errors = try daemon.json("/api/v1/nodes/piwardrive/van/errors")["errors"] as? [Any]
         #expect(errors?.isEmpty == true)
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/spool/piwardrive").isEmpty)
+    }
+
+    /// A database of a unit's with so many health records and access points.
+    private func unit(_ path: String, _ count: Int) throws {
+        try leave(
+            path, mode: "DELETE",
+            """
+            db.executescript('''\(Self.unitTables)''')
+            for n in range(\(count)):
+                db.execute('INSERT INTO health_records VALUES (?, 40, 10, 50, 20)', [f'2025-07-01T12:00:{n:02d}'])
+                db.execute('INSERT INTO ap_cache VALUES (?, ?, ?, 1, ?, 1750000000)', [f'AA:{n:02d}', 'net', 'WPA2', n / 100])
+            """)
+    }
+
+    /// Without a daemon there is nobody to wait for: the command merges by itself, and the daemon has it at its next start.
+    @Test func mergesAUnitsDatabaseWithoutADaemon() throws {
+        let daemon = try daemon()
+        let place = try folder(daemon, "source")
+        try unit("\(place)/app.db", 30)
+        try unit("\(place)/other.db", 30)
+        #expect(daemon.stop() == 0)
+        let result = try daemon.command(
+            "import", "piwardrive", "--unit", "van", "\(place)/app.db", "\(place)/other.db")
+        #expect(result.status == 0 && result.output.contains("No daemon runs"), "\(result)")
+        // Both wait with the same rows, since neither was merged when the second was compared.
+        for name in ["app.db", "other.db"] {
+            #expect(
+                result.output.contains(
+                    "\(name) is merged: 30 health records and 30 access points of van are in the database"), "\(result)"
+            )
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(daemon.folder)/spool/piwardrive").isEmpty)
+        // By Python's SQLite.
+        let check = try TestProgram(
+            "/usr/bin/env",
+            [
+                "python3", "-c",
+                """
+                import sqlite3, sys
+                db = sqlite3.connect(sys.argv[1])
+                counts = [db.execute('SELECT count(*) FROM ' + table).fetchone()[0] for table in ('readings', 'access_points')]
+                sys.exit(0 if counts == [30, 30] else 1)
+                """, "\(daemon.folder)/edge.db",
+            ])
+        #expect(check.wait() == 0)
+        try daemon.start()
+        let points = try daemon.json("/overlay?bins=1")["points"] as? [[Double]]
+        #expect(points?.first?.last == 30)
+        #expect(daemon.stop() == 0)
+    }
+
+    /// A daemon that does nothing for a while: the wait ends, the file stays, and the daemon merges it later.
+    @Test func aDaemonThatDoesNotMergeIsNotWaitedForWithoutEnd() throws {
+        let daemon = try daemon()
+        let place = try folder(daemon, "source")
+        try unit("\(place)/app.db", 20)
+        #expect(kill(daemon.pid, SIGSTOP) == 0)
+        let late = try daemon.command("import", "piwardrive", "--unit", "van", "--wait", "1", "\(place)/app.db")
+        let unwaited = try daemon.command("import", "piwardrive", "--unit", "van", "--wait", "0", "\(place)/app.db")
+        let spool = "\(daemon.folder)/spool/piwardrive"
+        let waiting = try FileManager.default.contentsOfDirectory(atPath: spool)
+        #expect(kill(daemon.pid, SIGCONT) == 0)
+        #expect(late.status == 1 && late.output.contains("is not merged yet. It stays among the uploads"), "\(late)")
+        #expect(unwaited.status == 0 && unwaited.output.contains("waits to be merged"), "\(unwaited)")
+        #expect(!unwaited.output.contains("is merged"), "\(unwaited)")
+        // Both copies, and no second names of theirs.
+        #expect(waiting.count == 2 && waiting.allSatisfy { $0.hasSuffix(".db") }, "\(waiting)")
+        try waitFor("the merge") {
+            (try daemon.json("/overlay?bins=1")["points"] as? [[Double]])?.first?.last == 20
+        }
+        try waitFor("both") { try FileManager.default.contentsOfDirectory(atPath: spool).isEmpty }
+        #expect(daemon.stop() == 0)
     }
 
     @Test func failsWhenItTookNothingOfAUnitsDatabase() throws {

@@ -27,7 +27,7 @@ final class UnitMerger: Service, Sendable {
     /// Rows of one transaction.
     private static let slice = 5000
     /// How often the folder is looked at when nobody rings: another process may have put something there.
-    private static let longestRest: Duration = .seconds(15)
+    private static let longestRest: Duration = .seconds(5)
 
     /// - Parameter permit: For the disk of `uploadsFolder`. Without one, an upload is kept only where that needs no room: on the
     ///   disk of the spool.
@@ -66,6 +66,15 @@ final class UnitMerger: Service, Sendable {
                 for await _ in bell { await mergeAll() }
                 group.cancelAll()
             }
+        }
+        executor.stop()
+    }
+
+    /// Merges files of the spool and ends, for a command where no daemon runs. Those that cannot be merged are logged, and stay.
+    func mergeOnce(_ paths: Set<String>) async {
+        let items = await withTaskExecutorPreference(executor) { spool.items }
+        for item in items where paths.contains(item.path) {
+            guard await withTaskExecutorPreference(executor, operation: { merge(item) }) else { break }
         }
         executor.stop()
     }
