@@ -13,8 +13,7 @@ struct FileDownload: Sendable {
 
     private static let pieceBytes = 65_536
 
-    /// Memory: the path and the status are borrowed for the calls. The body's closure retains `handle`, which owns the descriptor;
-    /// the room in `buffer` is the buffer's and is filled before the closure around it returns.
+    /// Memory: the path and the status are borrowed for the calls. `handle` owns the descriptor.
     func answer(_ request: Request) async throws -> Response {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
@@ -40,10 +39,18 @@ struct FileDownload: Sendable {
             answerStatus = .partialContent
             headers[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(size)"
         }
-        let body = ResponseBody(contentLength: range.count) { [range] writer in
+        return Response(status: answerStatus, headers: headers, body: Self.body(handle, range))
+    }
+
+    /// A part of an open file, in pieces.
+    ///
+    /// Memory: the closure retains `handle`, which owns the descriptor; the room in `buffer` is the buffer's and is filled before the
+    /// closure around it returns.
+    static func body(_ handle: FileHandle, _ range: Range<Int64>) -> ResponseBody {
+        ResponseBody(contentLength: range.count) { writer in
             var offset = range.lowerBound
             while offset < range.upperBound {
-                let wanted = Int(min(Int64(Self.pieceBytes), range.upperBound - offset))
+                let wanted = Int(min(Int64(pieceBytes), range.upperBound - offset))
                 var buffer = ByteBufferAllocator().buffer(capacity: wanted)
                 let count = unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { bytes in
                     unsafe max(0, pread(handle.fileDescriptor, bytes.baseAddress, wanted, off_t(offset)))
@@ -54,7 +61,6 @@ struct FileDownload: Sendable {
             }
             try await writer.finish(nil)
         }
-        return Response(status: answerStatus, headers: headers, body: body)
     }
 
     /// The first range of a Range header that the file has; nil when there is none.

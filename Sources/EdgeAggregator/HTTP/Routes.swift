@@ -122,8 +122,10 @@ struct Routes: Sendable {
             }
         }
         router.get("/status/alive/recent", use: pages.recent)
-        for path in ["/status/alive/:page", "/data/co2/:page", "/var/pub/:page"] {
+        router.head("/status/alive/recent", use: pages.head)
+        for path in ["/status/alive/**", "/data/co2/**", "/var/pub/**"] {
             router.get(RouterPath(path), use: pages.page)
+            router.head(RouterPath(path), use: pages.head)
         }
     }
 

@@ -19,15 +19,22 @@ final class CO2Pages: Sendable {
     private let time: any TimeSource
     private let tiersFile: String
     private let executor: IngestExecutor
+    private let files: PublicFiles
     private let made = Mutex<[String: Made]>([:])
 
     private static let day: Int64 = 86_400
     /// What is older is on no picture.
     private static let longestDays: Int64 = 3 * 366
 
-    /// - Parameter executor: for reading the tiers' file.
-    init(store: Store, time: any TimeSource, tiersFile: String, executor: IngestExecutor) {
+    /// Where pages and files are, and how long browsers keep files (seconds), as the replaced server told them.
+    private static let prefixes = [("/status/alive/", 590), ("/data/co2/", 3590), ("/var/pub/", 43_200)]
+
+    /// - Parameters:
+    ///   - executor: For reading the tiers' file.
+    ///   - files: What is served beside the pages and pictures that are made here.
+    init(store: Store, time: any TimeSource, tiersFile: String, executor: IngestExecutor, files: PublicFiles) {
         self.executor = executor
+        self.files = files
         self.store = store
         self.time = time
         self.tiersFile = tiersFile
@@ -59,11 +66,25 @@ final class CO2Pages: Sendable {
         return answer.closing(context.channel, body: text)
     }
 
-    /// `GET /status/alive/…`, `/data/co2/…`, `/var/pub/…`
+    /// `HEAD` of everything that is here.
+    @Sendable
+    func head(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let answer =
+            request.uri.path == "/status/alive/recent"
+            ? try await recent(request, context) : try await page(request, context)
+        return answer.createHeadResponse()
+    }
+
+    /// `GET /status/alive/…`, `/data/co2/…`, `/var/pub/…`: pages and pictures that are made here, and files of `var/pub/`. A file with the
+    /// name of a page that is made here is not served.
     @Sendable
     func page(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let name = request.uri.path.parts(at: "/").last.map(String.init) ?? ""
-        let isCO2 = request.uri.path.hasPrefix("/data/co2/")
+        let requestPath = request.uri.path
+        guard let (prefix, fileSeconds) = Self.prefixes.first(where: { requestPath.begins(with: $0.0) }),
+            let names = PublicFiles.names(Substring(requestPath.utf8.dropFirst(prefix.utf8.count)))
+        else { return StockAnswer.notFound() }
+        let name = names.count == 1 ? names[0] : ""
+        let isCO2 = prefix == "/data/co2/"
         let seconds: Int
         let text: String
         let type: String
@@ -94,7 +115,8 @@ final class CO2Pages: Sendable {
                 try await plot(
                     "CO2", CO2FileParser.layout, "co2", "ppm", days: Self.longestDays, binSeconds: Self.day)
             }
-        default: return StockAnswer.notFound()
+        default:
+            return await files.answer(names, request, seconds: fileSeconds) ?? StockAnswer.notFound()
         }
         var answer = Answer.text(text, type: type)
         if type.hasPrefix("text/html") {
