@@ -43,7 +43,9 @@ struct FieldAssembly: Sendable {
             pings: PingLog(
                 folder: settings.co2.pingFolder, permit: disk.permit(for: .nodeData, at: settings.co2.pingFolder)),
             mostPushBytes: settings.co2.mostPushBytes)
-        pages = CO2Pages(store: store, time: time, tiersFile: settings.co2.tiersFile, executor: house.executor)
+        pages = CO2Pages(
+            store: store, time: time, tiersFile: settings.co2.tiersFile, executor: house.executor,
+            files: PublicFiles(folder: settings.co2.publicFolder, executor: house.executor))
 
         let intake = ISEMSIntake(house: house, mustMatch: settings.isems.mustMatchTopic)
         let text = MeasurementText(timestamps: settings.isems.timestamps)
@@ -66,7 +68,7 @@ struct FieldAssembly: Sendable {
 
         let watch = SilentNodeWatch(house: house, silentAfterSeconds: settings.silentAfterSeconds)
         resources = NodeResources(house: house, shelf: shelf, groups: settings.co2.groups, watch: watch)
-        var services: [any Service] = [reader, merger, watch]
+        var services: [any Service] = [reader, merger, watch, house.contacts]
         if let subscriber { services.append(subscriber) }
         if let transport {
             services.append(

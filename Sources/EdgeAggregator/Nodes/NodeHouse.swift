@@ -13,6 +13,22 @@ struct NodeHouse: Sendable {
     /// For file work, which waits for the disk.
     let executor: IngestExecutor
     let logger: Logger
+    /// Where each contact of a node is written.
+    let contacts: ContactLog
+
+    init(
+        store: Store, time: any TimeSource, registry: NodeRegistry, metrics: NodeMetrics, events: EventHub,
+        executor: IngestExecutor, logger: Logger
+    ) {
+        self.store = store
+        self.time = time
+        self.registry = registry
+        self.metrics = metrics
+        self.events = events
+        self.executor = executor
+        self.logger = logger
+        contacts = ContactLog(logger: logger)
+    }
 }
 
 /// What came from nodes, by kind.

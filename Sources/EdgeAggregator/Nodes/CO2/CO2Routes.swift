@@ -46,16 +46,32 @@ struct CO2Routes: Sendable {
     }
 
     /// Nil when the unit may send.
-    private func refusal(_ unit: NodeID, _ context: EdgeContext) async -> Response? {
+    private func refusal(_ unit: NodeID, _ context: EdgeContext, _ contact: inout NodeContact) async -> Response? {
         let verdict = await house.judge(unit, token: nil, context)
-        return verdict == .admitted ? nil : Self.message(verdict.reason(unit), .forbidden, context)
+        guard verdict != .admitted else { return nil }
+        contact.reason = verdict.reason(unit)
+        return Self.message(contact.reason, .forbidden, context)
+    }
+
+    private func newContact(_ unit: NodeID, _ what: String, _ context: EdgeContext) -> NodeContact {
+        NodeContact(.co2, unit.text, from: context.remoteAddress, what: what)
     }
 
     /// `POST /ou/<id>/alive`
     @Sendable
     func alive(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let (unit, _) = Self.parts(request) else { return Self.notFound(context) }
-        if let refusal = await refusal(unit, context) { return refusal }
+        var contact = newContact(unit, "alive", context)
+        let answer = await takePing(unit, request, context, &contact)
+        contact.end(answer.status)
+        house.contacts.note(contact)
+        return answer
+    }
+
+    private func takePing(
+        _ unit: NodeID, _ request: Request, _ context: EdgeContext, _ contact: inout NodeContact
+    ) async -> Response {
+        if let refusal = await refusal(unit, context, &contact) { return refusal }
         let query = Query(request)
         let ping = Ping(
             unitID: unit.text, nickname: query.text("site_code"), rssiRaw: query.text("rssi_raw"),
@@ -89,10 +105,27 @@ struct CO2Routes: Sendable {
     @Sendable
     func push(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let (unit, rest) = Self.parts(request) else { return Self.notFound(context) }
-        guard let path = PushPath(rest.dropFirst().joined(separator: "/")) else { return Self.notFound(context) }
-        if let refusal = await refusal(unit, context) { return refusal }
+        let name = rest.dropFirst().joined(separator: "/")
+        var contact = newContact(unit, "push \(name)", context)
+        let answer: Response
+        if let path = PushPath(name) {
+            answer = await takePush(unit, path, request, context, &contact)
+        } else {
+            contact.reason = "Units may write in data/ and errors/ only"
+            answer = Self.notFound(context)
+        }
+        contact.end(answer.status, isOrdinary: answer.status == .rangeNotSatisfiable)
+        house.contacts.note(contact)
+        return answer
+    }
+
+    private func takePush(
+        _ unit: NodeID, _ path: PushPath, _ request: Request, _ context: EdgeContext, _ contact: inout NodeContact
+    ) async -> Response {
+        if let refusal = await refusal(unit, context, &contact) { return refusal }
         guard let text = Query(request).text("offset"), let offset = Int64(text), (0...Int64.max / 2).contains(offset)
         else {
+            contact.reason = "The offset is missing, or not a number"
             return Self.message(
                 "The browser (or proxy) sent a request that this server could not understand.", .badRequest, context)
         }
@@ -101,8 +134,11 @@ struct CO2Routes: Sendable {
             body = Array((try await request.body.collect(upTo: mostPushBytes)).readableBytesView)
         } catch {
             // What was cut off in the middle is not taken; the unit sends it again.
-            return Self.message("The body is longer than \(mostPushBytes) bytes, or was cut", .contentTooLarge, context)
+            contact.reason = "The body is longer than \(mostPushBytes) bytes, or was cut"
+            return Self.message(contact.reason, .contentTooLarge, context)
         }
+        contact.bytes = Int64(body.count)
+        contact.what += " offset \(offset)"
         house.metrics.co2.bytes.add(Int64(body.count))
         let outcome: CO2Depot.Outcome
         do {
@@ -113,6 +149,7 @@ struct CO2Routes: Sendable {
             // Bytes may be written and not synced. The unit sends them again, which then changes nothing in the file, so its
             // reader would not be told of them.
             reader.note(unit, path)
+            contact.reason = "\(error)"
             return failed(error, unit, path, context)
         }
         if let change = house.registry.sighting(
@@ -126,6 +163,7 @@ struct CO2Routes: Sendable {
         }
         switch outcome.verdict {
         case .gap(let stored):
+            contact.reason = "\(stored) bytes are stored"
             return Self.answer(
                 PushVerdict.answer(name: path.name, acknowledged: stored, isGap: true), context,
                 status: .rangeNotSatisfiable)
@@ -157,12 +195,23 @@ struct CO2Routes: Sendable {
     func fetch(_ request: Request, _ context: EdgeContext) async throws -> Response {
         guard let (unit, rest) = Self.parts(request) else { return Self.notFound(context) }
         if rest.first == "push-sequential", rest.count > 1 { return Self.answer("null\n", context) }
-        guard rest.first == "updates" else { return Self.notFound(context) }
-        if let refusal = await refusal(unit, context) { return refusal }
-        let isRecursive = ["True", "1"].contains(Query(request).text("recursive") ?? "")
+        guard rest.first == "updates" else { return unknown(unit, rest, request, context) }
         let path = rest.dropFirst().filter { !$0.isEmpty }
+        var contact = newContact(unit, (["fetch updates"] + path).joined(separator: "/"), context)
+        let answer = await handOut(unit, path, request, context, &contact)
+        // A unit without updates is told so each time.
+        contact.end(answer.status, isOrdinary: answer.status == .notFound && path.isEmpty)
+        house.contacts.note(contact)
+        return answer
+    }
+
+    private func handOut(
+        _ unit: NodeID, _ path: [String], _ request: Request, _ context: EdgeContext, _ contact: inout NodeContact
+    ) async -> Response {
+        if let refusal = await refusal(unit, context, &contact) { return refusal }
+        let isRecursive = ["True", "1"].contains(Query(request).text("recursive") ?? "")
         let item = await withTaskExecutorPreference(house.executor) {
-            shelf.item(unit, Array(path), isRecursive: isRecursive)
+            shelf.item(unit, path, isRecursive: isRecursive)
         }
         switch item {
         case .names(let names):
@@ -173,6 +222,7 @@ struct CO2Routes: Sendable {
                 (try? Data(contentsOf: URL(fileURLWithPath: path))).map { Array($0) }
             }
             guard let bytes else { return Self.notFound(context) }
+            contact.bytes = Int64(bytes.count)
             return Response(
                 status: .ok,
                 headers: [.contentType: "application/octet-stream", .cacheControl: "public, max-age=43200"]
@@ -184,5 +234,15 @@ struct CO2Routes: Sendable {
 
     /// What is not a unit's to ask.
     @Sendable
-    func nothing(_ request: Request, _ context: EdgeContext) async throws -> Response { Self.notFound(context) }
+    func nothing(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        guard let (unit, rest) = Self.parts(request) else { return Self.notFound(context) }
+        return unknown(unit, rest, request, context)
+    }
+
+    private func unknown(_ unit: NodeID, _ rest: [String], _ request: Request, _ context: EdgeContext) -> Response {
+        var contact = newContact(unit, "\(request.method.rawValue) \(rest.joined(separator: "/"))", context)
+        contact.end(.notFound)
+        house.contacts.note(contact)
+        return Self.notFound(context)
+    }
 }

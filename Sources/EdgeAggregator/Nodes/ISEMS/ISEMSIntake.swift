@@ -14,6 +14,10 @@ struct ISEMSIntake: Sendable {
         var changes: [StoreChange] = []
         var readings = 0
         var rejected = 0
+        /// Of which readings were taken, in no order.
+        var nodes: [NodeID] = []
+        /// Why the first line that was rejected was.
+        var firstReason: String?
     }
 
     /// Lines of a log or message. What can be read is taken, what cannot is kept for inspection.
@@ -87,6 +91,8 @@ struct ISEMSIntake: Sendable {
             result.changes.append(.readings(batch))
         }
         result.rejected = lines.count
+        result.firstReason = lines.first?.reason
+        result.nodes = Array(batches.keys)
         if !lines.isEmpty { result.changes.append(.rejectedLines(lines)) }
         house.metrics.isems.messages.add(1)
         house.metrics.isems.readings.add(Int64(result.readings))

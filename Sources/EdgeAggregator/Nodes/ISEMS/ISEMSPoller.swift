@@ -18,6 +18,8 @@ struct ISEMSPoller: Service {
 
     /// The most that the interval grows to.
     static let longestPause: Duration = .seconds(4 * 3600)
+    /// Nodes of one log that have a line in the daemon's log.
+    private static let maximumNamed = 5
 
     struct Outcome: Sendable {
         let address: String
@@ -25,6 +27,12 @@ struct ISEMSPoller: Service {
         var failure: String?
         var readings = 0
         var rejected = 0
+        /// Of which readings were taken.
+        var nodes: [NodeID] = []
+        /// Why the first line that was rejected was.
+        var firstReason: String?
+        /// Of the log.
+        var bytes: Int64 = 0
     }
 
     private struct Turn {
@@ -53,12 +61,27 @@ struct ISEMSPoller: Service {
     }
 
     private func tell(_ outcome: Outcome, _ failures: Int) {
-        guard let failure = outcome.failure else { return }
+        guard let failure = outcome.failure else {
+            note(outcome)
+            return
+        }
         intake.house.metrics.pollFailures.add(1)
         guard failures == 1 else { return }
         intake.house.logger.warning(
             "An ISEMS node's log could not be fetched; it is asked again",
             metadata: ["address": "\(outcome.address)", "reason": "\(failure)"])
+    }
+
+    /// A line in the log for each node whose lines were in the log that was fetched.
+    private func note(_ outcome: Outcome) {
+        let names = outcome.nodes.map(\.text).sorted()
+        for name in names.isEmpty ? [""] : names.prefix(Self.maximumNamed).map(\.self) {
+            var contact = NodeContact(.isems, name, from: outcome.address.hidingPasswords, what: "poll")
+            contact.bytes = outcome.bytes
+            contact.end(readings: outcome.readings, rejected: outcome.rejected)
+            contact.reason = outcome.firstReason ?? ""
+            intake.house.contacts.note(contact)
+        }
     }
 
     /// Asks these, `concurrency` at a time.
@@ -96,6 +119,8 @@ struct ISEMSPoller: Service {
             let result = intake.lines(answer.body, expected: nil, from: address.hidingPasswords)
             try await intake.house.store.commit(result.changes)
             (outcome.readings, outcome.rejected) = (result.readings, result.rejected)
+            (outcome.nodes, outcome.firstReason) = (result.nodes, result.firstReason)
+            outcome.bytes = Int64(answer.body.count)
         } catch {
             outcome.failure = "\(error)"
         }

@@ -76,23 +76,45 @@ struct ISEMSRoutes: Sendable {
             return StockAnswer.detail(
                 "The address must end in /<nodeid>/data", status: .notFound, channel: context.channel)
         }
+        var contact = NodeContact(.isems, node.text, from: context.remoteAddress, what: "POST data")
+        let answer: Response
+        do {
+            answer = try await take(node, request, context, &contact)
+        } catch {
+            contact.end(.internalServerError)
+            contact.reason = "\(error)"
+            intake.house.contacts.note(contact)
+            throw error
+        }
+        contact.end(answer.status)
+        intake.house.contacts.note(contact)
+        return answer
+    }
+
+    private func take(
+        _ node: NodeID, _ request: Request, _ context: EdgeContext, _ contact: inout NodeContact
+    ) async throws -> Response {
         let house = intake.house
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization], pathToken: nil)
         let verdict = await house.judge(node, token: client.token, context)
         guard verdict == .admitted else {
+            contact.reason = verdict.reason(node)
             return StockAnswer.detail(
-                verdict.reason(node), status: verdict == .unauthorised ? .unauthorized : .forbidden,
+                contact.reason, status: verdict == .unauthorised ? .unauthorized : .forbidden,
                 channel: context.channel)
         }
         let bytes: [UInt8]
         do {
             bytes = Array((try await request.body.collect(upTo: mostBodyBytes)).readableBytesView)
         } catch {
+            contact.reason = "The body is longer than \(mostBodyBytes) bytes"
             return StockAnswer.detail(
-                "The body is longer than \(mostBodyBytes) bytes", status: .contentTooLarge, channel: context.channel)
+                contact.reason, status: .contentTooLarge, channel: context.channel)
         }
+        contact.bytes = Int64(bytes.count)
         let result = intake.json(bytes, node: node.text, from: context.remoteAddress)
+        contact.reason = result.firstReason ?? ""
         try await house.store.commit(result.changes)
         guard result.readings > 0 else {
             return StockAnswer.detail(

@@ -24,12 +24,18 @@ enum ISEMSSubscription {
             // Under a broad subscription others' messages come too.
             guard let place = ISEMSTopic(topic) else { return true }
             let from = "mqtt \(broker.host)"
+            var contact = NodeContact(
+                .isems, place.nodeID, from: from, what: place.form == .csv ? "mqtt csvlog" : "mqtt data.json")
+            contact.bytes = Int64(payload.count)
             let result =
                 place.form == .csv
                 ? intake.lines(payload, expected: place.nodeID, from: from)
                 : intake.json(payload, node: place.nodeID, from: from)
             do {
                 try intake.house.store.commitBlocking(result.changes)
+                contact.end(readings: result.readings, rejected: result.rejected)
+                contact.reason = result.firstReason ?? ""
+                intake.house.contacts.note(contact)
                 return true
             } catch {
                 intake.house.logger.error(

@@ -32,11 +32,22 @@ struct PiWardriveRoutes: Sendable {
         guard let unit = Self.unit(request, context) else {
             return detail("The unit's name is not 1 to 64 bytes of plain text", .badRequest, context)
         }
+        var contact = NodeContact(.piwardrive, unit.text, from: context.remoteAddress, what: "upload")
+        let answer = await upload(of: unit, request, context, &contact)
+        contact.end(answer.status)
+        house.contacts.note(contact)
+        return answer
+    }
+
+    private func upload(
+        of unit: NodeID, _ request: Request, _ context: EdgeContext, _ contact: inout NodeContact
+    ) async -> Response {
         let client = StreamRequest(
             query: request.uri.query, authorization: request.headers[.authorization], pathToken: nil)
         let verdict = await house.judge(unit, token: client.token, context)
         guard verdict == .admitted else {
-            return detail(verdict.reason(unit), verdict == .unauthorised ? .unauthorized : .forbidden, context)
+            contact.reason = verdict.reason(unit)
+            return detail(contact.reason, verdict == .unauthorised ? .unauthorized : .forbidden, context)
         }
         do {
             let saved = try await withTaskExecutorPreference(house.executor) {
@@ -47,17 +58,23 @@ struct PiWardriveRoutes: Sendable {
             {
                 house.store.enqueue([change])
             }
+            contact.what = "upload \(saved.name)"
+            contact.bytes = saved.bytes
             await merger.merged(saved.path, atMost: Self.maximumMergeWait)
             return Answer.text(#"{"saved":"uploads/\#(saved.name)"}"#, type: "application/json")
         } catch let refusal as UnitForm.Refusal {
             house.metrics.piwardrive.refused.add(1)
+            contact.reason = reason(refusal)
             return answer(refusal, context)
         } catch let failure as MultipartParser.Failure {
             house.metrics.piwardrive.refused.add(1)
+            contact.reason = failure.description
             return detail(failure.description, .badRequest, context)
         } catch is NoRoom {
+            contact.reason = "Too much waits to be merged"
             return detail("Too much waits to be merged; send it again later", StockAnswer.insufficientStorage, context)
         } catch {
+            contact.reason = "\(error)"
             house.logger.error(
                 "A unit's upload could not be kept", metadata: ["unit": "\(unit.text)", "error": "\(error)"])
             let full = (error as? SegmentError).flatMap { $0.code == .diskFull ? $0 : nil }
@@ -77,6 +94,7 @@ struct PiWardriveRoutes: Sendable {
         let path: String
         /// As the unit calls it.
         let name: String
+        let bytes: Int64
     }
 
     private func take(_ request: Request, _ unit: NodeID) async throws -> Saved {
@@ -88,12 +106,14 @@ struct PiWardriveRoutes: Sendable {
         }
         var form = UnitForm(boundary: boundary, spool: spool, mostBytes: mostUploadBytes)
         defer { form.discard() }
+        var bytes: Int64 = 0
         for try await buffer in request.body {
             try form.consume(buffer)
+            bytes += Int64(buffer.readableBytes)
             house.metrics.piwardrive.bytes.add(Int64(buffer.readableBytes))
         }
         let file = try form.finish()
-        return Saved(path: try spool.take(file.path, of: unit, as: .database), name: form.filename)
+        return Saved(path: try spool.take(file.path, of: unit, as: .database), name: form.filename, bytes: bytes)
     }
 
     private func takeRecords(_ request: Request, _ unit: NodeID) async throws -> Saved {
@@ -110,7 +130,8 @@ struct PiWardriveRoutes: Sendable {
         defer { file.discard() }
         try file.write(bytes[...])
         try file.sync()
-        return Saved(path: try spool.take(file.path, of: unit, as: .records), name: "records.json")
+        return Saved(
+            path: try spool.take(file.path, of: unit, as: .records), name: "records.json", bytes: Int64(bytes.count))
     }
 
     /// Whose upload it is: Basic credentials' user, `unit=` in the query, `/u/<unit>/…`, else the address it comes from.
@@ -195,6 +216,14 @@ struct PiWardriveRoutes: Sendable {
         return Answer.text(
             "{\"detail\":[{\"type\":\"\(type)\",\"loc\":[\"query\",\"bins\"],\"msg\":\"\(message)\",\"input\":\"\(JSONQuoted.inner(input))\"\(context)}]}",
             type: "application/json", status: .unprocessableContent)
+    }
+
+    private func reason(_ refusal: UnitForm.Refusal) -> String {
+        switch refusal {
+        case .missingFile, .plainField: "There is no file in the form"
+        case .badName(let name): "Invalid filename: \(name)"
+        case .tooLarge: "The upload is larger than \(mostUploadBytes) bytes"
+        }
     }
 
     private func answer(_ refusal: UnitForm.Refusal, _ context: EdgeContext) -> Response {
