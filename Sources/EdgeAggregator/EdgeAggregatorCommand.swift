@@ -10,8 +10,9 @@ struct EdgeAggregatorCommand: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, StreamCommand.self, AnalyzeCommand.self, StatusCommand.self, DeliveriesCommand.self,
-            SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self, PollCommand.self,
-            ForecastsCommand.self, BenchmarkCommand.self,
+            SensorsCommand.self, OutputsCommand.self, NodesCommand.self, ImportCommand.self,
+            ImportRecordingsCommand.self, ExportCommand.self, PollCommand.self, ForecastsCommand.self,
+            BenchmarkCommand.self,
             SettingsCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
             SupportBundleCommand.self, HealthcheckCommand.self,
         ])

@@ -113,17 +113,51 @@ public enum WAVFile {
         return try write(format, to: file, path, head: Array(head.prefix(WAVHeader.canonicalBytes)))
     }
 
+    /// Repairs a file that another recorder was writing when it was cut off. All of it after the header is sound: drops a sample that is
+    /// not whole, writes the true sizes, syncs. Further chunks of the header stay.
+    ///
+    /// Never removes a whole sample.
+    /// - Parameter isUnfinished: whether the sizes are wrong whatever they are. If false, only sizes of 0 and sizes beyond the end of the
+    ///   file are wrong.
+    /// - Returns: nil when the sizes are right, when there is no whole sample, and for a file that is no WAV file with usable sound or has
+    ///   sizes of 64 bits. It is not changed then.
+    /// - Throws: when it cannot be read or written now.
+    public static func repairSizes(path: String, isUnfinished: Bool) throws(WAVFileError) -> Repaired? {
+        let file = unsafe open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else { throw WAVFileError(code: .open, path: path, errnoValue: errno) }
+        defer { close(file) }
+        let head = try head(file, path, count: 65_536)
+        guard head.starts(with: "RIFF".utf8), case .found(let header) = WAVHeader.parse(head.span, limit: head.count)
+        else { return nil }
+        let end = lseek(file, 0, SEEK_END)
+        guard end >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
+        let there = Int64(end) - Int64(header.headerBytes)
+        let areRight = (1...max(there, 1)).contains(Int64(header.declaredDataBytes))
+        guard isUnfinished || !areRight, there >= Int64(header.format.bytesPerFrame) else { return nil }
+        let own = Array(head.prefix(header.headerBytes))
+        return try write(header.format, to: file, path, head: own) { WAVHeader.sized(own, dataBytes: $0) }
+    }
+
     private static func write(
         _ format: PCMFormat, to file: Int32, _ path: String, head: [UInt8]
     ) throws(WAVFileError) -> Repaired {
+        try write(format, to: file, path, head: head) { WAVHeader.encode(format: format, dataBytes: $0) }
+    }
+
+    /// - Parameters:
+    ///   - head: the header as it is.
+    ///   - header: as it must be for so many bytes of sound; as long as `head`.
+    private static func write(
+        _ format: PCMFormat, to file: Int32, _ path: String, head: [UInt8], _ header: (Int64) -> [UInt8]
+    ) throws(WAVFileError) -> Repaired {
         let end = lseek(file, 0, SEEK_END)
         guard end >= 0 else { throw WAVFileError(code: .read, path: path, errnoValue: errno) }
-        let headBytes = Int64(WAVHeader.canonicalBytes)
+        let headBytes = Int64(head.count)
         let frames = (Int64(end) - headBytes) / Int64(format.bytesPerFrame)
         let dataBytes = frames * Int64(format.bytesPerFrame)
-        let wanted = WAVHeader.encode(format: format, dataBytes: dataBytes)
+        let wanted = header(dataBytes)
         // All but the two sizes.
-        let fixed = [0..<4, 8..<40]
+        let fixed = [0..<4, 8..<(head.count - 4)]
         let wasDamaged = !fixed.allSatisfy { head[$0] == wanted[$0] }
         if Int64(end) != headBytes + dataBytes {
             guard ftruncate(file, off_t(headBytes + dataBytes)) == 0 else {

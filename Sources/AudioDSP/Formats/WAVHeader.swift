@@ -109,6 +109,22 @@ public enum WAVHeader {
     /// How long the header that ``encode(format:dataBytes:)`` makes is.
     public static let canonicalBytes = 44
 
+    /// A header that ends with the size of the data chunk, with the sizes of so many bytes of sound. A length that does not fit is written
+    /// as "to the end of the file".
+    static func sized(_ header: [UInt8], dataBytes: Int64) -> [UInt8] {
+        // What of the file the size at its beginning counts besides the sound.
+        let rest = header.count - 8
+        let size = UInt32(clamping: min(dataBytes, Int64(UInt32.max) - Int64(rest)))
+        var header = header
+        header.replaceSubrange(4..<8, with: littleEndian(size + UInt32(rest)))
+        header.replaceSubrange((header.count - 4)..., with: littleEndian(size))
+        return header
+    }
+
+    private static func littleEndian(_ value: UInt32) -> [UInt8] {
+        [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: value >> UInt32($0)) }
+    }
+
     /// The usual header of 44 bytes. A length that does not fit is written as "to the end of the file".
     public static func encode(format: PCMFormat, dataBytes: Int64) -> [UInt8] {
         let size = UInt32(clamping: min(dataBytes, Int64(UInt32.max) - 36))

@@ -157,12 +157,13 @@ final class RecordingNames: Sendable {
         store.isRecordedBlocking(name: name) == true || isOnDisk(name, folder: folder)
     }
 
-    /// Whether a file has the name. Where the folder cannot be looked into none has: nothing can be put there either.
+    /// Whether a file has the name, in the folder of its listener or, as the replaced receiver had it, beside the folders. Where a folder
+    /// cannot be looked into none has: nothing can be put there either.
     ///
-    /// Memory: the path is borrowed for the call.
+    /// Memory: the paths are borrowed for the calls.
     static func isOnDisk(_ name: String, folder: String) -> Bool {
         guard let listener = name.halves(atLast: "_")?.before else { return false }
-        return unsafe access("\(folder)/\(listener)/\(name)", F_OK) == 0
+        return unsafe access("\(folder)/\(listener)/\(name)", F_OK) == 0 || access("\(folder)/\(name)", F_OK) == 0
     }
 
     /// `20261121T012744Z`

@@ -8,47 +8,6 @@ import Synchronization
 
 /// Files without a row.
 extension Recovery {
-    private struct Adopted {
-        let format: (sampleRate: Int, encoding: String, channels: Int)
-        let frames: Int64
-        let fileBytes: Int64
-        let modifiedNanoseconds: Int64
-    }
-
-    /// Only a file that this program was writing is repaired. Others, such as uploads of which the database was lost, stay as they
-    /// are, byte for byte.
-    private func facts(
-        _ path: String, _ container: RecordingContainer, _ limit: DecodingLimit
-    ) throws -> Adopted? {
-        guard let before = try RecordingRemains.status(path) else { return nil }
-        guard before.isFile else { throw RecordingRemains.Obstacle(description: "it is no plain file") }
-        if container == .wav {
-            if let repaired = try WAVFile.repairIfOpen(path: path) {
-                let bytes = try RecordingRemains.status(path)?.size_bytes ?? before.size_bytes
-                return Adopted(
-                    format: (
-                        repaired.format.sampleRate, repaired.format.encoding.rawValue, repaired.format.channels
-                    ), frames: repaired.frames, fileBytes: bytes, modifiedNanoseconds: before.modified_ns)
-            }
-        }
-        if container == .wav, let adopted = Self.byHeader(path, before) { return adopted }
-        // One that was cut off while it was recorded ends in the middle of a block.
-        let audio = try AudioFacts(beginningOf: path, expected: container, limit: limit)
-        return Adopted(
-            format: (audio.sampleRate, audio.encoding, audio.channels), frames: audio.frames,
-            fileBytes: before.size_bytes, modifiedNanoseconds: before.modified_ns)
-    }
-
-    /// A WAV file with plain samples says by its header and its size what it holds. Nil for another one.
-    private static func byHeader(_ path: String, _ status: EdgeFileStatus) -> Adopted? {
-        guard let layout = try? WAVFile.layout(path: path) else { return nil }
-        let frames = layout.dataBytes / Int64(layout.format.bytesPerFrame)
-        guard frames > 0 else { return nil }
-        return Adopted(
-            format: (layout.format.sampleRate, layout.format.encoding.rawValue, layout.format.channels), frames: frames,
-            fileBytes: status.size_bytes, modifiedNanoseconds: status.modified_ns)
-    }
-
     /// In the order in which they are adopted, since what has no row is not removed for want of room: those that need no decoding
     /// first, then the oldest.
     func inOrder(_ orphans: [String: Orphan]) -> [(path: String, orphan: Orphan)] {
@@ -65,8 +24,8 @@ extension Recovery {
     func adopt(_ path: String, _ orphan: Orphan, _ limit: DecodingLimit, _ summary: inout Summary) {
         limit.resume()
         do {
-            if let adopted = try facts(path, orphan.container, limit) {
-                try adopt(adopted, orphan)
+            if let facts = try FileFacts(path: path, container: orphan.container, limit: limit) {
+                try adopt(facts, orphan)
                 summary.adopted += 1
             }
         } catch is UploadRefusal {
@@ -94,25 +53,18 @@ extension Recovery {
         }
     }
 
-    private func adopt(_ adopted: Adopted, _ orphan: Orphan) throws {
-        let duration = PCMFormat.nanoseconds(frames: adopted.frames, sampleRate: adopted.format.sampleRate)
-        let start = UploadName(filename: orphan.name).startNanoseconds ?? adopted.modifiedNanoseconds - duration
-        try store.commitBlocking([
-            .openRecording(
-                RecordingRecord(
-                    name: orphan.name, listenerID: orphan.listener.text, sessionID: nil, run: 0, runOffsetFrames: 0,
-                    relativePath: "\(orphan.listener)/\(orphan.name)", state: "open", startNanoseconds: start,
-                    timeQuality: TimeQuality.inferred.rawValue, bootID: time.now().bootID, monotonicNanoseconds: 0,
-                    source: "stream", container: orphan.container.rawValue, encoding: adopted.format.encoding,
-                    channels: adopted.format.channels, sampleRate: adopted.format.sampleRate,
-                    analysis: isAnalysisOn ? "pending" : "skipped")),
-            .closeRecording(
-                RecordingClose(
-                    name: orphan.name, frames: adopted.frames, durationNanoseconds: duration, filledNanoseconds: 0,
-                    bytes: adopted.fileBytes, timeQuality: nil, closedNanoseconds: adopted.modifiedNanoseconds)),
-            .touchListener(
-                id: orphan.listener.text, seenNanoseconds: adopted.modifiedNanoseconds, remoteAddress: ""),
-        ])
+    private func adopt(_ facts: FileFacts, _ orphan: Orphan) throws {
+        let modified = facts.modifiedNanoseconds
+        let origin = FileFacts.Origin(
+            name: orphan.name, listener: orphan.listener, relativePath: "\(orphan.listener)/\(orphan.name)",
+            startNanoseconds: UploadName(filename: orphan.name).startNanoseconds
+                ?? modified - facts.durationNanoseconds,
+            closedNanoseconds: modified, container: orphan.container, source: "stream", bootID: time.now().bootID,
+            isAnalysisOn: isAnalysisOn)
+        try store.commitBlocking(
+            facts.row(origin) + [
+                .touchListener(id: orphan.listener.text, seenNanoseconds: modified, remoteAddress: "")
+            ])
     }
 
     /// A name is given once, and its row says that it is deleted.

@@ -14,13 +14,20 @@ extension Recovery {
         let listener: ListenerID
     }
 
-    /// What lies in the listeners' folders. A folder that cannot be listed now is looked through at the next start: while the program
-    /// runs, recordings whose rows are still on their way lie there too.
+    /// What lies in the listeners' folders, and copies of recordings beside the folders (``LegacyFolders``). A folder that cannot be listed
+    /// now is looked through at the next start: while the program runs, recordings whose rows are still on their way lie there too.
     func recordingFiles() -> [File] {
-        names(in: recordingsFolder).compactMap { ListenerID($0) }.flatMap { listener in
-            names(in: "\(recordingsFolder)/\(listener)").map {
-                File(path: "\(recordingsFolder)/\(listener)/\($0)", name: $0, listener: listener)
+        names(in: recordingsFolder).flatMap { name -> [File] in
+            let path = "\(recordingsFolder)/\(name)"
+            if name.hasSuffix(Self.silencedSuffix),
+                let original = LegacyRecordingName(String(name.dropLast(Self.silencedSuffix.utf8.count)))
+            {
+                return [File(path: path, name: name, listener: original.listener)]
             }
+            // A finished recording of the replaced receiver, of which there may be very many, is no folder.
+            if LegacyRecordingName(name) != nil, (try? RecordingRemains.status(path))?.isFile == true { return [] }
+            guard let listener = ListenerID(name) else { return [] }
+            return names(in: path).map { File(path: "\(path)/\($0)", name: $0, listener: listener) }
         }
     }
 
@@ -103,7 +110,7 @@ extension Recovery {
     /// Whether a file is the one whose row was deleted, so that it may go. It is not when the row was given up here and the file has
     /// come back with sound in it, nor when it is another file with the name: a database of before does not know what was
     /// received since.
-    private static func isOf(_ row: RecordingRecord, _ status: EdgeFileStatus) -> Bool {
+    static func isOf(_ row: RecordingRecord, _ status: EdgeFileStatus) -> Bool {
         switch row.deleteReason {
         case lostReason: return status.size_bytes < Int64(WAVHeader.canonicalBytes)
         case damagedReason: return true

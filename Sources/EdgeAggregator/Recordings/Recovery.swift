@@ -94,6 +94,8 @@ final class Recovery: Sendable {
     /// Ends ``tryAgain()`` soon. What it was at waits for the next start.
     func stop() { isStopping.set() }
 
+    var isStopped: Bool { isStopping.isSet }
+
     func limit(seconds: Double) -> DecodingLimit {
         DecodingLimit(maximumProcessorSeconds: seconds, isCancelled: { [isStopping] in isStopping.isSet })
     }

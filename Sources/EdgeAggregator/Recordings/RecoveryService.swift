@@ -1,7 +1,7 @@
 import ServiceLifecycle
 
-/// Tries again what recovery could not read, decode or write at the start, after longer and longer pauses, until nothing waits.
-/// It works on a thread of its own, and ends within a block of sound when the daemon stops.
+/// Says what the replaced receiver left here, and tries again what recovery could not read, decode or write at the start, after longer and
+/// longer pauses, until nothing waits. It works on a thread of its own, and ends within a block of sound when the daemon stops.
 struct RecoveryService: Service {
     let recovery: Recovery
     private let executor = IngestExecutor(threads: 1, name: "recovery")
@@ -13,18 +13,23 @@ struct RecoveryService: Service {
 
     func run() async throws {
         defer { executor.stop() }
+        await work { $0.lookThroughLegacyFiles() }
         var pause = Self.firstPause
         while recovery.waitingCount > 0, !Task.isShuttingDownGracefully, !Task.isCancelled {
             try? await cancelWhenGracefulShutdown { [pause] in try await Task.sleep(for: pause) }
             guard !Task.isShuttingDownGracefully, !Task.isCancelled else { return }
-            await withGracefulShutdownHandler {
-                await withTaskExecutorPreference(executor) { _ = recovery.tryAgain() }
-            } onGracefulShutdown: {
-                recovery.stop()
-            }
+            await work { _ = $0.tryAgain() }
             pause = min(pause * 2, Self.longestPause)
         }
         // A service that ends takes the daemon with it.
         if !Task.isShuttingDownGracefully { try? await gracefulShutdown() }
+    }
+
+    private func work(_ body: @escaping @Sendable (Recovery) -> Void) async {
+        await withGracefulShutdownHandler {
+            await withTaskExecutorPreference(executor) { body(recovery) }
+        } onGracefulShutdown: {
+            recovery.stop()
+        }
     }
 }

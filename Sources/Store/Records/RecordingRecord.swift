@@ -27,7 +27,7 @@ public struct RecordingRecord: Sendable, Hashable, Codable {
     public var isGuessed: Bool
     /// While it is open: by how much the clock that stamps its file is ahead of the steady clock, if it was stepped since the start.
     public var fileOffsetNanoseconds: Int64?
-    /// `stream`, `upload` or `mock`.
+    /// `stream`, `upload`, `import` or `mock`.
     public var source: String
     /// `wav`, `flac` or `mp3`.
     public var container: String

@@ -10,6 +10,8 @@ void edge_start_writeback(int descriptor);
 typedef struct {
     int64_t size_bytes;
     int64_t modified_ns;
+    /// When anything of it last changed, its names, owner and times included.
+    int64_t changed_ns;
     uint64_t inode;
     /// The file system's number.
     uint64_t device;
@@ -34,6 +36,12 @@ int edge_set_modified(const char *path, int64_t nanoseconds);
 ///
 /// Memory: the caller owns the paths, until the return.
 int edge_rename_new(const char *from, const char *to);
+
+/// Gives a file or folder of root's, which was made or changed since then (nanoseconds since 1970), to a user and a group. Links, devices, files
+/// with further names and what belongs to others stay as they are. 0, or -1 with errno.
+///
+/// Memory: the caller owns the path, until the return.
+int edge_give_new(const char *path, uint32_t user, uint32_t group, int64_t since);
 
 /// Keeps freed memory from staying with the process: few arenas, and large blocks given back at once (mallopt(3)).
 /// Called once, before there are threads.
