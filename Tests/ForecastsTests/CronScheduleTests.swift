@@ -23,6 +23,15 @@ struct CronScheduleTests {
         ("0 0 * * 7", "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"),
         ("*/20 10-11 * jan *", "2026-11-21T00:00:00Z", "2027-01-01T10:00:00Z"),
         ("10/25 * * * *", "2026-11-21T00:36:00Z", "2026-11-21T01:10:00Z"),
+        ("@hourly", "2026-11-21T00:36:00Z", "2026-11-21T01:00:00Z"),
+        ("@daily", "2026-11-21T00:36:00Z", "2026-11-22T00:00:00Z"),
+        (" @Midnight ", "2026-11-21T00:36:00Z", "2026-11-22T00:00:00Z"),
+        // The 22nd is a Sunday.
+        ("@weekly", "2026-11-21T00:36:00Z", "2026-11-22T00:00:00Z"),
+        ("@weekly", "2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z"),
+        ("@monthly", "2026-11-21T00:36:00Z", "2026-12-01T00:00:00Z"),
+        ("@yearly", "2026-11-21T00:36:00Z", "2027-01-01T00:00:00Z"),
+        ("@annually", "2026-11-21T00:36:00Z", "2027-01-01T00:00:00Z"),
     ])
     func comesNext(_ schedule: String, _ after: String, _ expected: String) throws {
         #expect(try next(schedule, after) == expected)
@@ -31,6 +40,7 @@ struct CronScheduleTests {
     @Test(arguments: [
         "", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "5-1 * * * *", "*/0 * * * *",
         "a * * * *", "1,,2 * * * *", "0 0 30 2 *", "1/2/3 * * * *", "-1 * * * *",
+        "@reboot", "@", "daily", "@daily *",
     ])
     func isRefused(_ schedule: String) {
         #expect(throws: CronSchedule.Malformed.self) { try CronSchedule(schedule) }

@@ -63,6 +63,42 @@ import Testing
         #expect(sent.count == wanted.count && zip(sent, wanted).allSatisfy { $0 == $1 })
     }
 
+    @Test(arguments: ["http://u:hidden-word@127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1?a=b"])
+    func saysThatAnAddressHasNoPath(url: String) throws {
+        let outcome = try run(["stream", try TestFolders.birds(), "--url", url])
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.contains("has no path") && outcome.errors.contains("/recordings_stream"), "\(outcome)")
+        #expect(!outcome.errors.contains("hidden-word"))
+    }
+
+    /// Not the number alone.
+    @Test func saysWhyAStreamIsRejected() throws {
+        let daemon = try DaemonProcess()
+        try daemon.start()
+        // The same rejection, over a socket of the test's own.
+        let answer = try DaemonProcess.request(
+            "POST", "/recordings_stream?listener_id=a/b01", port: daemon.port, headers: ["Content-Length: 0"])
+        #expect(answer.status == 400 && answer.body.contains("listener_id must be"))
+        // As a stock client it goes on trying.
+        let process = Process()
+        let errors = Pipe()
+        process.executableURL = URL(fileURLWithPath: TestFolders.program)
+        process.arguments = [
+            "stream", try TestFolders.birds(), "--files", "1", "--interval", "0", "--stagger", "0", "--prefix", "a/b",
+            "--url", "http://127.0.0.1:\(daemon.port)/recordings_stream",
+        ]
+        process.standardError = errors
+        try process.run()
+        defer { process.terminate() }
+        var said = ""
+        while !said.contains("a/b01: HTTP/1.1 400 Bad Request: \(answer.body)\n") {
+            let more = errors.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "\(said)")
+            said += String(decoding: more, as: UTF8.self)
+        }
+        #expect(daemon.stop() == 0)
+    }
+
     /// Ten seconds are three windows; the tennessee warbler is what the authors' own tool hears in them.
     @Test func saysWhatIsHeardInFilesInThreeForms() throws {
         let birds = try TestFolders.birds()

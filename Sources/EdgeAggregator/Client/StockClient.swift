@@ -19,6 +19,8 @@ struct StockClient: Sendable {
         /// With the query, as far as the address had one.
         let path: String
         let authorization: String?
+        /// Whether the address names more than the server.
+        var hasPath = true
         /// More header lines, without line ends.
         var headers: [String] = []
     }
@@ -90,8 +92,7 @@ struct StockClient: Sendable {
                             break
                         }
                     }
-                    let line = answer.lines().first.map(String.init) ?? "closed without an answer"
-                    report(.answered(line))
+                    report(.answered(Self.summary(answer)))
                     return true
                 }
                 group.addTask {
@@ -106,6 +107,20 @@ struct StockClient: Sendable {
             }
         }
     }
+
+    /// The status line of an answer; of a rejection also what its body says, as far as it is short.
+    static func summary(_ answer: String) -> String {
+        guard let line = answer.lines().first else { return "closed without an answer" }
+        let status = line.words().dropFirst().first ?? ""
+        guard !status.begins(with: "2"), let (_, body) = answer.halves(at: "\r\n\r\n"), !body.isEmpty else {
+            return String(line)
+        }
+        let words = String(decoding: body.utf8.prefix(maximumReasonBytes), as: UTF8.self).words()
+        return "\(line): \(words.joined(separator: " "))"
+    }
+
+    /// How much of a rejection's body is shown.
+    private static let maximumReasonBytes = 400
 
     private func head() -> String {
         var lines = [
@@ -154,6 +169,7 @@ extension StockClient.Target {
         self.host = host
         port = components.port ?? 80
         let path = components.percentEncodedPath.isEmpty ? "/" : components.percentEncodedPath
+        hasPath = path != "/"
         let query = components.percentEncodedQuery.map { "?\($0)" } ?? ""
         self.path = "\(path)\(query)?listener_id=\(listener)"
         if let user = components.user {

@@ -7,6 +7,8 @@ import AudioDSP
 /// pages count on from 0.
 struct StockFrames: Sendable {
     static let pageBytes = 32_768
+    /// Lengths have 24 bits.
+    static let maximumFrameBytes = 0xFF_FFFF
 
     struct Step: Sendable {
         let frame: [UInt8]

@@ -40,6 +40,9 @@ struct AnalyzeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try options.load()
+        guard settings.analysis.problems.isEmpty else {
+            throw SettingsOptions.refuse(SettingsProblems(problems: settings.analysis.problems))
+        }
         let analyzer: FileAnalyzer
         do {
             analyzer = try FileAnalyzer(settings: settings.analysis)

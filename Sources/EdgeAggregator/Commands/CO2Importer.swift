@@ -122,7 +122,8 @@ struct CO2Importer {
     /// `*/var/pings/pings-*.tsv`, and `var/pings` beside the folder.
     private func importPings(_ report: inout Report) async throws {
         let sequence = FileSequence(prefix: "pings-", suffix: ".tsv")
-        let beside = ((folder as NSString).standardizingPath as NSString).deletingLastPathComponent
+        let parent = ((folder as NSString).standardizingPath as NSString).deletingLastPathComponent
+        let beside = parent.isEmpty ? "." : parent
         var places = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         places = places.sorted().map { "\(folder)/\($0)/var/pings" } + ["\(beside)/var/pings"]
         for place in places {

@@ -59,7 +59,10 @@ struct ForecastsCommand: AsyncParsableCommand {
     }
 
     fileprivate static func open(_ settings: Settings, _ body: (ForecastHouse) async throws -> Void) async throws {
-        try await OpenStore.open(settings) { store in
+        guard settings.forecasts.problems.isEmpty else {
+            throw SettingsOptions.refuse(SettingsProblems(problems: settings.forecasts.problems))
+        }
+        try await OpenStore.openAsOwner(settings) { store in
             var logger = Logger(label: "edge-aggregator")
             // How each thing ends is printed.
             logger.logLevel = .error
@@ -106,7 +109,7 @@ struct ForecastsCommand: AsyncParsableCommand {
             let settings = try options.load()
             var wanted: ForecastKind?
             if let type {
-                wanted = ForecastKind(rawValue: type)
+                wanted = ForecastKind(name: type)
                 guard wanted != nil else {
                     let known = ForecastKind.allCases.map(\.rawValue).joined(separator: ", ")
                     throw ValidationError("`\(type)` is none of \(known)")

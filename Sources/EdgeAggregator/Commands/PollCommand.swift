@@ -30,7 +30,7 @@ struct PollCommand: AsyncParsableCommand {
             let settings = try options.load()
             let isems = settings.nodes.isems
             guard !isems.addresses.isEmpty else {
-                printError("No node is named: set isems_router_ips (ISEMS_ROUTER_IPS)")
+                printError("No node is named. \(ISEMSSettings.hintForPolling).")
                 throw ExitCodes.settings
             }
             let transport = try CurlTransport()

@@ -44,6 +44,7 @@ struct SettingsCommand: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try options.load()
+            for notice in settings.notices { printError("warning: \(notice)") }
             print("The settings are right (\(settings.file ?? "no file")).")
         }
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import AudioDSP
 import Foundation
 import Synchronization
+import TextParts
 
 /// `edge-aggregator stream`: plays the stock listeners' part.
 struct StreamCommand: AsyncParsableCommand {
@@ -30,7 +31,8 @@ struct StreamCommand: AsyncParsableCommand {
     @Option(
         name: [.long, .customShort("u")],
         help:
-            "Where to (else the daemon of the settings). A query, a user:password@ or a /t/TOKEN in it is kept.")
+            "Where to, with the path (http://host:8000/recordings_stream), else the daemon of the settings. A query, a user:password@ or a /t/TOKEN in it is kept."
+    )
     var url: String?
 
     @Option(help: "How many times as fast as the sound, or max.")
@@ -53,8 +55,15 @@ struct StreamCommand: AsyncParsableCommand {
         guard speed == "max" || (Double(speed).map { $0 > 0 && $0 <= 1_000_000 } ?? false) else {
             throw ValidationError("--speed: a number above 0, or max")
         }
-        if let url, StockClient.Target(url: url, listener: "x") == nil {
-            throw ValidationError("--url: http://host:port/path")
+        if let url {
+            guard let target = StockClient.Target(url: url, listener: "x") else {
+                throw ValidationError("--url: http://host:port/path")
+            }
+            guard target.hasPath else {
+                throw ValidationError(
+                    "--url \(url.hidingPasswords) has no path. Listeners stream to recordings_stream_endpoint, by default /recordings_stream: http://host:port/recordings_stream"
+                )
+            }
         }
     }
 
@@ -73,6 +82,12 @@ struct StreamCommand: AsyncParsableCommand {
         let offset = Int(layout.dataOffset)
         guard bytes.count > offset else {
             printError("\(file) holds no sound")
+            throw ExitCodes.inputOutput
+        }
+        guard headerless || offset <= StockFrames.maximumFrameBytes else {
+            printError(
+                "\(file) has \(offset) bytes before its sound, and one frame has \(StockFrames.maximumFrameBytes) at most; send it with --headerless or without its metadata"
+            )
             throw ExitCodes.inputOutput
         }
         let frames = StockFrames(

@@ -43,7 +43,6 @@ struct ForecastService: Service {
             for job in ForecastMetrics.Job.allCases { house.metrics.note(job, .off) }
             return
         }
-        if house.settings.isRedisSet { house.logger.notice("REDIS_URL is set; nothing here needs Redis") }
         if house.settings.kinds.contains(.currents), !house.settings.copernicus.isSet {
             house.logger.warning(
                 "No currents are collected: set COPERNICUS_USERNAME and COPERNICUS_PASSWORD, or take ocean-currents out of forecast_data_types"

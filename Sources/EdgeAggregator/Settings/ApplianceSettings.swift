@@ -95,20 +95,31 @@ struct ApplianceSettings: Sendable {
         sysfsRoot = reader.text("sysfs_root")
         let model = BoardHealth.model(root: sysfsRoot)
         profile = BoardProfile(rawValue: reader.text("profile")) ?? BoardProfile(model: model)
-        analyzerProcessors = Self.processors("analyzer_cpu_affinity", profile.analyzerProcessors, &reader)
+        let isAnalysisOn = reader.bool("analyze_recordings")
+        let suitable = profile.analyzerProcessors
+        analyzerProcessors = reader.checked(isOn: isAnalysisOn, off: "analyze_recordings: false") {
+            Self.processors("analyzer_cpu_affinity", suitable, &$0)
+        }
         otherProcessors = Self.processors("everything_but_analyzer_cpu_affinity", profile.otherProcessors, &reader)
         analyzerNiceness = reader.int("analyzer_nice")
+        let watchSeconds = reader.int("board_watch_interval_sec")
+        boardWatchSeconds = watchSeconds
+        boardLimits = reader.checked(
+            isOn: isAnalysisOn && watchSeconds > 0,
+            off: isAnalysisOn ? "board_watch_interval_sec: 0" : "analyze_recordings: false"
+        ) { Self.boardLimits(&$0) }
+        mostBadStarts = reader.int("safe_mode_after")
+        safeModeMinutes = reader.int("safe_mode_minutes")
+        updateLockPath = reader.text("update_lock_file")
+    }
+
+    private static func boardLimits(_ reader: inout SettingsReader) -> BoardWatch.Limits {
         var (warm, hot) = (reader.number("analysis_slow_celsius"), reader.number("analysis_slowest_celsius"))
         // Between the two the pace falls; there must be something between them.
         reader.reconcile(
             "analysis_slow_celsius", &warm, atMost: "analysis_slowest_celsius", &hot, lower: { $0 - 0.1 },
             upper: { $0 + 7 })
-        boardLimits = BoardWatch.Limits(
-            warm: warm, hot: hot, memoryPressure: reader.number("analysis_memory_pressure"))
-        boardWatchSeconds = reader.int("board_watch_interval_sec")
-        mostBadStarts = reader.int("safe_mode_after")
-        safeModeMinutes = reader.int("safe_mode_minutes")
-        updateLockPath = reader.text("update_lock_file")
+        return BoardWatch.Limits(warm: warm, hot: hot, memoryPressure: reader.number("analysis_memory_pressure"))
     }
 
     private static func processors(

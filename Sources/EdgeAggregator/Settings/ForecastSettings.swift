@@ -29,14 +29,20 @@ struct ForecastSettings: Sendable {
     let copernicus: CopernicusAccount
     let certificateFile: String
     let proxy: String
-    /// The former aggregator needed one.
-    let isRedisSet: Bool
+    /// What is wrong with them. It stops the start only while forecasts are collected, and always what is done by hand.
+    let problems: [SettingsProblem]
+
+    /// As a notice says it.
+    static let off = "forecasts: disabled"
+
+    static func isOn(_ reader: SettingsReader) -> Bool { reader.text("forecasts") == "enabled" }
 
     init(_ reader: inout SettingsReader, box: BoxSettings, recordings: RecordingSettings) {
-        isOn = reader.text("forecasts") == "enabled"
+        let known = reader.problems.count
+        isOn = Self.isOn(reader)
         var kinds: [ForecastKind] = []
         for name in reader.list("forecast_data_types") {
-            if let kind = ForecastKind(rawValue: name) {
+            if let kind = ForecastKind(name: name) {
                 if !kinds.contains(kind) { kinds.append(kind) }
             } else {
                 let known = ForecastKind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -109,6 +115,6 @@ struct ForecastSettings: Sendable {
             authURL: address(reader.text("copernicus_auth_url"), "copernicus_auth_url", &reader))
         certificateFile = reader.text("forecast_ca_file")
         proxy = reader.text("delivery_proxy")
-        isRedisSet = !reader.text("redis_url").isEmpty
+        problems = Array(reader.problems[known...])
     }
 }

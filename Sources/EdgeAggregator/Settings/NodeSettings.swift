@@ -63,6 +63,8 @@ struct CO2Settings: Sendable {
     /// Units' folders.
     let dataFolder: String
     let pingFolder: String
+    /// Files of the operator's own that are served.
+    let publicFolder: String
     let tiersFile: String
     let mostPushBytes: Int
     let limits: CO2Accounts.Limits
@@ -72,6 +74,7 @@ struct CO2Settings: Sendable {
         let root = reader.text("co2_dir").isEmpty ? baseFolder : reader.text("co2_dir")
         dataFolder = reader.path("data_dir", in: root, "remote_data")
         pingFolder = "\(root)/var/pings"
+        publicFolder = "\(root)/var/pub"
         tiersFile = reader.path("deploy_durations_tiered_tsv", in: dataFolder, "manual/deploy_durations_tiered.tsv")
         mostPushBytes = reader.int("co2_max_push_bytes")
         limits = CO2Accounts.Limits(
@@ -105,6 +108,10 @@ struct ISEMSSettings: Sendable {
     let hideAfterDays: Int
     let timestamps: Timestamps
     let mostBodyBytes = 65_536
+
+    /// For whoever relied on the ISEMS collector's default.
+    static let hintForPolling =
+        "ISEMS nodes are polled if isems_router_ips names them; the ISEMS collector polled 10.36.158.33 where ISEMS_ROUTER_IPS was not set"
 
     struct Broker: Sendable {
         let host: String

@@ -22,18 +22,24 @@ struct SettingDescription: Sendable {
     let fallback: String
     let unit: String
     let isSecret: Bool
+    /// Whether it is known, so that files and environments of the replaced systems are accepted, and changes nothing.
+    let isWithoutEffect: Bool
+    /// Other words for those of a choice, in lower case.
+    let synonyms: [String: String]
     let group: String
     let purpose: String
 
     init(
-        _ name: String, _ kind: Kind, _ fallback: String, unit: String = "", secret: Bool = false, group: String,
-        _ purpose: String
+        _ name: String, _ kind: Kind, _ fallback: String, unit: String = "", secret: Bool = false,
+        withoutEffect: Bool = false, synonyms: [String: String] = [:], group: String, _ purpose: String
     ) {
         self.name = name
         self.kind = kind
         self.fallback = fallback
         self.unit = unit
         isSecret = secret
+        isWithoutEffect = withoutEffect
+        self.synonyms = synonyms
         self.group = group
         self.purpose = purpose
     }
@@ -51,7 +57,9 @@ struct SettingDescription: Sendable {
         case .number(let range): "a number, \(range.lowerBound) to \(range.upperBound)"
         case .optionalNumber(let range): "empty, or a number, \(range.lowerBound) to \(range.upperBound)"
         case .text: "text"
-        case .choice(let words): "one of \(words.joined(separator: ", "))"
+        case .choice(let words):
+            "one of \(words.joined(separator: ", "))"
+                + (synonyms.isEmpty ? "" : "; also \(synonyms.keys.sorted().joined(separator: ", "))")
         case .list: "a list; in the environment separated by commas"
         case .map:
             "name: value pairs; in the environment name=value, separated by commas, or by semicolons if there is one"
@@ -100,7 +108,9 @@ extension SettingDescription {
             if text.isEmpty || text == "~" || text == "null" { return SettingValue.none }
             return Double(text).flatMap { range.contains($0) ? .number($0) : nil }
         case .text: return .text(text)
-        case .choice(let words): return words.contains(text.lowercased()) ? .text(text.lowercased()) : nil
+        case .choice(let words):
+            let word = text.lowercased()
+            return words.contains(word) ? .text(word) : synonyms[word].map { .text($0) }
         case .list:
             return .list(text.parts(at: ",").map { String($0).trimmingSpaces }.filter { !$0.isEmpty })
         case .map:

@@ -6,7 +6,10 @@ import TextParts
 struct Settings: Sendable, CustomStringConvertible {
     let effective: [String: SettingsLoader.Effective]
     let file: String?
+    /// What was read otherwise than its writer may have meant.
     let warnings: [SettingsProblem]
+    /// What is configured and does not do what its writer may expect: for the log of a start, and `settings check`.
+    let notices: [SettingsProblem]
 
     let box: BoxSettings
     let access: AccessSettings
@@ -49,87 +52,41 @@ struct Settings: Sendable, CustomStringConvertible {
         appliance = ApplianceSettings(&reader)
         reception = ReceptionSettings(&reader)
         recordings = RecordingSettings(&reader, baseFolder: box.baseFolder)
-        analysis = AnalysisSettings(&reader, baseFolder: box.baseFolder, profile: appliance.profile)
+        analysis = Self.analysis(&reader, baseFolder: box.baseFolder, profile: appliance.profile)
         deliveries = DeliverySettings(&reader, aggregator: box.uuid)
         outputs = OutputSettings.all(&reader)
         soundCards = SoundCardSettings.all(&reader)
         sensors = SensorSettings.all(&reader, outputs: outputs)
         nodes = NodeSettings(&reader, box: box, spoolFolder: recordings.spoolFolder)
-        forecasts = ForecastSettings(&reader, box: box, recordings: recordings)
-        guard reader.problems.isEmpty else { throw SettingsProblems(problems: reader.problems) }
+        forecasts = Self.forecasts(&reader, box: box, recordings: recordings)
+        notices =
+            loader.notices + reader.notices + ShadowedSettings.notices(reader) + UnusedSettings.notices(reader)
+        guard reader.problems.isEmpty else {
+            throw SettingsProblems(problems: reader.problems, notices: notices)
+        }
     }
 }
 
 extension Settings {
-    /// The token of the API: as set, or as the daemon made it where this user may read that; else empty.
-    var knownToken: String {
-        box.apiToken.isEmpty ? APITokenFile(baseFolder: box.baseFolder).existing ?? "" : box.apiToken
-    }
-}
-
-/// Hands checked values to the parts, and collects what only the parts can find wrong.
-struct SettingsReader {
-    private let values: [String: SettingsLoader.Effective]
-    private(set) var problems: [SettingsProblem]
-
-    init(loader: SettingsLoader) {
-        values = loader.values
-        problems = loader.problems
-    }
-
-    func bool(_ name: String) -> Bool {
-        if case .bool(let value)? = values[name]?.value { value } else { false }
-    }
-    func int(_ name: String) -> Int {
-        if case .int(let value)? = values[name]?.value { value } else { 0 }
-    }
-    func number(_ name: String) -> Double {
-        if case .number(let value)? = values[name]?.value { value } else { 0 }
-    }
-    func optionalNumber(_ name: String) -> Double? {
-        if case .number(let value)? = values[name]?.value { value } else { nil }
-    }
-    func text(_ name: String) -> String {
-        if case .text(let value)? = values[name]?.value { value } else { "" }
-    }
-    func list(_ name: String) -> [String] {
-        if case .list(let value)? = values[name]?.value { value } else { [] }
-    }
-    func map(_ name: String) -> [String: String] {
-        if case .map(let value)? = values[name]?.value { value } else { [:] }
-    }
-    func isSet(_ name: String) -> Bool { values[name].map { $0.source != "default" } ?? false }
-
-    /// A path that has a default below a folder.
-    func path(_ name: String, in folder: String, _ fallback: String) -> String {
-        let text = text(name)
-        return text.isEmpty ? "\(folder)/\(fallback)" : text
-    }
-
-    /// Makes a value and the one that it must not exceed fit each other: a default gives way to what is set. Only two values that are
-    /// both set are refused.
-    ///
-    /// - Parameter lower: makes of the upper value the greatest that the lower one may have.
-    mutating func reconcile(
-        _ lowerName: String, _ lowerValue: inout Double, atMost upperName: String, _ upperValue: inout Double,
-        lower: (Double) -> Double = { $0 }, upper: (Double) -> Double = { $0 }
-    ) {
-        guard lowerValue > lower(upperValue) else { return }
-        switch (isSet(lowerName), isSet(upperName)) {
-        case (_, false): upperValue = upper(lowerValue)
-        case (false, true): lowerValue = lower(upperValue)
-        case (true, true):
-            refuse(
-                lowerName,
-                "it is too much for \(upperName) (\(SettingValue.number(upperValue).display)); lower it, or raise \(upperName)"
-            )
+    private static func analysis(
+        _ reader: inout SettingsReader, baseFolder: String, profile: BoardProfile
+    ) -> AnalysisSettings {
+        reader.checked(isOn: reader.bool("analyze_recordings"), off: "analyze_recordings: false") {
+            AnalysisSettings(&$0, baseFolder: baseFolder, profile: profile)
         }
     }
 
-    mutating func refuse(_ name: String, _ message: String) {
-        problems.append(
-            SettingsProblem(
-                place: isSet(name) ? values[name]?.source ?? "settings" : "settings", message: "\(name): \(message)"))
+    private static func forecasts(
+        _ reader: inout SettingsReader, box: BoxSettings, recordings: RecordingSettings
+    ) -> ForecastSettings {
+        reader.checked(isOn: ForecastSettings.isOn(reader), off: ForecastSettings.off) {
+            ForecastSettings(&$0, box: box, recordings: recordings)
+        }
+    }
+
+    /// The token of the API: as set, or as the daemon made it where this user may read that; else empty.
+    var knownToken: String {
+        box.apiToken.isEmpty ? APITokenFile(baseFolder: box.baseFolder).existing ?? "" : box.apiToken
     }
 }
 
@@ -156,6 +113,8 @@ struct BoxSettings: Sendable {
     let baseFolder: String
     let logLevel: String
     let logFormat: LineLogHandler.Format
+    /// Of the files that keep the newest lines of the log (``LogFile``); 0 for none.
+    let logFileBytes: Int
     let sentry: SentryReporter.Address?
     let commitIntervalMilliseconds: Int
     /// 0 for never.
@@ -180,6 +139,7 @@ struct BoxSettings: Sendable {
         baseFolder = reader.text("base_dir")
         logLevel = reader.text("log_level")
         logFormat = LineLogHandler.Format(rawValue: reader.text("log_format")) ?? .text
+        logFileBytes = reader.int("log_file_max_bytes")
         sentry = SentryReporter.Address(reader.text("sentry_dsn"))
         if sentry == nil, !reader.text("sentry_dsn").isEmpty {
             reader.refuse("sentry_dsn", "it is not an address such as https://KEY@host/PROJECT")
@@ -343,8 +303,11 @@ struct AnalysisSettings: Sendable {
     let libraryPath: String
     let windowsPerListener: Int
     let windowsTotal: Int
+    /// What is wrong with them. It stops the start only while recordings are analysed, and always what is done by hand.
+    let problems: [SettingsProblem]
 
     init(_ reader: inout SettingsReader, baseFolder: String, profile: BoardProfile) {
+        let known = reader.problems.count
         isOn = reader.bool("analyze_recordings")
         let wanted = reader.int("analyzer_workers")
         workers =
@@ -390,5 +353,6 @@ struct AnalysisSettings: Sendable {
         libraryPath = reader.path("tflite_library_path", in: models, "libtensorflowlite_c.so")
         windowsPerListener = reader.int("analysis_windows_per_listener")
         windowsTotal = reader.int("analysis_windows_total")
+        problems = Array(reader.problems[known...])
     }
 }

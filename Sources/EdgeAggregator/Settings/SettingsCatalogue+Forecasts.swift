@@ -21,7 +21,7 @@ extension SettingsCatalogue {
             "The time between fields. Beyond 120 hours GFS has every third hour."),
         .init(
             "collection_schedule", .text, "0 */6 * * *", group: "Forecasts",
-            "When fields are collected: minute hour day month weekday, in UTC. Also at each start, so that a missed time is made up."
+            "When fields are collected: minute hour day month weekday, in UTC, or @hourly, @daily (@midnight), @weekly, @monthly, @yearly (@annually). Also at each start, so that a missed time is made up."
         ),
         .init(
             "cleanup_schedule", .text, "0 2 * * *", group: "Forecasts",
@@ -73,7 +73,8 @@ extension SettingsCatalogue {
         .init("copernicus_password", .text, "", secret: true, group: "Forecasts", "Its password."),
         .init(
             "copernicus_dataset", .text, "cmems_mod_glo_phy-cur_anfc_0.083deg_PT6H-i", group: "Forecasts",
-            "The dataset that currents are taken from; it has the variables uo and vo, or utotal and vtotal."),
+            "The dataset that currents are taken from; it has the variables uo and vo, or utotal and vtotal. Also as copernicus_dataset_id."
+        ),
         .init(
             "copernicus_config_url", .text, "https://stac.marine.copernicus.eu/clients-config-v1", group: "Forecasts",
             "Where Copernicus Marine says where its catalogue is."),
@@ -82,12 +83,5 @@ extension SettingsCatalogue {
             "https://auth.marine.copernicus.eu/realms/MIS/protocol/openid-connect/token", group: "Forecasts",
             "Where the account is checked."),
         .init("forecast_ca_file", .text, "", group: "Forecasts", "Certificates to trust instead of the system's."),
-    ]
-
-    /// Of the former data aggregator; read by nothing.
-    static let forecastsLegacy: [SettingDescription] = [
-        .init(
-            "redis_url", .text, "", secret: true, group: unusedGroup,
-            "Accepted, without effect. Nothing here needs Redis.")
     ]
 }

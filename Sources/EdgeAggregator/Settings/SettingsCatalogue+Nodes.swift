@@ -76,7 +76,7 @@ extension SettingsCatalogue {
             "Refuse lines whose node is not the one in the topic."),
         .init(
             "isems_router_ips", .list, "", group: "Field nodes: ISEMS nodes",
-            "Nodes whose log is fetched: 10.36.158.33 means http://10.36.158.33/ISEMS/ffopenmppt.log; a path of its own (10.0.0.5/csv.log) or a whole address may stand there too."
+            "Nodes whose log is fetched: 10.36.158.33 means http://10.36.158.33/ISEMS/ffopenmppt.log; a path of its own (10.0.0.5/csv.log) or a whole address may stand there too. Empty for none; the ISEMS collector polled 10.36.158.33 where it was not set."
         ),
         .init(
             "isems_poll_interval_min", .number(0.05...10_080), "15", unit: "min", group: "Field nodes: ISEMS nodes",
@@ -111,12 +111,4 @@ extension SettingsCatalogue {
             "The former service's port: one more on which everything is answered, on the first address of listen; 0 for none."
         ),
     ]
-
-    /// Of the former node systems; read by nothing.
-    static let nodesLegacy: [SettingDescription] = [
-        ("db_dir", "The CO2 server's scripts kept their database there."),
-        ("web_pub_dir", "Its pages are made when they are asked for."),
-        ("flask_env", "Any page may read /measurements, as in production."),
-        ("pw_agg_pool_size", "There is one database connection that writes."),
-    ].map { .init($0.0, .text, "", group: unusedGroup, "Accepted, without effect. \($0.1)") }
 }

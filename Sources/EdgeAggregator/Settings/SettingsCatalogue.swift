@@ -2,13 +2,12 @@
 enum SettingsCatalogue {
     static let all: [SettingDescription] =
         box + access + appliance + sensors + reception + nodes + forecasts + recordings + analysis + deliveries
-        + nodesLegacy
-        + forecastsLegacy
+        + unused
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// Other spellings of a name that existing installations use.
-    static let aliases = ["recordings_tmp_dir": "recordings_temp_dir"]
+    static let aliases = ["recordings_tmp_dir": "recordings_temp_dir", "copernicus_dataset_id": "copernicus_dataset"]
 
     private static let box: [SettingDescription] = [
         .init("aggregator_uuid", .text, "dev-pi", group: "Box", "The name of this box, in metrics and deliveries."),
@@ -33,15 +32,20 @@ enum SettingsCatalogue {
             "Where everything is kept. A relative path in a file is below that file's folder; in the environment, below the working folder."
         ),
         .init(
-            "logs_dir", .text, "", group: "Box",
-            "Known from the former system. Logs go to standard error and are kept by the system's journal; nothing is written here."
+            "logs_dir", .text, "", withoutEffect: true, group: "Box",
+            "Of the microphone aggregator; without effect. Logs go to standard error and are kept by the system's journal."
         ),
         .init(
             "log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info",
-            group: "Box", "How much is logged."),
+            synonyms: ["warn": "warning", "fatal": "critical", "notset": "trace"],
+            group: "Box", "How much is logged. The names of Python's levels are taken too, in capitals or not."),
         .init(
             "log_format", .choice(["text", "json", "journal"]), "text", group: "Box",
             "How a log line is written: as text or JSON to standard error, or to the system's journal with a field for each detail (as text where there is none)."
+        ),
+        .init(
+            "log_file_max_bytes", .int(0...1_000_000_000), "0", unit: "B", group: "Box",
+            "Keeps the newest lines of the log in two files in <base_dir>/logs as well, of so many bytes together, where the system's journal does not have them: support-bundle takes them along. At least 65536 are used; 0 for no files. The container has 4000000."
         ),
         .init(
             "sentry_dsn", .text, "", secret: true, group: "Box",
@@ -61,8 +65,8 @@ enum SettingsCatalogue {
             "How often the board's own health (load, memory, storage, temperature, power, network, clock) is written down; 0 for never."
         ),
         .init(
-            "metrics_interval_sec", .int(1...3600), "15", unit: "s", group: "Box",
-            "Known from the former system. Metrics are computed when they are asked for."),
+            "metrics_interval_sec", .int(1...3600), "15", unit: "s", withoutEffect: true, group: "Box",
+            "Of the microphone aggregator; without effect. Metrics are computed when they are asked for."),
     ]
 
     private static let sensors: [SettingDescription] = [
@@ -194,8 +198,8 @@ enum SettingsCatalogue {
             "delete_recordings", .bool, "false", group: "Recordings",
             "Known from the former system: true is keep_recordings: none, unless that is set."),
         .init(
-            "max_recording_bytes", .int(0...Int.max), "2000000", unit: "B", group: "Recordings",
-            "Known from the former system, which used it where a header could not be read. Here the format is always known."
+            "max_recording_bytes", .int(0...Int.max), "2000000", unit: "B", withoutEffect: true, group: "Recordings",
+            "Of the microphone aggregator, which used it where a header could not be read; without effect. Here the format is always known."
         ),
     ]
 
@@ -269,7 +273,4 @@ enum SettingsCatalogue {
             "Windows of live sound and of recordings that are read again that are in memory at a time, of 576 KB each; at least 5 are used."
         ),
     ]
-
-    /// Of the former system; read by nothing. They are known so that its files and environments are accepted.
-    static let unusedGroup = "Of the former system"
 }

@@ -12,8 +12,12 @@ struct SettingsLoader {
     }
 
     private(set) var values: [String: Effective] = [:]
+    /// What later sources have replaced, the earliest first, without the defaults.
+    private(set) var hidden: [String: [Effective]] = [:]
     private(set) var problems: [SettingsProblem] = []
     private(set) var warnings: [SettingsProblem] = []
+    /// What is said at a start and by `settings check`, and not by every command.
+    private(set) var notices: [SettingsProblem] = []
 
     init() {
         for setting in SettingsCatalogue.all {
@@ -26,7 +30,7 @@ struct SettingsLoader {
     /// Which file is meant: the one named, else `CONFIG_PATH`, else the usual places. Nil for none.
     static func file(named path: String?, environment: [String: String]) -> String? {
         if let path { return path }
-        if let path = environment["CONFIG_PATH"], !path.isEmpty { return path }
+        if let path = environment["CONFIG_PATH"].map(EnvironmentText.unquoted), !path.isEmpty { return path }
         return ["settings.yaml", "/etc/edge-aggregator/settings.yaml"].first {
             FileManager.default.fileExists(atPath: $0)
         }
@@ -150,6 +154,9 @@ struct SettingsLoader {
                 SettingsProblem(place: place, message: "\(setting.name): a NUL character cannot stand in a value"))
             return
         }
+        if let earlier = values[setting.name], earlier.source != "default" {
+            hidden[setting.name, default: []].append(earlier)
+        }
         values[setting.name] = Effective(value: value, source: source)
     }
 
@@ -199,18 +206,29 @@ struct SettingsLoader {
         for setting in SettingsCatalogue.all {
             // As containers get their secrets: the path of a file, /run/secrets/… for one.
             let fileName = setting.environmentName + "_FILE"
-            if setting.isSecret, let path = environment[fileName], !path.isEmpty {
+            if setting.isSecret, let path = environment[fileName].map(EnvironmentText.unquoted), !path.isEmpty {
                 takeSecret(setting, path: path, place: "environment \(fileName)")
             }
-            if let text = environment[setting.environmentName] {
-                take(text: text, setting: setting, place: "environment")
-            }
+            takeVariable(setting.environmentName, setting, environment)
         }
         for (alias, name) in SettingsCatalogue.aliases {
-            if let text = environment[alias.uppercased()], let setting = SettingsCatalogue.byName[name] {
-                take(text: text, setting: setting, place: "environment")
-            }
+            if let setting = SettingsCatalogue.byName[name] { takeVariable(alias.uppercased(), setting, environment) }
         }
+        notices += EnvironmentNames.notices(Set(environment.keys))
+    }
+
+    private mutating func takeVariable(
+        _ name: String, _ setting: SettingDescription, _ environment: [String: String]
+    ) {
+        guard let text = environment[name] else { return }
+        let value = EnvironmentText.unquoted(text)
+        // Earlier releases took such a value as it stands.
+        if setting.isSecret, value != text {
+            warnings.append(
+                SettingsProblem(
+                    place: "environment", message: "\(name): the quotes around the value are not taken as part of it"))
+        }
+        take(text: value, setting: setting, place: "environment")
     }
 
     // MARK: - Files with one secret each

@@ -13,6 +13,8 @@ struct SettingsProblem: Error, Sendable, CustomStringConvertible, Equatable {
 /// All that is wrong with the settings.
 struct SettingsProblems: Error, Sendable, CustomStringConvertible {
     let problems: [SettingsProblem]
+    /// What an operator should know besides.
+    var notices: [SettingsProblem] = []
 
     var description: String { problems.map(\.description).joined(separator: "\n") }
 }

@@ -14,6 +14,14 @@ enum SettingsReference {
             `edge-aggregator settings` shows what is in force and where it came from; `settings check` only says whether
             it is right.
 
+            In the environment one pair of quotes around a whole value is not part of it, because `docker run --env-file`
+            keeps quotes.
+
+            `settings check` and the log of each start also warn of what is right and may not be meant: settings that are configured
+            while nothing uses them (`COPERNICUS_USERNAME` while `forecasts` is `disabled`), settings that another one
+            replaces, settings without effect, and names in the environment that nearly are a setting's. What is wrong
+            with the settings of a part that is off is such a warning too, and does not stop the start.
+
             Every command that reads settings uses the same ones and the same data folder, and prints both
             (`settings: …, data: …`, on standard error). The data folder is `base_dir` and is found like any other setting;
             no command looks for another one if it is missing. The `settings.yaml` of the source folder sets it to `var`; the

@@ -3,7 +3,8 @@ import TextParts
 /// When something is due: five fields as in crontab(5), in UTC: minute, hour, day of the month, month, day of the week.
 ///
 /// Each is `*`, a number, a range `a-b`, any of these with a step `/n`, or several with commas. Months and days of the week
-/// have their English names too; Sunday is 0 and 7. When both days are restricted, either will do.
+/// have their English names too; Sunday is 0 and 7. When both days are restricted, either will do. A nickname of crontab(5) stands for
+/// all five: `@hourly`, `@daily` and so on.
 public struct CronSchedule: Sendable, Equatable, CustomStringConvertible {
     public struct Malformed: Error, Sendable, Equatable, CustomStringConvertible {
         public let description: String
@@ -23,11 +24,23 @@ public struct CronSchedule: Sendable, Equatable, CustomStringConvertible {
     ]
     private static let weekdayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
+    private static let nicknames = [
+        "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
+        "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+    ]
+
     public init(_ text: String) throws(Malformed) {
-        let fields = text.words().map { $0.lowercased() }
+        let word = text.trimmed.lowercased()
+        if word.begins(with: "@"), Self.nicknames[word] == nil {
+            throw Malformed(
+                description: "`\(text)` is none of \(Self.nicknames.keys.sorted().joined(separator: ", "))")
+        }
+        let fields = (Self.nicknames[word] ?? text).words().map { $0.lowercased() }
         guard fields.count == 5 else {
             throw Malformed(
-                description: "`\(text)` has \(fields.count) fields; minute hour day month weekday are needed")
+                description:
+                    "`\(text)` has \(fields.count) fields; minute hour day month weekday are needed, or a nickname such as @daily"
+            )
         }
         func field(_ place: Int, _ range: ClosedRange<Int>, _ names: [String] = [], _ base: Int = 0) throws(Malformed)
             -> Set<Int>

@@ -68,10 +68,11 @@ import Testing
     }
 
     @Test func twoThatAreSetAndContradictAreRefused() {
-        #expect(problems("min_free_disk_bytes: 10\nforecasts_min_free_bytes: 10\n").count == 1)
+        let on = "forecasts: enabled\n"
+        #expect(problems(on + "min_free_disk_bytes: 10\nforecasts_min_free_bytes: 10\n").count == 1)
         #expect(problems("min_recording_duration_sec: 5\nmax_recording_duration_sec: 5\n").count == 1)
-        #expect(problems("delivery_retry_first_sec: 10\ndelivery_retry_max_sec: 9\n").count == 1)
-        #expect(problems("historical_days: 10\nmax_data_age_days: 9\n").count == 1)
+        #expect(problems("mqtt_host: a\ndelivery_retry_first_sec: 10\ndelivery_retry_max_sec: 9\n").count == 1)
+        #expect(problems(on + "historical_days: 10\nmax_data_age_days: 9\n").count == 1)
         #expect(problems("analysis_slow_celsius: 80\nanalysis_slowest_celsius: 80\n").count == 1)
     }
 }
