@@ -30,9 +30,11 @@ RUN sh /tmp/setup && rm /tmp/setup
 COPY --from=build /out/edge-aggregator /usr/bin/edge-aggregator
 COPY --from=build /out/models /usr/share/edge-aggregator/models
 COPY image/container/start /usr/bin/edge-aggregator-start
-ENV BASE_DIR=/data MODELS_DIR=/usr/share/edge-aggregator/models LISTEN=0.0.0.0:8000 UPDATE_LOCK_FILE=/tmp/balena/updates.lock LOG_FORMAT=json SAFE_MODE_AFTER=3
+ENV BASE_DIR=/data MODELS_DIR=/usr/share/edge-aggregator/models UPDATE_LOCK_FILE=/tmp/balena/updates.lock LOG_FORMAT=json LOG_FILE_MAX_BYTES=4000000 SAFE_MODE_AFTER=3
+# Beside its own port those of the replaced services, so that they can be published under their numbers; each answers everything.
+ENV LISTEN=0.0.0.0:8000,0.0.0.0:8080,0.0.0.0:5000,0.0.0.0:9100,0.0.0.0:9000
 VOLUME /data
-EXPOSE 8000 8001
+EXPOSE 8000 8001 8080 5000 9100 9000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=5 CMD ["edge-aggregator", "healthcheck"]
 # Not root: the start gives /data to its user first, which a volume made by an older container may need.
 ENTRYPOINT ["/usr/bin/edge-aggregator-start"]

@@ -49,10 +49,10 @@ layers = [blob(layer) for layer in manifest["layers"]]
 assert [docker["Config"], *docker["Layers"]] == [f"blobs/{part['digest'].replace(':', '/')}" for part in [manifest["config"], *manifest["layers"]]]
 text = open(dockerfile).read()
 settings = config["config"]
-assert set(re.search(r"(?m)^ENV (.*)$", text)[1].split()) <= set(settings["Env"])
+assert {pair for line in re.findall(r"(?m)^ENV (.*)$", text) for pair in line.split()} <= set(settings["Env"])
 assert settings["Entrypoint"] == json.loads(re.search(r"(?m)^ENTRYPOINT (.*)$", text)[1])
 assert settings["Healthcheck"]["Test"] == ["CMD", "edge-aggregator", "healthcheck"] and settings["Healthcheck"]["Retries"] == 5
-assert settings["Volumes"] == {"/data": {}} and set(settings["ExposedPorts"]) == {"8000/tcp", "8001/tcp"}
+assert settings["Volumes"] == {"/data": {}} and set(settings["ExposedPorts"]) == {f"{port}/tcp" for port in re.search(r"(?m)^EXPOSE (.*)$", text)[1].split()}
 print("\n".join(docker["Layers"]), file=open(f"{work}/layers", "w"))
 print("\n".join(settings["Env"]), file=open(f"{work}/environment", "w"))
 PY

@@ -29,18 +29,32 @@ known = {line.split("`")[1] for line in open("docs/settings.md") if line.startsw
 for variable in data["applicationEnvironmentVariables"]:
     (name, value), = variable.items()
     assert name.lower() in known, f"balena.yml: {name} is no setting"
+# A fleet variable replaces balenaOS's own value, which has I2C, SPI and sound on.
+config = {name: value for variable in data["applicationConfigVariables"] for name, value in variable.items()}
+assert {'"i2c_arm=on"', '"spi=on"', '"audio=on"', '"watchdog=on"'} == set(config["BALENA_HOST_CONFIG_dtparam"].split(",")), config
 composition = yaml.safe_load(open("docker-compose.yml"))
 assert composition["version"] == "2.4"
 (name, service), = composition["services"].items()
-assert {"80:8000", "8000:8000"} <= set(service["ports"]) and "edge-data:/data" in service["volumes"] and "edge-data" in composition["volumes"]
-assert all(":" not in volume.split(":")[0] and not volume.startswith((".", "/")) for volume in service["volumes"]), "balena knows named volumes only"
-environment = re.search(r"(?m)^ENV (.*)$", open("Dockerfile").read()).group(1)
-for pair in environment.split():
-    assert pair.split("=")[0].lower() in known, f"Dockerfile: {pair} is no setting"
+assert {"80:8000", "8000:8000"} <= set(service["ports"])
+# The replaced aggregator's volume, under its name: a device keeps what it has.
+assert service["volumes"] == ["data:/data"] and set(composition["volumes"]) == {"data"}, "an existing fleet has its volume as data"
+assert "devices" not in service, "a container with devices does not start where one is missing"
+# What an overlay adds is of the same service, and nothing else.
+for overlay, field in (("devices", "devices"), ("ports", "ports"), ("override", "env_file")):
+    added = yaml.safe_load(open(f"docker-compose.{overlay}.yml"))
+    assert set(added) == {"services"} and set(added["services"]) == {name} and set(added["services"][name]) == {field}, overlay
+environment = dict(pair.split("=", 1) for line in re.findall(r"(?m)^ENV (.*)$", open("Dockerfile").read()) for pair in line.split())
+for name in environment:
+    assert name.lower() in known, f"Dockerfile: {name} is no setting"
+listened = {address.rsplit(":", 1)[1] for address in environment["LISTEN"].split(",")} | {"8001"}
+exposed = set(re.search(r"(?m)^EXPOSE (.*)$", open("Dockerfile").read()).group(1).split())
+assert listened == exposed, f"Dockerfile listens on {listened} and exposes {exposed}"
+for port in yaml.safe_load(open("docker-compose.ports.yml"))["services"]["edge-aggregator"]["ports"] + service["ports"]:
+    assert port.split(":")[1] in listened, f"nothing listens on {port} in the container"
 for line in open(".env.example"):
     if line.strip() and not line.startswith("#"):
         assert line.split("=")[0].lower() in known, f".env.example: {line}"
-print("balena.yml, docker-compose.yml, Dockerfile's and .env.example's variables: right")
+print("balena.yml, docker-compose*.yml, Dockerfile and the variables of .env.example: right")
 PY
 
 store=$cache/containers
@@ -101,7 +115,15 @@ for _ in $(seq 1 120); do
         name=$(python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:$port/metrics').read().decode())" |
             sed -n 's/.*_info{.*aggregator_uuid="\([^"]*\)".*/\1/p')
         [ "$name" = edge-0123456789ab ] || { echo "test-container: the box is called $name" >&2; exit 1; }
-        echo "the daemon is not root, is called $name, made its token and keeps its data in /data"
+        # There is no journal in a container: the log's newest lines are in files, and in the support bundle.
+        buildah run --isolation chroot "${environment[@]}" "$container" -- /bin/sh -c \
+            'edge-aggregator support-bundle -o /data/support.tar.gz >/dev/null 2>&1; tar -xzOf /data/support.tar.gz support/log.txt' >"$work/log.txt" || true
+        grep -q '"message":"settings: ' "$work/log.txt" || {
+            echo "test-container: the support bundle has no log:" >&2
+            head -n 5 "$work/log.txt" >&2
+            exit 1
+        }
+        echo "the daemon is not root, is called $name, made its token, and keeps its data and its log in /data"
         exit 0
     fi
     sleep 0.5
