@@ -4,6 +4,8 @@ import Foundation
 public final class PrometheusServer {
     public let port: Int
     private let folder: String
+    private let arguments: [String]
+    private let authorization: String
     private var server: Process?
 
     /// - Parameter takesOldSamples: whether it takes samples between those that it has, up to thirty days old; by default Prometheus does
@@ -14,6 +16,21 @@ public final class PrometheusServer {
         let storage = takesOldSamples ? "storage: {tsdb: {out_of_order_time_window: 30d}}\n" : ""
         try "global: {}\n\(storage)".write(
             toFile: "\(folder)/prometheus.yml", atomically: true, encoding: .utf8)
+        arguments = [
+            "--config.file=\(folder)/prometheus.yml", "--storage.tsdb.path=\(folder)/data",
+            "--web.enable-remote-write-receiver",
+        ]
+        authorization = ""
+    }
+
+    /// - Parameters:
+    ///   - arguments: All but the address to listen on and the place of its data.
+    ///   - user: Whom it lets in, with the password.
+    public init(arguments: [String], user: String, password: String) throws {
+        folder = try TestFolders.temporary("edge-prometheus")
+        port = try TestFolders.freePort()
+        self.arguments = arguments + ["--storage.tsdb.path=\(folder)/data"]
+        authorization = "Authorization: Basic \(Data("\(user):\(password)".utf8).base64EncodedString())\r\n"
     }
 
     deinit {
@@ -39,10 +56,7 @@ public final class PrometheusServer {
     public func start() throws {
         let process = Process()
         process.executableURL = try Self.program("prometheus")
-        process.arguments = [
-            "--config.file=\(folder)/prometheus.yml", "--storage.tsdb.path=\(folder)/data",
-            "--web.listen-address=127.0.0.1:\(port)", "--web.enable-remote-write-receiver",
-        ]
+        process.arguments = arguments + ["--web.listen-address=127.0.0.1:\(port)"]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
@@ -56,7 +70,7 @@ public final class PrometheusServer {
 
     private func get(_ path: String) throws -> String {
         let connection = try RawConnection(port: port)
-        try connection.send("GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        try connection.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\(authorization)Connection: close\r\n\r\n")
         return try connection.answer()
     }
 
@@ -80,9 +94,11 @@ public final class PrometheusServer {
         try promtool(["check", "metrics"], input: page)
     }
 
-    /// What `promtool check rules` says of a file, and its exit code.
-    public static func check(rules path: String) throws -> (code: Int32, text: String) {
-        try promtool(["check", "rules", path], input: "")
+    /// What `promtool check` says of a file, and its exit code.
+    ///
+    /// - Parameter kind: `rules`, `config` or `web-config`.
+    public static func check(_ kind: String, at path: String) throws -> (code: Int32, text: String) {
+        try promtool(["check", kind, path], input: "")
     }
 
     private static func promtool(_ arguments: [String], input page: String) throws -> (code: Int32, text: String) {

@@ -223,6 +223,7 @@ import Testing
         ] {
             #expect(metrics.contains("# TYPE \(name) "), "\(name)")
         }
+        #expect(!metrics.contains("python_") && !metrics.contains("_created"))
         #expect(metrics.contains("\nedge_aggregator_windows_total 3\n"))
         // Ended by the daemon, the subscription's text is whole.
         #expect(daemon.stop() == 0)
