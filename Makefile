@@ -54,7 +54,7 @@ TREE ?=
 DESTDIR ?=
 PREFIX ?=
 
-.PHONY: help run build install deb image bundle container release check-reproducible test-archive update-dependencies test-image test-arm64 test-appliance test-power test-kills test-container setup setup-tests test test-only test-readme test-upgrade test-hardware test-embedded lint format fuzz test-memory test-faults test-sanitized test-threads bench count docs clean
+.PHONY: help run build install deb image bundle container release check-reproducible test-archive update-dependencies test-image test-arm64 test-appliance test-power test-kills test-container setup setup-tests test test-only test-readme test-migration test-upgrade test-hardware test-embedded lint format fuzz test-memory test-faults test-sanitized test-threads bench count docs clean
 
 help:
 	@echo "make run          set up, build and start the daemon on 127.0.0.1:8000"
@@ -66,6 +66,7 @@ help:
 	@echo "make release      packages, card, update, containers, sums; make check-reproducible: made again and compared"
 	@echo "make lint         format and language checks"
 	@echo "make test-readme  every command of README.md, run as written in a fresh copy"
+	@echo "make test-migration  every command of docs/migrating.md, on data of the replaced systems; PARTS=\"co2 isems\"; as root"
 	@echo "make test-faults  200 kills, a full disk, and attacks beside honest senders (make test has the short form)"
 	@echo "make test-upgrade  upgrade, rollback and upgrade again; OLD=program of an older version"
 	@echo "make test-hardware  GPIO, I2C, serial and sound in an emulated machine with a real kernel"
@@ -166,6 +167,11 @@ else
 test-readme:
 	Tests/README/run.py $(if $(TREE),--tree)
 endif
+
+# PARTS names parts of the page.
+test-migration: build setup-tests
+	@scripts/install-packages.sh test-migration curl sqlite3
+	Tests/Migration/run.py --program $(PROGRAM) --models $(MODELS_DIR) --samples $(SAMPLES_DIR) --servers $(TEST_SERVERS) $(PARTS)
 
 lint:
 	@scripts/lint.sh

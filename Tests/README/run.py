@@ -29,48 +29,27 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.realpath(f"{os.path.dirname(os.path.abspath(__file__))}/../..")
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.realpath(f"{HERE}/../..")
+sys.path.insert(0, HERE)
+import pages
+from pages import Failure, missing_targets
+
 PROGRAM = ".build/release/edge-aggregator"
 PORTS = {"LISTEN": 8000, "METRICS_PORT": 8001}
 LEFT_OUT = {"sh on-the-pi": "it needs a Raspberry Pi"}
 
 
-class Failure(Exception):
-    pass
-
-
-def blocks(text):
-    """(tag, lines) of each fenced block. A line that ends with a backslash goes on in the next one."""
-    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S)
-    return [(tag.strip(), [line for line in body.replace("\\\n", "").splitlines() if line.strip() and not line.startswith("#")])
-            for tag, body in found]
-
-
 def commands(text, compiles):
     """((kind, command) to run, (command, reason) left out). Kind is "daemon" or "command"."""
-    run, left_out = [], []
-    for tag, lines in blocks(text):
-        if tag == "text":
-            continue
-        if tag not in ("sh", "sh daemon", "sh builds", *LEFT_OUT):
-            raise Failure(f"README.md: a block is tagged `{tag}`; Tests/README/run.py lists the tags")
-        reason = LEFT_OUT.get(tag) or ("it compiles" if tag == "sh builds" and not compiles else None)
-        if tag == "sh daemon" and len(lines) != 1:
-            raise Failure("README.md: a block tagged `sh daemon` has one command")
-        for line in lines:
-            if re.match(r"(cd|export|source|\.)\s", line):
-                raise Failure(f"README.md: `{line}`: each line runs in a shell of its own")
-            if reason:
-                left_out.append((line, reason))
-            else:
-                run.append(("daemon" if tag == "sh daemon" else "command", line))
-    return run, left_out
-
-
-def missing_targets(text, makefile):
-    """Targets of `make` that the page names and the Makefile does not have."""
-    named = set(re.findall(r"\bmake ([a-z][a-z-]*)\b", " ".join(re.findall(r"`([^`\n]+)`", text))))
-    return sorted(named - set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M)))
+    if any(tag == "sh daemon" and len(lines) != 1 for tag, lines in pages.blocks(text)):
+        raise Failure("README.md: a block tagged `sh daemon` has one command")
+    kinds, left_out = {"sh": "command", "sh daemon": "daemon"}, dict(LEFT_OUT)
+    if compiles:
+        kinds["sh builds"] = "command"
+    else:
+        left_out["sh builds"] = "it compiles"
+    return pages.commands(text, "README.md", kinds, left_out)
 
 
 def is_free(port):

@@ -95,7 +95,9 @@ class Upgrade:
         """The settings and edge.yaml are taken as they are."""
         self.box.program = self.program
         status, text = self.box.command("settings", "check")
-        if status != 0 or re.search("unknown|wrong|warning", text):
+        # The fixture has settings of parts that are off, and some without effect.
+        expected = re.compile(r"^warning: .*(configured and not used|no effect here).*$", re.M)
+        if status != 0 or re.search("unknown|wrong|warning", expected.sub("", text)):
             self.told.append(f"settings check ends with {status}: {text}")
         before = self.expected["card"]["made"]
         again = card.start(f"{box.ROOT}/image/card", self.program, f"{self.box.folder}/card")
