@@ -7,13 +7,25 @@ final class PostgreSQLSchema: Sendable {
 
     /// Tables that were prepared since the start.
     private let prepared = Mutex<Set<String>>([])
-    /// Versions until 0.1 looked here for what they have to make. They are told that all of it is there, so that a box can return
-    /// to one of them.
-    private static let formerVersions = "edge_aggregator_schema"
-    private static let formerVersionNumbers = 1...3
+    private let begun = Atomic<Bool>(false)
+    /// What was made is written here. A table that was made and is missing is not made again: somebody has renamed it, or looks at
+    /// another schema.
+    private static let made = "edge_aggregator_schema"
+    /// The number of each table there, and the one that versions until 0.1 looked for before they made the table and others. A box can return
+    /// to one of these versions.
+    private static let numbers: [String: (own: Int, former: Int)] = [
+        PostgreSQLTables.detections.name: (11, 1), PostgreSQLTables.recordings.name: (12, 1),
+        PostgreSQLTables.coverage.name: (13, 1), PostgreSQLTables.observations.name: (14, 2),
+        PostgreSQLTables.datasets.name: (15, 3), PostgreSQLTables.collections.name: (16, 3),
+    ]
 
     /// Rows whose keys are computed at a time when a table of the catalogue is changed to its present form.
     private static let rowsAtATime = 5000
+
+    /// Whether it was tried to make the tables of all facts.
+    var isBegun: Bool { begun.load(ordering: .relaxed) }
+
+    func begin() { begun.store(true, ordering: .relaxed) }
 
     /// Prepares a table once. Call it on the connection's queue.
     func prepare(
@@ -21,11 +33,13 @@ final class PostgreSQLSchema: Sendable {
     ) throws(PostgreSQLConnection.Failure) {
         guard !prepared.withLock({ $0.contains(table.name) }) else { return }
         var columns: [PostgreSQLConnection.Column]
+        var isNew = false
         do throws(PostgreSQLConnection.Failure) {
             columns = try connection.columns(of: table.name)
         } catch {
-            guard error.isMissingTable else { throw error }
+            guard error.isMissingTable, try !wasMade(table, connection) else { throw error }
             try create(table, connection)
+            isNew = true
             columns = try connection.columns(of: table.name)
         }
         switch table.name {
@@ -35,7 +49,11 @@ final class PostgreSQLSchema: Sendable {
             try adopt(table, PostgreSQLTables.formerCollections, columns, connection)
         default: break
         }
-        prepared.withLock { _ = $0.insert(table.name) }
+        let all = prepared.withLock { tables in
+            tables.insert(table.name)
+            return tables
+        }
+        if isNew { note(table, all, connection) }
     }
 
     /// Looks at a table again before it is used the next time, because it may have been changed.
@@ -52,10 +70,38 @@ final class PostgreSQLSchema: Sendable {
             // Two that make the same table at the same moment: one of them is told of a duplicate in the server's own tables.
             guard error.code == "23505" || error.code == "42P07" else { throw error }
         }
-        // Whoever may make tables may make this one too. Where that fails, only a return to a version until 0.1 suffers.
-        try? connection.run("CREATE TABLE IF NOT EXISTS \(Self.formerVersions) (version integer PRIMARY KEY)")
-        for version in Self.formerVersionNumbers {
-            try? connection.run("INSERT INTO \(Self.formerVersions) (version) VALUES (\(version)) ON CONFLICT DO NOTHING")
+    }
+
+    private func wasMade(
+        _ table: PostgreSQLTables.Table, _ connection: PostgreSQLConnection
+    ) throws(PostgreSQLConnection.Failure) -> Bool {
+        guard let numbers = Self.numbers[table.name] else { return false }
+        do throws(PostgreSQLConnection.Failure) {
+            let found = Set(
+                try connection.rows("SELECT version FROM \(Self.made)").compactMap { $0.first ?? nil }.compactMap {
+                    Int($0)
+                })
+            if found.contains(numbers.own) { return true }
+            // Made by a version until 0.1, which has no numbers of single tables.
+            let group = Self.numbers.values.filter { $0.former == numbers.former }.map(\.own)
+            return found.contains(numbers.former) && found.isDisjoint(with: group)
+        } catch {
+            guard error.isMissingTable else { throw error }
+            return false
+        }
+    }
+
+    /// Notes that a table was made. Where that is not allowed, a table that is renamed later is made again.
+    private func note(
+        _ table: PostgreSQLTables.Table, _ prepared: Set<String>, _ connection: PostgreSQLConnection
+    ) {
+        guard let numbers = Self.numbers[table.name] else { return }
+        var versions = [numbers.own]
+        let group = Self.numbers.filter { $0.value.former == numbers.former }.keys
+        if prepared.isSuperset(of: group) { versions.append(numbers.former) }
+        try? connection.run("CREATE TABLE IF NOT EXISTS \(Self.made) (version integer PRIMARY KEY)")
+        for version in versions {
+            try? connection.run("INSERT INTO \(Self.made) (version) VALUES (\(version)) ON CONFLICT DO NOTHING")
         }
     }
 
@@ -73,8 +119,9 @@ final class PostgreSQLSchema: Sendable {
             let columns = try connection.columns(of: table.name)
             let names = Set(columns.map(\.name))
             let hasTextKey = columns.contains { $0.name == former.key && $0.type == PostgreSQLConnection.Column.text }
-            let isFormer = names.contains("aggregator_uuid") && !names.contains("natural_id") && hasTextKey
-            for column in ["aggregator_uuid", "natural_id"] where !names.contains(column) {
+            let lacking = ["aggregator_uuid", "natural_id"].filter { !names.contains($0) }
+            let isFormer = lacking == ["natural_id"] && hasTextKey
+            for column in lacking {
                 try connection.run("ALTER TABLE \(table.name) ADD COLUMN IF NOT EXISTS \(column) text")
             }
             if isFormer { try change(table, former, connection) }

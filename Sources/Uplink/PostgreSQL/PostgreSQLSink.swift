@@ -70,6 +70,7 @@ public struct PostgreSQLSink: Sink {
         // Deliveries of tables that do not take them now. The other tables go on.
         var left: Set<Int64> = []
         do throws(PostgreSQLConnection.Failure) {
+            try await makeTables()
             for (table, rows) in rows where !rows.isEmpty {
                 do throws(PostgreSQLConnection.Failure) {
                     for (row, reason) in try await send(rows, to: table) {
@@ -187,6 +188,22 @@ public struct PostgreSQLSink: Sink {
                 }
             }
         }
+    }
+
+    /// Makes the tables of all facts with the first delivery, so that whoever queries them finds them. A table that cannot be made is told of
+    /// when something is to be written to it.
+    private func makeTables() async throws(PostgreSQLConnection.Failure) {
+        guard !schema.isBegun else { return }
+        try await connection.use { connection throws(PostgreSQLConnection.Failure) in
+            for table in PostgreSQLTables.facts {
+                do throws(PostgreSQLConnection.Failure) {
+                    try schema.prepare(table, connection)
+                } catch {
+                    guard !error.isOfServer else { throw error }
+                }
+            }
+        }
+        schema.begin()
     }
 
     /// Returns the rows that the server will not take, and why.

@@ -88,7 +88,8 @@ extension PostgreSQLTables {
             key(dataset.id, aggregator: aggregator), dataType(dataset.kind), source(dataset.source),
             "\(time(dataset.runSeconds).prefix(10)) 00:00:00", cycle < 10 ? "0\(cycle)" : "\(cycle)",
             time(dataset.validFromSeconds), time(dataset.validToSeconds), place, "\(dataset.bytes)",
-            "\(dataset.isForecast)", time(dataset.createdSeconds), dataset.readSeconds.map(time), aggregator, dataset.id,
+            "\(dataset.isForecast)", time(dataset.createdSeconds), dataset.readSeconds.map(time), aggregator,
+            dataset.id,
         ]
     }
 

@@ -12,6 +12,8 @@ enum PostgreSQLTables {
         let create: String
     }
 
+    static let facts = [detections, recordings, coverage, observations]
+
     static let detections = Table(
         name: "edge_detections",
         columns: [
